@@ -1,0 +1,37 @@
+# Each target sets up what it needs: Python 3.11 or newer and make are enough.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check bench proof lock golden clean
+
+demo: .venv/ready        ## Tocsin, the receivers' page and a pipeline that fails and recovers
+	$(BIN)/tocsin demo
+
+test: .venv/ready        ## everything, both stores, real processes
+	$(BIN)/python -m pytest -q
+
+check: .venv/ready       ## lint, types, import contracts
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+bench: .venv/ready       ## each figure beside the limit measured in the same run
+	$(BIN)/python -m benchmarks
+
+proof: .venv/ready       ## the long proofs: kills, power cuts, soak
+	$(BIN)/python -m pytest -q -m proof --proof
+
+golden: .venv/ready      ## rewrite the golden files from what the code says now; read the diff
+	$(BIN)/python -m pytest -q tests/providers tests/compose --update-golden
+
+lock: .venv/ready        ## hash-locked requirements, without index addresses
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 pyproject.toml -o requirements/runtime.txt
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 pyproject.toml requirements/dev.in -o requirements/dev.txt
+
+.venv/ready: requirements/dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tocsin needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+clean:
+	rm -rf .venv build dist

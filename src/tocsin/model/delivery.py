@@ -1,0 +1,54 @@
+"""A delivery: one message for one endpoint, and its attempts.
+
+    pending ──▶ sending ──▶ delivered
+       ▲           │ ──▶ dead        attempts used up, refused, endpoint gone; can be replayed
+       │           ▼
+       └─────── retrying ──▶ expired (too old) · cancelled (a person)
+    suppressed: decided at planning, with a reason; never sent
+"""
+
+from typing import Literal, get_args
+
+from msgspec import Struct
+
+Status = Literal["pending", "sending", "retrying", "delivered", "dead", "expired", "cancelled", "suppressed"]
+STATUSES: tuple[str, ...] = get_args(Status)
+WAITING: frozenset[str] = frozenset({"pending", "sending", "retrying"})
+
+
+class Delivery(Struct, frozen=True, kw_only=True, gc=False):
+    """`id` is also the `webhook-id` that every attempt carries. `failures` counts the attempts that used up budget:
+    all but 429s. `body` is set where the provider fixes it when planned. Times are Unix milliseconds."""
+
+    id: str
+    tenant_id: str
+    event_uid: str
+    endpoint_id: str
+    rule_id: str
+    provider_type: str
+    event_type: str
+    status: str = "pending"
+    reason: str = ""
+    attempts: int = 0
+    failures: int = 0
+    max_attempts: int | None = None
+    due_ms: int = 0
+    expires_ms: int = 0
+    created_ms: int = 0
+    body: bytes | None = None
+
+
+class Attempt(Struct, frozen=True, kw_only=True, gc=False):
+    """One try. `outcome` is sent, failed or rate_limited; `request_body` is None where it equals the delivery's."""
+
+    tenant_id: str
+    delivery_id: str
+    number: int
+    endpoint_id: str
+    started_ms: int
+    duration_ms: int
+    outcome: str
+    http_status: int | None = None
+    error: str = ""
+    response_body: str = ""
+    request_body: bytes | None = None

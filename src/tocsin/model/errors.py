@@ -1,0 +1,73 @@
+"""What can be wrong with a request, as values that a person can act on.
+
+    Refusal
+    ├── Invalid       the input: names the field, what was found, what was expected   (400, or 413)
+    ├── Unauthorised  no token, or one that is unknown, expired or revoked            (401)
+    ├── Forbidden     the token's role does not allow it                              (403)
+    ├── NotFound      no such thing in this tenant                                    (404)
+    ├── Conflict      the same key with another body, or a state that forbids it      (409)
+    └── Busy          not now: `retry_after_s` says when to come back                 (429, 503)
+"""
+
+
+class Refusal(Exception):
+    """A request that Tocsin declines; nothing was changed by it."""
+
+    status = 400
+    title = "Bad request"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class Invalid(Refusal):
+    """The input is not what was expected."""
+
+    title = "Invalid input"
+
+    def __init__(self, field: str, found: str, expected: str, *, status: int = 400) -> None:
+        super().__init__(f"{field or 'body'}: expected {expected}, found {found}")
+        self.field = field
+        self.found = found
+        self.expected = expected
+        self.status = status
+
+
+class Unauthorised(Refusal):
+    """No valid token came with the request."""
+
+    status = 401
+    title = "Not authenticated"
+
+
+class Forbidden(Refusal):
+    """The token is valid, but its role does not allow this."""
+
+    status = 403
+    title = "Not allowed"
+
+
+class NotFound(Refusal):
+    """There is no such thing in this tenant."""
+
+    status = 404
+    title = "Not found"
+
+
+class Conflict(Refusal):
+    """The request contradicts what is stored."""
+
+    status = 409
+    title = "Conflict"
+
+
+class Busy(Refusal):
+    """Not now. `status` is 429 where the caller is over a limit, 503 where Tocsin is."""
+
+    title = "Try again later"
+
+    def __init__(self, detail: str, retry_after_s: int, *, status: int = 503) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+        self.status = status

@@ -1,0 +1,43 @@
+"""A rule: who hears of what."""
+
+from typing import Any
+
+from msgspec import Struct
+
+
+class RetryPolicy(Struct, frozen=True, omit_defaults=True):
+    """`max_attempts` counts the first try. `base_s` and `cap_s` replace the standard schedule by base·2ⁿ up to cap."""
+
+    max_attempts: int | None = None
+    base_s: float | None = None
+    cap_s: float | None = None
+
+
+class RateLimit(Struct, frozen=True):
+    """At most `count` messages in `per_s` seconds; what is over waits."""
+
+    count: int
+    per_s: float = 1.0
+
+
+class Rule(Struct, frozen=True, kw_only=True):
+    """Patterns are globs with `*` and `?`. An empty list of types, pipelines or labels means any.
+
+    An endpoint's `enabled_events` is read as the rule `ep:<endpoint id>` with nothing but event types.
+    """
+
+    id: str
+    tenant_id: str
+    name: str
+    event_types: tuple[str, ...] = ()
+    pipelines: tuple[str, ...] = ()
+    labels: dict[str, str] = {}
+    condition: str = ""
+    endpoint_ids: tuple[str, ...] = ()
+    retry: RetryPolicy = RetryPolicy()
+    rate_limit: RateLimit | None = None
+    settings: dict[str, Any] = {}
+    is_active: bool = True
+    created_by: str = ""
+    created_ms: int = 0
+    updated_ms: int = 0

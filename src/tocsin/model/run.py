@@ -1,0 +1,44 @@
+"""A run: one execution of a pipeline, built up from its events in whatever order they come."""
+
+from typing import Literal, get_args
+
+from msgspec import Struct
+
+RunStatus = Literal["unknown", "running", "paused", "succeeded", "failed", "warning", "cancelled"]
+RUN_STATUSES: tuple[str, ...] = get_args(RunStatus)
+ENDED: frozenset[str] = frozenset({"succeeded", "failed", "warning", "cancelled"})
+
+StageStatus = Literal["running", "succeeded", "failed", "skipped"]
+
+
+class Stage(Struct, frozen=True):
+    """One step of a run. Times are Unix milliseconds; None where no event said."""
+
+    name: str
+    status: str
+    started_ms: int | None = None
+    finished_ms: int | None = None
+    error: str = ""
+
+
+class Run(Struct, frozen=True, kw_only=True):
+    """Unique by (tenant_id, pipeline, run_id, attempt). `error` is the last error reported, capped."""
+
+    id: str
+    tenant_id: str
+    pipeline: str
+    run_id: str
+    attempt: int = 1
+    status: str = "unknown"
+    started_ms: int | None = None
+    finished_ms: int | None = None
+    updated_ms: int = 0
+    error: str = ""
+    stages: tuple[Stage, ...] = ()
+
+    @property
+    def duration_ms(self) -> int | None:
+        """Start to end; None while either is not known."""
+        if self.started_ms is None or self.finished_ms is None:
+            return None
+        return max(0, self.finished_ms - self.started_ms)

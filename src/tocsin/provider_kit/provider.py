@@ -1,0 +1,43 @@
+"""What a provider is: pure functions and a settings type. No client, no clock, no database, no await."""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+
+from tocsin.model.errors import Invalid
+from tocsin.model.message import Message
+from tocsin.model.wire import Outcome, Reply, Request, Sending
+
+
+class Provider(Struct, frozen=True, kw_only=True):
+    """How one kind of endpoint is spoken to.
+
+    kind: the `provider_type` of the API, such as "slack".
+    settings_type: a frozen msgspec Struct; its fields are the endpoint's `settings`, unknown ones are refused.
+    check_address: raises `Invalid` for an address this provider cannot use; returns the address to keep, byte-exact.
+    render: a sending to the request to make; the same input gives the same bytes.
+    classify: a reply to what it means; total, every reply has a meaning.
+    fix_body: where given, the body is made once, when planned, so that every retry carries the same bytes.
+    max_age_s: a message older than this expires instead of being sent.
+    rate_per_s: None is unlimited. timeout_s bounds one attempt. max_attempts None is the whole schedule.
+    """
+
+    kind: str
+    label: str
+    settings_type: type[Any]
+    check_address: Callable[[str], str]
+    render: Callable[[Sending], Request]
+    classify: Callable[[Reply], Outcome]
+    fix_body: Callable[[Message, Any], bytes] | None = None
+    signs: bool = False
+    rate_per_s: float | None = None
+    timeout_s: float = 10.0
+    max_attempts: int | None = None
+    max_age_s: int = 6 * 3600
+    max_body_bytes: int = 256_000
+
+
+def refuse_address(found: str, expected: str) -> Invalid:
+    """The one way to say that an address will not do. `found` must already be masked."""
+    return Invalid("webhook_url", found, expected)
