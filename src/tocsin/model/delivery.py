@@ -1,15 +1,19 @@
 """A delivery: one message for one endpoint, and its attempts.
 
-    pending ──▶ sending ──▶ delivered
-       ▲           │ ──▶ dead        attempts used up, refused, endpoint gone; can be replayed
-       │           ▼
-       └─────── retrying ──▶ expired (too old) · cancelled (a person)
-    suppressed: decided at planning, with a reason; never sent
+pending ──▶ sending ──▶ delivered
+   ▲           │ ──▶ dead        attempts used up, refused, endpoint gone; can be replayed
+   │           ▼
+   └─────── retrying ──▶ expired (too old) · cancelled (a person)
+suppressed: decided at planning, with a reason; never sent
 """
 
 from typing import Literal, get_args
 
 from msgspec import Struct
+
+from tocsin.model.event import Event
+from tocsin.model.rule import RetryPolicy
+from tocsin.model.run import Run
 
 Status = Literal["pending", "sending", "retrying", "delivered", "dead", "expired", "cancelled", "suppressed"]
 STATUSES: tuple[str, ...] = get_args(Status)
@@ -52,3 +56,19 @@ class Attempt(Struct, frozen=True, kw_only=True, gc=False):
     error: str = ""
     response_body: str = ""
     request_body: bytes | None = None
+
+
+class Claimed(Struct, frozen=True, kw_only=True, gc=False):
+    """A delivery that this process holds a lease on, with what it takes to send it.
+
+    `version` is that of the endpoint's record when it was claimed. `event` and `run` are None where the body is fixed.
+    """
+
+    delivery: Delivery
+    lease: str
+    lease_until_ms: int
+    version: int
+    policy: RetryPolicy = RetryPolicy()
+    plain: bool = False
+    event: Event | None = None
+    run: Run | None = None

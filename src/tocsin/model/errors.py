@@ -1,12 +1,12 @@
 """What can be wrong with a request, as values that a person can act on.
 
-    Refusal
-    ├── Invalid       the input: names the field, what was found, what was expected   (400, or 413)
-    ├── Unauthorised  no token, or one that is unknown, expired or revoked            (401)
-    ├── Forbidden     the token's role does not allow it                              (403)
-    ├── NotFound      no such thing in this tenant                                    (404)
-    ├── Conflict      the same key with another body, or a state that forbids it      (409)
-    └── Busy          not now: `retry_after_s` says when to come back                 (429, 503)
+Refusal
+├── Invalid       the input: names the field, what was found, what was expected   (400, or 413)
+├── Unauthorised  no token, or one that is unknown, expired or revoked            (401)
+├── Forbidden     the token's role does not allow it                              (403)
+├── NotFound      no such thing in this tenant                                    (404)
+├── Conflict      the same key with another body, or a state that forbids it      (409)
+└── Busy          not now: `retry_after_s` says when to come back                 (429, 503)
 """
 
 

@@ -12,7 +12,8 @@ from tocsin.model.message import Message
 class Sending(Struct, frozen=True):
     """Everything a provider may use to make one request. `id` is the delivery's; `at_s` the attempt's Unix time.
 
-    `body` is the fixed body where the provider fixes it when planned; `message` is None in that case.
+    `body` is the fixed body where the provider fixes it when planned; `message` is None in that case. `plain` asks for
+    words only: the second try after a provider refused the rich form of this message.
     """
 
     id: str
@@ -21,6 +22,7 @@ class Sending(Struct, frozen=True):
     message: Message | None = None
     body: bytes | None = None
     attempt: int = 1
+    plain: bool = False
 
 
 class HttpRequest(Struct, frozen=True):

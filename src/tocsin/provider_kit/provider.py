@@ -15,6 +15,7 @@ class Provider(Struct, frozen=True, kw_only=True):
 
     kind: the `provider_type` of the API, such as "slack".
     settings_type: a frozen msgspec Struct; its fields are the endpoint's `settings`, unknown ones are refused.
+    check_settings: where given, raises `Invalid` for settings that fit their types and yet will not do.
     check_address: raises `Invalid` for an address this provider cannot use; returns the address to keep, byte-exact.
     render: a sending to the request to make; the same input gives the same bytes.
     classify: a reply to what it means; total, every reply has a meaning.
@@ -29,6 +30,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     check_address: Callable[[str], str]
     render: Callable[[Sending], Request]
     classify: Callable[[Reply], Outcome]
+    check_settings: Callable[[Any], None] | None = None
     fix_body: Callable[[Message, Any], bytes] | None = None
     signs: bool = False
     rate_per_s: float | None = None
@@ -36,6 +38,17 @@ class Provider(Struct, frozen=True, kw_only=True):
     max_attempts: int | None = None
     max_age_s: int = 6 * 3600
     max_body_bytes: int = 256_000
+
+
+class Tuning(Struct, frozen=True):
+    """A provider's limits as the operator set them; see Provider for the meaning. `off` says why it is switched off."""
+
+    rate_per_s: float | None
+    timeout_s: float
+    max_attempts: int | None
+    off: str = ""
+    rich: bool = True
+    mentions: bool = True
 
 
 def refuse_address(found: str, expected: str) -> Invalid:

@@ -1,0 +1,1 @@
+"""The decisions, as pure functions of values and the time: what matches, what is planned, what happens next."""

@@ -1,0 +1,81 @@
+"""What a delivery costs when 1,000,000 wait, beside what it costs when a few thousand do; and the memory.
+
+An API process without a worker takes the events in (batches of 100, each event to twenty endpoints), so the backlog is
+made through the front door. Then a worker process starts on it. The first deliveries are let pass; what is measured is
+the CPU per delivery of the next ones, claim, send and record, of the worker and of PostgreSQL. Nothing but the sink's
+count is asked meanwhile, since counting a million rows has a price of its own.
+"""
+
+import time
+from collections.abc import Iterator
+
+from benchmarks.figure import Figure
+from benchmarks.systems import WAIT_S, Bench, Tocsin
+
+ENDPOINTS = 20
+SMALL = 8_000
+"""The small backlog: 2,000 to get going, 4,000 measured, 2,000 that still wait at the end."""
+PASSED = 2_000
+MEASURED = 4_000
+HOLD = 1.3
+HOLD_RSS_MB = 300.0
+
+
+def run(bench: Bench, store: str) -> Iterator[Figure]:
+    small_us, _, _ = drained(bench, store, SMALL)
+    large_us, rss_mb, made_per_s = drained(bench, store, bench.backlog)
+    again_us, _, _ = drained(bench, store, SMALL)
+    limit = (small_us + again_us) / 2
+    yield Figure(
+        name=f"{store}, backlog of {bench.backlog:,}: cost of a delivery",
+        ours=large_us,
+        limit=limit,
+        ratio=large_us / limit,
+        unit="µs CPU",
+        hold=f"≤ {HOLD} ×",
+        held=large_us <= HOLD * limit,
+        note=f"limit: a backlog of {SMALL:,}; made at {made_per_s:,.0f} deliveries/s",
+        detail={"small": [small_us, again_us], "large": large_us},
+    )
+    yield Figure(
+        name=f"{store}, backlog of {bench.backlog:,}: RSS",
+        ours=rss_mb,
+        unit="MB",
+        hold=f"≤ {HOLD_RSS_MB:.0f} MB",
+        held=rss_mb <= HOLD_RSS_MB,
+        note="the worker, while it drains",
+    )
+
+
+def drained(bench: Bench, store: str, backlog: int) -> tuple[float, float, float]:
+    """µs of CPU per delivery, the most RSS seen in MB, and deliveries planned per second while the backlog was made."""
+    with bench.new(Tocsin, store) as system:
+        system.only = "api"
+        system.start()
+        for number in range(ENDPOINTS):
+            system.add_endpoint(f"e{number}", bench.sink.url("/ok", f"127.0.1.{number + 1}"), ("*",))
+        made = system.load(events=backlog // ENDPOINTS, batch=100)
+        waiting, _ = system.progress()
+        if waiting < backlog * 0.99:
+            raise RuntimeError(f"{backlog} deliveries were to wait; /metrics says {waiting}")
+        system.stop()
+        system.only = "worker"
+        bench.sink.reset()
+        system.launch()
+        rss_mb = wait_for(system, PASSED)
+        cpu, start = sum(system.cpu_s()), bench.sink.count()
+        rss_mb = max(rss_mb, wait_for(system, start + MEASURED))
+        done = bench.sink.count() - start
+        return (sum(system.cpu_s()) - cpu) / done * 1e6, rss_mb, made.per_s * ENDPOINTS
+
+
+def wait_for(system: Tocsin, received: int) -> float:
+    """Until the sink has so many; the most RSS seen in MB meanwhile."""
+    until = time.monotonic() + WAIT_S
+    rss_mb = 0.0
+    while system.sink.count() < received:
+        rss_mb = max(rss_mb, system.running().rss_mb())
+        if time.monotonic() > until:
+            raise RuntimeError(f"only {system.sink.count()} of {received} deliveries came\n{system.running().tail()}")
+        time.sleep(0.02)
+    return rss_mb

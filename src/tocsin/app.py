@@ -1,0 +1,215 @@
+"""Wiring: settings to store, outbound and stages. Owns the clock, randomness and ids; nothing else makes any."""
+
+import base64
+import os
+import random
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import structlog
+import uuid_utils
+
+from tocsin.model.endpoint import Endpoint
+from tocsin.model.ids import DEFAULT_TENANT, NewId, Prefix
+from tocsin.outbound.address_guard import parse_allow_targets
+from tocsin.outbound.http import Outbound, parse_connect_to
+from tocsin.provider_kit.provider import Tuning
+from tocsin.providers import PROVIDERS
+from tocsin.settings import Settings, SettingsError, provider_tuning
+from tocsin.stages.deliver import Deliver
+from tocsin.stages.intake import Intake, Nowhere
+from tocsin.stages.sweep import Sweep
+from tocsin.store import config, queue
+from tocsin.store.database import Database
+from tocsin.store.migrate import migrate
+from tocsin.store.postgres import PostgresDatabase
+from tocsin.store.sealing import KEY_BYTES, Keyring, parse_keys
+from tocsin.store.sqlite import SqliteDatabase
+
+LEASE_MS = 60_000
+"""Twice the longest attempt (30 s): a result in time is never refused."""
+
+KEY_FILE = "secret.key"
+DATABASE_FILE = "tocsin.db"
+log = structlog.get_logger()
+
+
+def clock_ms() -> int:
+    """Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def new_id(prefix: Prefix) -> str:
+    return f"{prefix}_{uuid_utils.uuid7().hex}"
+
+
+def draw() -> float:
+    """In [-1, 1]."""
+    return random.uniform(-1.0, 1.0)  # noqa: S311 - spreads retries; nothing secret
+
+
+def new_token() -> str:
+    """256 random bits; the prefix lets people and scanners recognise one."""
+    return "toc_" + secrets.token_urlsafe(32)
+
+
+def new_secret() -> str:
+    """A Standard Webhooks signing secret: https://www.standardwebhooks.com"""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def data_file(settings: Settings, name: str) -> Path:
+    folder = Path(settings.data_dir)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"TOCSIN_DATA_DIR={settings.data_dir}: {error.strerror}.") from error
+    return folder / name
+
+
+def keyring_of(settings: Settings) -> Keyring:
+    """The keys given; else one made at the first start and kept in the data directory for its owner alone."""
+    text = settings.secret_key
+    if not text:
+        file = data_file(settings, KEY_FILE)
+        if not file.exists():
+            made = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+            try:
+                with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+                    out.write(made + "\n")
+            except FileExistsError:
+                pass
+            except OSError as error:
+                raise SettingsError(f"{file}: {error.strerror}. Set TOCSIN_SECRET_KEY, or mend it.") from error
+        try:
+            text = file.read_text("utf-8").strip()
+        except OSError as error:
+            raise SettingsError(f"{file}: {error.strerror}. Set TOCSIN_SECRET_KEY, or mend it.") from error
+    try:
+        return Keyring(parse_keys(text), lambda: secrets.token_bytes(12))
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+
+
+async def open_database(settings: Settings) -> Database:
+    if settings.is_sqlite:
+        return SqliteDatabase(data_file(settings, DATABASE_FILE))
+    if not settings.database_url.startswith(("postgresql://", "postgres://")):
+        raise SettingsError("TOCSIN_DATABASE_URL: expected postgresql://… or nothing for SQLite.")
+    return await PostgresDatabase.open(settings.database_url)
+
+
+async def open_store(settings: Settings, now_ms: int) -> tuple[Database, Keyring]:
+    """Database and keys, migrated and checked. Raises StoreUnfit, StoreUnavailable, WrongKey, SettingsError."""
+    keyring = keyring_of(settings)
+    db = await open_database(settings)
+    try:
+        for ran in await migrate(db):
+            log.info("store.migrated", number=ran.number, name=ran.name)
+        await config.make_key_check(db, keyring)
+        async with db.transaction() as tx:
+            await tx.fetch("insert_tenant", {"id": DEFAULT_TENANT, "name": "Default", "now": now_ms})
+    except BaseException:
+        await db.close()
+        raise
+    return db, keyring
+
+
+class App:
+    """Everything one process needs. `works` has it deliver; without it, deliveries wait for another process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        db: Database,
+        keyring: Keyring,
+        *,
+        works: bool = True,
+        clock: Callable[[], int] = clock_ms,
+        ids: NewId = new_id,
+    ) -> None:
+        self.settings = settings
+        self.db = db
+        self.keyring = keyring
+        self.clock_ms = clock
+        self.new_id = ids
+        self.works = works
+        self.tuning: dict[str, Tuning] = provider_tuning(settings)
+        self.allow = parse_allow_targets(settings.allow_targets)
+        self.outbound = Outbound(allow=self.allow, connect_to=parse_connect_to(settings.connect_to))
+        self.deliver = Deliver(
+            db,
+            keyring,
+            self.outbound,
+            clock,
+            draw,
+            self.tuning,
+            lease="lease_" + uuid_utils.uuid7().hex,
+            lease_ms=LEASE_MS,
+            poll_s=1.0 if db.dialect == "sqlite" else 0.05,
+        )
+        self.intake = Intake(
+            db,
+            clock,
+            ids,
+            self.tuning,
+            hand_over=self.deliver if works else Nowhere(),
+            lease_ms=LEASE_MS,
+        )
+        self.sweep = Sweep(db, clock, self.intake.accept, retention_ms=settings.retention_days * 86_400_000)
+
+    @classmethod
+    async def open(cls, settings: Settings, *, works: bool = True, clock: Callable[[], int] = clock_ms) -> "App":
+        db, keyring = await open_store(settings, clock())
+        app = cls(settings, db, keyring, works=works, clock=clock)
+        await app.take_environment()
+        if works and db.dialect == "sqlite":
+            async with db.transaction() as tx:
+                await queue.take_back(tx, "my_old_leases", {"now": clock()})
+        return app
+
+    async def take_environment(self) -> None:
+        """SLACK_WEBHOOK_URL alone is enough to be told of everything: it becomes an endpoint of the default tenant."""
+        address = self.settings.slack_webhook_url
+        if not address:
+            return
+        provider = PROVIDERS["slack"]
+        address = provider.check_address(address)
+        name = "SLACK_WEBHOOK_URL"
+        known = await config.list_endpoints(self.db, DEFAULT_TENANT, after="", limit=10_000, filters={})
+        now_ms = self.clock_ms()
+        hint = hint_of(address)
+        mine = next((endpoint for endpoint in known if endpoint.created_by == "environment"), None)
+        async with self.db.transaction() as tx:
+            if mine is None:
+                endpoint = Endpoint(
+                    id=self.new_id("whk"),
+                    tenant_id=DEFAULT_TENANT,
+                    user_id="",
+                    provider_type="slack",
+                    name=name,
+                    description="Taken from the environment",
+                    address_hint=hint,
+                    enabled_events=("*",),
+                    created_by="environment",
+                    created_ms=now_ms,
+                )
+                await config.add_endpoint(tx, self.keyring, endpoint, address, (), {})
+            elif mine.address_hint != hint:
+                await config.change_address(tx, self.keyring, mine, address, hint, now_ms)
+                await tx.fetch("bump_config", {"tenant_id": DEFAULT_TENANT})
+
+    async def close(self) -> None:
+        await self.outbound.close()
+        await self.db.close()
+
+
+def hint_of(address: str) -> str:
+    """An address as it may be shown: its last ten characters."""
+    return "…" + address[-10:]
+
+
+def switched_off(tuning: Mapping[str, Tuning]) -> list[str]:
+    return [f"{kind}: {tuned.off}" for kind, tuned in tuning.items() if tuned.off]

@@ -1,0 +1,5 @@
+"""`tocsin demo`."""
+
+
+def demo() -> None:
+    """placeholder"""

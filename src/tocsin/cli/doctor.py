@@ -1,0 +1,5 @@
+"""`tocsin doctor`."""
+
+
+def doctor() -> None:
+    """placeholder"""

@@ -1,0 +1,40 @@
+"""`tocsin`: the commands and their exit codes."""
+
+import sys
+
+import typer
+
+from tocsin.cli import deliveries, demo, doctor, events, migrate, send, serve, token, why
+
+OK, CHECK_FAILED, USAGE, NOT_ALLOWED, UNREACHABLE = 0, 1, 2, 3, 4
+
+app = typer.Typer(
+    name="tocsin",
+    help=(
+        "A self-hosted alarm bell for pipelines, workflows and machine-learning runs.\n\n"
+        "Commands that talk to a server read TOCSIN_URL (http://127.0.0.1:8000) and TOCSIN_TOKEN.\n\n"
+        "Exit codes: 0 ok, 1 a check failed, 2 usage, 3 not allowed, 4 unreachable."
+    ),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(serve.serve)
+app.command()(demo.demo)
+app.command()(send.send)
+app.command()(events.events)
+app.command()(why.why)
+app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(token.app, name="token")
+app.command()(migrate.migrate)
+app.command()(doctor.doctor)
+
+
+def run() -> None:
+    """The entry point."""
+    sys.exit(app() or OK)
+
+
+if __name__ == "__main__":
+    run()

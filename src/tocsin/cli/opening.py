@@ -1,0 +1,44 @@
+"""Opening settings and store for a command, with errors that say what to do."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from tocsin.app import App, clock_ms, open_store
+from tocsin.cli.output import fail
+from tocsin.model.errors import Refusal
+from tocsin.settings import Settings, SettingsError, read_settings
+from tocsin.store.database import StoreBroken, StoreUnavailable, StoreUnfit
+from tocsin.store.sealing import WrongKey
+
+Answer = TypeVar("Answer")
+EXPECTED = (SettingsError, StoreUnfit, StoreUnavailable, StoreBroken, WrongKey, Refusal)
+
+
+def code_of(error: Exception) -> int:
+    return 4 if isinstance(error, StoreUnavailable) else 2 if isinstance(error, (SettingsError, Refusal)) else 1
+
+
+def settings_or_fail() -> Settings:
+    try:
+        return read_settings()
+    except SettingsError as error:
+        fail(str(error), 2)
+
+
+def run_with_store(work: Callable[[App], Awaitable[Answer]]) -> Answer:
+    """Opens the store without any stage running, does the work, closes it."""
+    settings = settings_or_fail()
+
+    async def opened() -> Answer:
+        db, keyring = await open_store(settings, clock_ms())
+        app = App(settings, db, keyring, works=False)
+        try:
+            return await work(app)
+        finally:
+            await app.close()
+
+    try:
+        return asyncio.run(opened())
+    except EXPECTED as error:
+        fail(str(error), code_of(error))

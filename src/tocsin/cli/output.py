@@ -1,0 +1,35 @@
+"""Tables on a terminal, tab-separated values in a pipe, JSON when asked; and how an error ends a command."""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import typer
+
+UNPRINTABLE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+BIDI = {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F)}
+
+
+def safe(text: object) -> str:
+    """Event text is hostile: no escape sequence and no direction override reaches the terminal."""
+    return str("" if text is None else text).translate(UNPRINTABLE | BIDI)
+
+
+def rows(items: Sequence[dict[str, Any]], columns: Sequence[str], form: str) -> None:
+    if form == "json":
+        print(json.dumps(list(items), indent=2 if sys.stdout.isatty() else None))
+        return
+    table = [[safe(item.get(column)) for column in columns] for item in items]
+    if form == "tsv" or (form == "auto" and not sys.stdout.isatty()):
+        for line in (columns, *table):
+            print("\t".join(line))
+        return
+    widths = [max(len(line[n]) for line in (list(columns), *table)) for n in range(len(columns))]
+    for line in ([column.upper() for column in columns], *table):
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def fail(message: str, code: int) -> NoReturn:
+    print(f"tocsin: {safe(message)}", file=sys.stderr)
+    raise typer.Exit(code)

@@ -1,0 +1,135 @@
+"""One process of Tocsin from start to stop: lock, store, stages, server, signals."""
+
+import asyncio
+import fcntl
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from typing import IO, Any
+
+import structlog
+import uvloop
+from starlette.routing import Route as StarletteRoute
+
+from tocsin.app import App, data_file, switched_off
+from tocsin.settings import Settings, SettingsError
+from tocsin.web.server import Tocsin, listen, server_of
+from tocsin.worker import Worker
+
+LOCK_FILE = "tocsin.lock"
+log = structlog.get_logger()
+
+
+def set_up_logging(settings: Settings) -> None:
+    """One line an entry, control characters escaped: JSON, or for people on a terminal."""
+    console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.dict_tracebacks if not console else structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def lock_store(settings: Settings) -> IO[str] | None:
+    """SQLite is for one process: a second one is refused. The lock ends with the process, however it ends."""
+    if not settings.is_sqlite:
+        return None
+    file = data_file(settings, LOCK_FILE).open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise SettingsError(
+            f"Another Tocsin already uses {settings.data_dir}. For several processes set TOCSIN_DATABASE_URL to PostgreSQL."
+        ) from error
+    return file
+
+
+def run_process(
+    settings: Settings,
+    *,
+    api: bool,
+    works: bool,
+    extra: Callable[[App], tuple[StarletteRoute, ...]] = lambda app: (),
+    meanwhile: Callable[[App], Awaitable[None]] | None = None,
+) -> int:
+    """Runs until a signal, or until `meanwhile` ends. Returns the exit code: 1 where the store broke."""
+    set_up_logging(settings)
+    lock = lock_store(settings)
+    try:
+        listening = None
+        if api:
+            try:
+                listening = listen(settings.host, settings.port)
+            except OSError as error:
+                where = f"TOCSIN_HOST={settings.host} TOCSIN_PORT={settings.port}"
+                raise SettingsError(f"{where}: {error.strerror}. `tocsin doctor` says more.") from error
+        sys.setswitchinterval(0.001)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(serve(settings, listening, works=works, extra=extra, meanwhile=meanwhile))
+    finally:
+        if lock is not None:
+            lock.close()
+
+
+async def serve(
+    settings: Settings,
+    listening: socket.socket | None,
+    *,
+    works: bool,
+    extra: Callable[[App], tuple[StarletteRoute, ...]],
+    meanwhile: Callable[[App], Awaitable[None]] | None,
+) -> int:
+    app = await App.open(settings, works=works)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    worker = Worker(app)
+    worker.start()
+    say_what_is_unusual(app, await app.db.weaknesses())
+    server, serving = None, None
+    if listening is not None:
+        server = server_of(Tocsin(app, extra(app)))
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        await server.started_on()
+        host, port = listening.getsockname()[:2]
+        log.info("serving", url=f"http://{host}:{port}", store=app.db.dialect, works=works)
+    else:
+        log.info("working", store=app.db.dialect)
+    waits: set[asyncio.Task[Any]] = {asyncio.create_task(stop.wait()), asyncio.create_task(worker.failed.wait())}
+    if meanwhile is not None:
+        waits.add(asyncio.ensure_future(meanwhile(app)))
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    log.info("stopping")
+    for task in waits:
+        task.cancel()
+    app.deliver.stopping = True
+    if server is not None and serving is not None:
+        server.should_exit = True
+        await serving
+    await worker.stop()
+    await app.close()
+    log.info("stopped")
+    return 1 if worker.failed.is_set() else 0
+
+
+def say_what_is_unusual(app: App, weaknesses: tuple[str, ...]) -> None:
+    for weakness in weaknesses:
+        log.warning("reduced durability", reason=weakness)
+    if app.settings.connect_to:
+        log.warning(
+            "TOCSIN_CONNECT_TO: messages go elsewhere than they are meant for", connect_to=app.settings.connect_to
+        )
+    for off in switched_off(app.tuning):
+        log.warning("a provider is switched off", provider=off)

@@ -1,0 +1,38 @@
+"""`tocsin serve`: the API, the worker, or both."""
+
+from typing import Annotated
+
+import typer
+
+from tocsin.cli.output import fail
+
+
+def serve(
+    only: Annotated[str, typer.Option(help="api or worker; both where it is not given (PostgreSQL only).")] = "",
+    port: Annotated[int, typer.Option(help="Instead of TOCSIN_PORT; 0 takes a free one and says which.")] = -1,
+) -> None:
+    """Run Tocsin until SIGTERM or Ctrl-C.
+
+    Examples:
+      tocsin serve
+      TOCSIN_DATABASE_URL=postgresql://tocsin@db/tocsin tocsin serve --only worker
+    """
+    if only not in ("", "api", "worker"):
+        fail(f"--only: expected api or worker, found {only!r}.", 2)
+
+    import sys
+
+    from msgspec.structs import replace
+
+    from tocsin.cli.opening import EXPECTED, code_of, settings_or_fail
+    from tocsin.cli.running import run_process
+
+    settings = settings_or_fail()
+    if port >= 0:
+        settings = replace(settings, port=port)
+    if only and settings.is_sqlite:
+        fail("--only needs PostgreSQL: SQLite is for one process. Set TOCSIN_DATABASE_URL.", 2)
+    try:
+        sys.exit(run_process(settings, api=only != "worker", works=only != "api"))
+    except EXPECTED as error:
+        fail(str(error), code_of(error))

@@ -1,0 +1,380 @@
+"""HTTP to the world: one pooled session, every address vetted as it is dialled, one try per call.
+
+Whatever the network does comes back as a value. A refusal's detail is a fixed text: it never holds an address, a URL or
+a header's value, and it does not tell what listens behind a blocked address.
+"""
+
+import asyncio
+import errno
+import socket
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
+from types import TracebackType
+from typing import Any, cast
+
+import aiohttp
+from aiohttp import http_exceptions
+from aiohttp.abc import AbstractResolver, AbstractStreamWriter, ResolveResult
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.streams import EMPTY_PAYLOAD
+from msgspec import Struct
+from yarl import URL
+
+from tocsin import __version__
+from tocsin.model.errors import Invalid
+from tocsin.model.wire import HttpReply, HttpRequest, NoReply, NoReplyReason, Reply
+from tocsin.outbound.address_guard import Allow, ParsedUrl, check_sent, check_url, localhost_addresses, vet
+
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+"""(host, port) to every address the name has; raises OSError where it has none."""
+
+MAX_BODY = 65_536
+"""Bytes of a reply's body that are read (research/reliability-and-security.md, F26)."""
+MAX_HEAD = 32_768
+"""Bytes of a reply before its body begins, informational replies (1xx) included; nginx and Node take 16 KiB at most."""
+MAX_LINE = 8_190
+"""Bytes of a status line or of one header field, which is aiohttp's own default."""
+MAX_ADDRESSES = 8
+"""Answers of one name that are dialled; all are vetted."""
+CONNECT_S = 5.0
+"""For TCP and TLS together (F26). A timeout_s that is shorter wins."""
+LOOKUP_S = 10.0
+"""For one name: two rounds of glibc's 5 s."""
+SLOW_LOOKUP_S = 2.0
+"""A name that takes longer shares its threads with the names that hang."""
+DNS_CACHE_S = 20
+"""How long an answer is used, whatever its TTL; every new answer is vetted anew."""
+KEEPALIVE_S = 30.0
+"""How long an idle connection is kept. A receiver that closes earlier costs one attempt (see `send`)."""
+ROUTES = 4_096
+"""URLs that are kept parsed; about 1 KB each."""
+
+
+def parse_connect_to(text: str) -> dict[str, str]:
+    """TOCSIN_CONNECT_TO: `host=http[s]://host[:port]`, comma separated, to {host: base}."""
+    return dict(_parse_diversion(item.strip()) for item in text.split(",") if item.strip())
+
+
+def _parse_diversion(item: str) -> tuple[str, str]:
+    host, _, base = item.partition("=")
+    host, base = host.strip().lower(), base.strip().rstrip("/")
+    try:
+        url = URL(base)
+        plain = url.scheme in ("http", "https") and bool(url.host) and str(url.origin()) == str(url).rstrip("/")
+    except ValueError:
+        plain = False
+    if not plain or not host or any(mark in host for mark in " /:@"):
+        raise Invalid(
+            "TOCSIN_CONNECT_TO", repr(item[:80]), "host=http://host:port, such as hooks.slack.com=http://127.0.0.1:9000"
+        )
+    return host, base
+
+
+class _Blocked(OSError):
+    """The address guard refused an address; an OSError so that aiohttp hands it back like any failed connection."""
+
+
+class Lookup:
+    """getaddrinfo in a few threads of its own.
+
+    Names that have answered before have threads to themselves: a name whose servers hang holds a thread for LOOKUP_S,
+    and a dozen of them must not delay the rest.
+    """
+
+    def __init__(self) -> None:
+        self._proven: dict[str, None] = {}
+        self._proven_threads = ThreadPoolExecutor(4, "dns-proven")
+        self._other_threads = ThreadPoolExecutor(8, "dns")
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:
+        loop = asyncio.get_running_loop()
+        threads = self._proven_threads if host in self._proven else self._other_threads
+        self._proven.pop(host, None)
+        try:
+            async with asyncio.timeout(LOOKUP_S):
+                addresses, took_s = await loop.run_in_executor(threads, _getaddrinfo, host, port)
+        except TimeoutError:
+            raise socket.gaierror(socket.EAI_AGAIN, "no answer in time") from None
+        if took_s < SLOW_LOOKUP_S:
+            if len(self._proven) >= ROUTES:
+                del self._proven[next(iter(self._proven))]
+            self._proven[host] = None
+        return addresses
+
+    def close(self) -> None:
+        """Lets go of the threads; one that still waits for an answer ends by itself."""
+        self._proven_threads.shutdown(wait=False, cancel_futures=True)
+        self._other_threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _getaddrinfo(host: str, port: int) -> tuple[list[str], float]:
+    """(addresses, seconds it took, waiting for a thread not counted)"""
+    began = time.monotonic()
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    return [str(info[4][0]) for info in found], time.monotonic() - began
+
+
+class _VettedResolver(AbstractResolver):
+    """Names to addresses of which every one is vetted; aiohttp keeps what it answers for DNS_CACHE_S."""
+
+    def __init__(self, resolve: Resolve, allow: tuple[Allow, ...]) -> None:
+        self._resolve = resolve
+        self._allow = allow
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        if host == "localhost" or host.endswith(".localhost"):
+            addresses: Sequence[str] = localhost_addresses(port, self._allow)
+        else:
+            addresses = await self._resolve(host, port)
+            # One bad answer spoils all: whoever mixes them in waits for us to take the wrong one.
+            if not all(vet(address, port, self._allow) for address in addresses):
+                raise _Blocked
+        if not addresses:
+            raise socket.gaierror(socket.EAI_NONAME, "no address")
+        return [_resolved(host, address, port) for address in addresses[:MAX_ADDRESSES]]
+
+    async def close(self) -> None:
+        """Nothing is held here."""
+
+
+def _resolved(host: str, address: str, port: int) -> ResolveResult:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return ResolveResult(
+        hostname=host, host=address, port=port, family=family, proto=socket.IPPROTO_TCP, flags=socket.AI_NUMERICHOST
+    )
+
+
+class _Body(aiohttp.BytesPayload):
+    """A request's body that remembers whether it went out."""
+
+    sent = False
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        self.sent = True
+        await super().write_with_length(writer, content_length)
+
+
+class _Protocol(ResponseHandler):
+    """A connection that gives up on a reply of which MAX_HEAD bytes came and no body.
+
+    Without it 100 Continue at line rate, parsed 256 KB at a time, holds the whole loop for seconds and fills memory.
+    """
+
+    _head_left = 0
+
+    def set_response_params(self, **params: Any) -> None:
+        self._head_left = MAX_HEAD
+        super().set_response_params(**params)
+
+    def data_received(self, data: bytes) -> None:
+        if self._head_left:
+            head, data = data[: self._head_left], data[self._head_left :]
+            self._head_left -= len(head)
+            super().data_received(head)
+            if self._head_left or self._payload not in (None, EMPTY_PAYLOAD):
+                if data:
+                    super().data_received(data)
+            elif self.transport is not None:
+                self.transport.abort()
+                self.set_exception(http_exceptions.HttpProcessingError(message="endless head"))
+            return
+        super().data_received(data)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Makes connections of our kind."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = cast("partial[ResponseHandler]", partial(_Protocol, loop=self._loop))
+
+
+class _Route(Struct, frozen=True):
+    """How a URL is reached: the session, the URL as aiohttp takes it, and the Host where that is another."""
+
+    session: aiohttp.ClientSession
+    url: URL
+    host: tuple[tuple[str, str], ...]
+
+
+class Outbound:
+    """Sends requests; made and closed inside the running loop, one for the process.
+
+    `allow` names private networks that may be reached. `connect_to` sends what is meant for a host to a base address
+    of the operator's instead (`parse_connect_to`), unvetted. `tls` replaces the system's trust, for a private CA.
+    """
+
+    def __init__(
+        self,
+        *,
+        allow: tuple[Allow, ...] = (),
+        connect_to: Mapping[str, str] | None = None,
+        resolve: Resolve | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._allow = allow
+        self._connect_to = dict(connect_to or {})
+        self._lookup = Lookup()
+        trust: ssl.SSLContext | bool = tls or True
+        self._guarded = _session(
+            _connector(trust, _VettedResolver(resolve or self._lookup, allow), self._open_socket),
+        )
+        # A pool apart, so that an address that is only the operator's diversion is in nobody else's reach.
+        self._diverted = _session(_connector(trust)) if self._connect_to else self._guarded
+        self._route = lru_cache(maxsize=ROUTES)(self._find_route)
+
+    async def __aenter__(self) -> "Outbound":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes every connection; requests under way end as NoReply."""
+        await self._guarded.close()
+        await self._diverted.close()
+        self._lookup.close()
+
+    async def send(self, request: HttpRequest, timeout_s: float) -> Reply:
+        """One request, tried once. `timeout_s` covers name, connection, TLS, writing and the whole reply.
+
+        A kept connection that turns out closed is `reset` with `maybe_received`, although nothing may have arrived:
+        nobody can tell, and one claim is one try.
+        """
+        route = self._route(request.url)
+        if isinstance(route, NoReply):
+            return route
+        try:
+            check_sent(request.headers)
+        except Invalid as invalid:
+            return NoReply("invalid", invalid.detail)
+        body = _Body(request.body)
+        reply: aiohttp.ClientResponse | None = None
+        try:
+            reply = await route.session.request(
+                request.method,
+                route.url,
+                data=body,
+                headers=request.headers + route.host,
+                allow_redirects=False,
+                timeout=_timeout(timeout_s),
+            )
+            return await _read(reply)
+        except Exception as error:  # whatever a receiver can provoke is an answer, not a fault of ours
+            reason, detail = _reason(error)
+            return NoReply(reason, detail, maybe_received=body.sent)
+        finally:
+            if reply is not None and not reply.closed:
+                reply.close()
+
+    def _find_route(self, url: str) -> _Route | NoReply:
+        try:
+            parsed = check_url(url, self._allow)
+        except Invalid as invalid:
+            return NoReply("invalid", invalid.detail)
+        own = _base(parsed)
+        base = self._connect_to.get(parsed.host)
+        if base is None:
+            return _Route(self._guarded, URL(own + parsed.target, encoded=True), ())
+        return _Route(self._diverted, URL(base + parsed.target, encoded=True), (("Host", own.partition("://")[2]),))
+
+    def _open_socket(self, info: "aiohttp.AddrInfoType") -> socket.socket:
+        """The last gate: what connect() gets, IP literals included, which never pass the resolver."""
+        family, kind, protocol, _, address = info
+        if not vet(str(address[0]), int(address[1]), self._allow):
+            raise _Blocked
+        return socket.socket(family, kind, protocol)
+
+
+def _base(url: ParsedUrl) -> str:
+    host = f"[{url.host}]" if ":" in url.host else url.host
+    default = url.port == (443 if url.scheme == "https" else 80)
+    return f"{url.scheme}://{host}" + ("" if default else f":{url.port}")
+
+
+def _connector(
+    trust: ssl.SSLContext | bool,
+    resolver: AbstractResolver | None = None,
+    socket_factory: "aiohttp.SocketFactoryType | None" = None,
+) -> aiohttp.TCPConnector:
+    return _Connector(
+        ssl=trust,
+        resolver=resolver,
+        socket_factory=socket_factory,
+        ttl_dns_cache=DNS_CACHE_S,
+        keepalive_timeout=KEEPALIVE_S,
+        limit=0,  # who may send how much at once is decided where deliveries are claimed
+        limit_per_host=0,
+    )
+
+
+def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+    session = aiohttp.ClientSession(
+        connector=connector,
+        headers={"User-Agent": f"Tocsin/{__version__}", "Accept-Encoding": "identity"},
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        auto_decompress=False,
+        max_line_size=MAX_LINE,
+        max_field_size=MAX_LINE,
+    )
+    # aiohttp sends an idempotent request again when a pooled connection turns out closed; one claim is one try.
+    session._retry_connection = False
+    return session
+
+
+@lru_cache(maxsize=256)
+def _timeout(timeout_s: float) -> aiohttp.ClientTimeout:
+    total = max(timeout_s, 0.001)  # 0 would mean none
+    return aiohttp.ClientTimeout(total=total, sock_connect=min(CONNECT_S, total))
+
+
+async def _read(reply: aiohttp.ClientResponse) -> Reply:
+    if not 200 <= reply.status <= 599:
+        return NoReply("protocol", "a status outside 200 to 599", maybe_received=True)
+    content = reply.content
+    body = await content.read(MAX_BODY + 1)
+    if not content.at_eof():
+        grown = bytearray(body)
+        while len(grown) <= MAX_BODY and not content.at_eof():
+            grown += await content.read(MAX_BODY + 1 - len(grown))
+        body = bytes(grown)
+    headers = {name.lower(): _clean(value) for name, value in reply.headers.items()}
+    return HttpReply(reply.status, headers, body[:MAX_BODY], len(body) > MAX_BODY)
+
+
+def _clean(value: str) -> str:
+    """aiohttp keeps bytes that are no UTF-8 as lone surrogates, which no database and no JSON would take."""
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
+
+
+def _reason(error: Exception) -> tuple[NoReplyReason, str]:
+    cause: Any = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error.__cause__
+    if isinstance(cause, _Blocked):
+        return "blocked", "the address guard refused the target"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "dns", "the host name has no address"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return "tls", "the certificate was not accepted"
+    if isinstance(error, aiohttp.ClientSSLError) or isinstance(cause, ssl.SSLError):
+        return "tls", "the TLS handshake failed"
+    if isinstance(error, TimeoutError) or getattr(cause, "errno", None) == errno.ETIMEDOUT:
+        return "timeout", "no whole answer in time"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        if isinstance(cause, ConnectionResetError | ConnectionAbortedError):
+            return "reset", "the connection was closed while it was opened"
+        return "refused", "the connection was refused or the host cannot be reached"
+    if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError | aiohttp.ClientOSError):
+        return "reset", "the connection was closed before the answer"
+    if isinstance(error, aiohttp.ClientPayloadError) and isinstance(cause, ConnectionError):
+        return "reset", "the connection was closed within the answer"
+    if isinstance(error, aiohttp.ClientError | http_exceptions.HttpProcessingError):
+        return "protocol", "the answer was not valid HTTP"
+    return "protocol", f"the exchange failed ({type(error).__name__})"

@@ -1,0 +1,108 @@
+"""Slack incoming webhooks.
+
+Shapes:  https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
+Errors:  research/providers.md, 1.1
+
+A webhook answers `ok` and no more: there is no timestamp to thread under or to edit later.
+"""
+
+import re
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from tocsin.model.wire import Delivered, HttpReply, HttpRequest, NoReply, Outcome, Rejected, Reply, Retry, Sending
+from tocsin.provider_kit.block_kit import Mention, mention, plain_payload, rich_payload
+from tocsin.provider_kit.classify import by_status, retry_after_s, said
+from tocsin.provider_kit.provider import Provider, refuse_address
+from tocsin.provider_kit.text import masked
+
+ADDRESS = re.compile(r"https://hooks\.slack(?:-gov)?\.com/services/T[A-Z0-9]{6,}/B[A-Z0-9]{6,}/[A-Za-z0-9]{16,64}/?")
+"""schemas/url-patterns.json, `slack_webhook`."""
+
+MESSAGE_REFUSED = frozenset({
+    "invalid_payload", "invalid_blocks", "invalid_attachments", "no_text", "too_many_attachments",
+    "missing_text_or_fallback_or_attachments", "user_not_found",
+})  # fmt: skip
+ENDPOINT_DEAD = frozenset({
+    "invalid_token", "action_prohibited", "posting_to_general_channel_denied", "team_disabled", "channel_not_found",
+    "no_service", "no_service_id", "no_team", "no_active_hooks", "channel_is_archived",
+})  # fmt: skip
+PASSING = frozenset({"rollup_error", "rate_limited"})
+
+_encoder = msgspec.json.Encoder()
+
+
+class SlackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`mention_on_failure`: true mentions whoever is active in the channel; or say whom. Webhooks cannot carry working
+    buttons without an app to answer them, so `include_action_buttons` shows links."""
+
+    use_rich_formatting: bool = True
+    mention_on_failure: bool | Mention = False
+    include_action_buttons: bool = True
+    thread_ts: Annotated[str, Meta(pattern=r"^[0-9]{10}\.[0-9]{6}\Z")] | None = None
+
+
+def check_address(address: str) -> str:
+    """An incoming webhook and nothing else: a workflow's trigger takes other bodies."""
+    if not ADDRESS.fullmatch(address):
+        raise refuse_address(masked(address), "https://hooks.slack.com/services/T…/B…/…")
+    return address
+
+
+def render(sending: Sending) -> HttpRequest:
+    """The message in Block Kit, or in words alone where the settings or the deliver stage ask for that."""
+    assert sending.message is not None, "Slack messages are made when they are sent"
+    settings: SlackSettings = sending.target.settings
+    rich = settings.use_rich_formatting and not sending.plain
+    whom = mention(sending.message, settings.mention_on_failure)
+    payload = (rich_payload if rich else plain_payload)(sending.message, whom, settings.include_action_buttons)
+    if settings.thread_ts:
+        payload["thread_ts"] = settings.thread_ts
+    headers = (("content-type", "application/json; charset=utf-8"),)
+    return HttpRequest("POST", sending.target.address, _encoder.encode(payload), headers)
+
+
+def classify(reply: Reply) -> Outcome:
+    """Delivered is 200 and `ok`, nothing less. The documented words count for more than the status they come with."""
+    if isinstance(reply, NoReply):
+        return by_status(reply)
+    words = error(reply)
+    if words in MESSAGE_REFUSED:
+        return Rejected(words, "message")
+    if words in ENDPOINT_DEAD:
+        return Rejected(words, "endpoint")
+    if words in PASSING:
+        limited = words == "rate_limited" or reply.status == 429
+        return Retry(words, retry_after_s(reply.headers), rate_limited=limited)
+    if not 200 <= reply.status < 300:
+        return by_status(reply)
+    # Anything but ok is a proxy or a login page in between: nothing was posted.
+    return Delivered() if words == "ok" else Retry(f"answered, but not with ok: {said(reply)}")
+
+
+def error(reply: HttpReply) -> str:
+    """The word that Slack answers with: bare, or as the `error` of a JSON object."""
+    words = reply.body[:1000].decode("utf-8", "replace").strip()
+    if words.startswith("{"):
+        try:
+            found = msgspec.json.decode(words)
+        except msgspec.DecodeError:
+            return words
+        return str(found.get("error", ""))
+    return words
+
+
+PROVIDER = Provider(
+    kind="slack",
+    label="Slack",
+    settings_type=SlackSettings,
+    check_address=check_address,
+    render=render,
+    classify=classify,
+    rate_per_s=1.0,  # https://docs.slack.dev/apis/web-api/rate-limits: one message a second for each webhook
+    timeout_s=10.0,  # SLACK_TIMEOUT_SECONDS in seeds/001
+    max_age_s=6 * 3600,
+    max_body_bytes=100_000,
+)

@@ -1,0 +1,119 @@
+"""Which rules could want an event: found by what the event says, so that rules that do not match cost nothing.
+
+Every rule stands in one place, under the rarest thing it asks for exactly: a pipeline, else a label, else a type. Rules
+that ask for patterns only stand in a list, and what of it fits a (type, kind, pipeline) is remembered.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from tocsin.model.errors import Invalid
+from tocsin.model.event import Event
+from tocsin.model.rule import Rule
+from tocsin.rules.condition import Condition, compile_condition
+from tocsin.rules.pattern import Matcher, is_exact, matcher
+
+REMEMBERED = 4096
+
+
+class CompiledRule(Struct, frozen=True):
+    """`order` is the rule's place among all: of several rules that lead to one endpoint, the first counts."""
+
+    rule: Rule
+    order: int
+    types: Matcher
+    pipelines: Matcher
+    labels: tuple[tuple[str, Matcher], ...]
+    condition: Condition | None
+
+    def wants(self, event: Event) -> bool:
+        """By type, pipeline and labels; the condition is asked afterwards."""
+        return (
+            (self.types(event.type) or self.types(event.kind))
+            and self.pipelines(event.pipeline)
+            and all(label in event.labels and fits(event.labels[label]) for label, fits in self.labels)
+        )
+
+
+def compile_rule(rule: Rule, order: int = 0) -> CompiledRule:
+    """Raises Invalid for a pattern or a condition that does not hold."""
+    return CompiledRule(
+        rule,
+        order,
+        matcher(rule.event_types),
+        matcher(rule.pipelines),
+        tuple((name, matcher((value,))) for name, value in rule.labels.items()),
+        compile_condition(rule.condition) if rule.condition else None,
+    )
+
+
+class RuleIndex:
+    """The rules of one tenant, in the order in which they count."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self.places: dict[tuple[str, ...], list[CompiledRule]] = defaultdict(list)
+        self.patterns: list[CompiledRule] = []
+        self.remembered: dict[tuple[str, str, str], list[CompiledRule]] = {}
+        self.label_names: set[str] = set()
+        self.limited: list[CompiledRule] = []
+        self.broken: dict[str, str] = {}
+        for order, rule in enumerate(rules):
+            try:
+                compiled = compile_rule(rule, order)
+            except Invalid as error:  # saved by an older or another program; it must not stop the others
+                self.broken[rule.id] = error.detail
+                continue
+            if rule.rate_limit is not None:
+                self.limited.append(compiled)
+            anchors = anchors_of(rule)
+            for anchor in anchors:
+                self.places[anchor].append(compiled)
+                if anchor[0] == "label":
+                    self.label_names.add(anchor[1])
+            if not anchors:
+                self.patterns.append(compiled)
+        self.size = len(self.patterns) + sum(len(place) for place in self.places.values())
+
+    def candidates(self, event: Event) -> list[CompiledRule]:
+        """Those whose type, pipeline and labels fit, in order."""
+        found = [rule for rule in self._by_pattern(event) if not rule.labels or rule.wants(event)]
+        places = self.places
+        if places:
+            keys: list[tuple[str, ...]] = [("pipeline", event.pipeline), ("type", event.type)]
+            if event.kind != event.type:
+                keys.append(("type", event.kind))
+            keys += [("label", name, value) for name, value in event.labels.items() if name in self.label_names]
+            found += [rule for key in keys for rule in places.get(key, ()) if rule.wants(event)]
+            if len(found) > 1:
+                found = sorted({rule.order: rule for rule in found}.values(), key=lambda rule: rule.order)
+        return found
+
+    def _by_pattern(self, event: Event) -> list[CompiledRule]:
+        if not self.patterns:
+            return self.patterns
+        key = (event.type, event.kind, event.pipeline)
+        known = self.remembered.get(key)
+        if known is None:
+            known = [
+                rule
+                for rule in self.patterns
+                if (rule.types(event.type) or rule.types(event.kind)) and rule.pipelines(event.pipeline)
+            ]
+            if len(self.remembered) >= REMEMBERED:
+                self.remembered.clear()
+            self.remembered[key] = known
+        return known
+
+
+def anchors_of(rule: Rule) -> list[tuple[str, ...]]:
+    """Where the rule stands: under each exact pipeline, else its first exact label, else each exact type."""
+    if rule.pipelines and all(is_exact(pipeline) for pipeline in rule.pipelines):
+        return [("pipeline", pipeline) for pipeline in dict.fromkeys(rule.pipelines)]
+    for name, value in rule.labels.items():
+        if is_exact(value):
+            return [("label", name, value)]
+    if rule.event_types and all(is_exact(type_) for type_ in rule.event_types):
+        return [("type", type_) for type_ in dict.fromkeys(rule.event_types)]
+    return []

@@ -1,0 +1,130 @@
+"""Settings: the commented defaults file, then a TOML file, then the environment; read once, frozen from then on."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from tocsin.provider_kit.provider import Tuning
+from tocsin.providers import PROVIDERS
+
+SECRET = {"TOCSIN_SECRET_KEY", "TOCSIN_DATABASE_URL", "SLACK_WEBHOOK_URL"}
+
+
+class SettingsError(Exception):
+    """A setting is wrong: names it, what was found and what was expected. Nothing was started."""
+
+
+Seconds = Annotated[float, Meta(gt=0, le=120)]
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Each field has its environment variable's name; settings.default.toml says what it means."""
+
+    data_dir: str = field(name="TOCSIN_DATA_DIR")
+    database_url: str = field(name="TOCSIN_DATABASE_URL")
+    host: str = field(name="TOCSIN_HOST")
+    port: Annotated[int, Meta(ge=0, le=65535)] = field(name="TOCSIN_PORT")
+    public_url: str = field(name="TOCSIN_PUBLIC_URL")
+    secret_key: str = field(name="TOCSIN_SECRET_KEY")
+    allow_targets: str = field(name="TOCSIN_ALLOW_TARGETS")
+    connect_to: str = field(name="TOCSIN_CONNECT_TO")
+    signature_header: str = field(name="TOCSIN_SIGNATURE_HEADER")
+    log_level: Literal["debug", "info", "warning", "error"] = field(name="TOCSIN_LOG_LEVEL")
+    log_format: Literal["auto", "json", "console"] = field(name="TOCSIN_LOG_FORMAT")
+    drain_s: Seconds = field(name="TOCSIN_DRAIN_SECONDS")
+    retention_days: Annotated[int, Meta(ge=1, le=3650)] = field(name="TOCSIN_RETENTION_DAYS")
+    max_body_bytes: Annotated[int, Meta(ge=1024, le=64 * 1024 * 1024)] = field(name="TOCSIN_MAX_BODY_BYTES")
+    slack_enabled: bool = field(name="NOTIFICATIONS_SLACK_ENABLED")
+    teams_enabled: bool = field(name="NOTIFICATIONS_TEAMS_ENABLED")
+    webhook_enabled: bool = field(name="NOTIFICATIONS_WEBHOOK_ENABLED")
+    rich_formatting: bool = field(name="NOTIFICATIONS_ENABLE_RICH_FORMATTING")
+    mentions: bool = field(name="NOTIFICATIONS_ENABLE_MENTIONS")
+    slack_webhook_url: str = field(name="SLACK_WEBHOOK_URL")
+    slack_rate: Annotated[float, Meta(gt=0, le=1000)] = field(name="SLACK_RATE_LIMIT_PER_WEBHOOK")
+    slack_retries: Annotated[int, Meta(ge=-1, le=100)] = field(name="SLACK_RETRY_ATTEMPTS")
+    slack_timeout_s: Annotated[float, Meta(gt=0, le=30)] = field(name="SLACK_TIMEOUT_SECONDS")
+    webhook_retries: Annotated[int, Meta(ge=-1, le=100)] = field(name="WEBHOOK_CUSTOM_RETRY_ATTEMPTS")
+    webhook_timeout_s: Annotated[float, Meta(gt=0, le=30)] = field(name="WEBHOOK_CUSTOM_TIMEOUT_SECONDS")
+
+    def __repr__(self) -> str:
+        return "Settings(***)"
+
+    @property
+    def is_sqlite(self) -> bool:
+        return not self.database_url
+
+    @property
+    def url(self) -> str:
+        """Where people reach Tocsin, without a slash at its end."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+
+def defaults() -> dict[str, Any]:
+    return tomllib.loads((files("tocsin") / "settings.default.toml").read_text("utf-8"))
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Raises SettingsError. Pass an environment to read that one alone."""
+    given = os.environ if environment is None else environment
+    values = defaults()
+    values |= from_file(given.get("TOCSIN_CONFIG", ""), values)
+    values |= {name: given[name] for name in values if name in given}
+    try:
+        return msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(explained(str(error), values)) from error
+
+
+def from_file(path: str, known: Mapping[str, Any]) -> dict[str, Any]:
+    if not path:
+        return {}
+    try:
+        found = tomllib.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"TOCSIN_CONFIG={path}: {error.strerror}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"TOCSIN_CONFIG={path} is not TOML: {error}.") from error
+    unknown = sorted(set(found) - set(known))
+    if unknown:
+        raise SettingsError(f"{path}: there is no setting {unknown[0]}.")
+    return found
+
+
+def explained(error: str, values: Mapping[str, Any]) -> str:
+    """msgspec's `Expected int … - at `$.NAME`` with the name in front and what was found."""
+    expected, _, place = error.rpartition(" - at `$.")
+    name = place.rstrip("`")
+    found = "***" if name in SECRET else repr(values.get(name))
+    return f"{name}={found}: {expected or error}."
+
+
+def provider_tuning(settings: Settings) -> dict[str, Tuning]:
+    """Each provider's limits: what the settings say, else the provider's own."""
+    off = {
+        "slack": ("NOTIFICATIONS_SLACK_ENABLED", settings.slack_enabled),
+        "teams": ("NOTIFICATIONS_TEAMS_ENABLED", settings.teams_enabled),
+        "webhook": ("NOTIFICATIONS_WEBHOOK_ENABLED", settings.webhook_enabled),
+    }
+    own = {
+        "slack": (settings.slack_rate, settings.slack_timeout_s, settings.slack_retries),
+        "webhook": (None, settings.webhook_timeout_s, settings.webhook_retries),
+    }
+    tuning = {}
+    for kind, provider in PROVIDERS.items():
+        rate, timeout_s, retries = own.get(kind, (provider.rate_per_s, provider.timeout_s, -1))
+        flag, enabled = off.get(kind, ("", True))
+        tuning[kind] = Tuning(
+            rate_per_s=rate,
+            timeout_s=timeout_s,
+            max_attempts=provider.max_attempts if retries < 0 else retries + 1,
+            off="" if enabled else f"{flag} is off",
+            rich=settings.rich_formatting,
+            mentions=settings.mentions,
+        )
+    return tuning

@@ -1,0 +1,113 @@
+"""Sweep: what the clock brings about. Lost leases go back, what is too old expires, notices are sent, old rows go."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import structlog
+
+from tocsin.model.errors import Refusal
+from tocsin.sources.draft import Draft
+from tocsin.store import queue, retention
+from tocsin.store.database import Database
+
+LEASE_LOSSES = 10
+"""After so many dead workers a message is taken to be what kills them."""
+
+CLEANING_MS = 10_000
+KEY_KEPT_MS = 24 * 3600 * 1000
+log = structlog.get_logger()
+
+
+class Accept(Protocol):
+    """Intake's door: time is a source like any other."""
+
+    async def __call__(self, tenant_id: str, drafts: list[Draft]) -> Any: ...
+
+
+class Sweep:
+    """`retention_ms` is how long events, deliveries and attempts are kept."""
+
+    def __init__(self, db: Database, clock_ms: Callable[[], int], accept: Accept, *, retention_ms: int) -> None:
+        self.db = db
+        self.clock_ms = clock_ms
+        self.accept = accept
+        self.retention_ms = retention_ms
+        self.next_cleaning_ms = 0
+
+    async def sweep(self) -> None:
+        """One round. Safe to run in several processes at once."""
+        now_ms = self.clock_ms()
+        async with self.db.transaction() as tx:
+            lost = await queue.take_back(tx, "lost_leases", {"now": now_ms, "limit": LEASE_LOSSES})
+            expired = await queue.take_back(
+                tx, "expire_deliveries", {"now": now_ms, "reason": "too old to be worth saying"}
+            )
+        if lost or expired:
+            log.info("sweep.took_back", lost_leases=lost, expired=expired)
+        await self.send_notices()
+        if now_ms >= self.next_cleaning_ms:
+            self.next_cleaning_ms = now_ms + CLEANING_MS
+            await self.wake_overdue(now_ms)
+            await self.clean(now_ms)
+
+    async def send_notices(self) -> None:
+        """An endpoint that fails or was switched off is an event of its own, which rules can send elsewhere. Its id is
+        made of what it tells, so that it is told once even where the note that it was told is lost."""
+        for tenant_id, endpoint_id, notice, failures, error, name, provider, reason, version in await self.db.read(
+            "due_notices"
+        ):
+            draft = notice_of(endpoint_id, notice, failures, error, name, provider, reason, version)
+            try:
+                await self.accept(tenant_id, [draft])
+            except Refusal as refusal:
+                log.warning("sweep.notice_refused", endpoint=endpoint_id, reason=refusal.detail)
+                continue
+            async with self.db.transaction() as tx:
+                await tx.fetch("clear_notice", {"endpoint_id": endpoint_id, "notice": notice})
+
+    async def wake_overdue(self, now_ms: int) -> None:
+        """Mends what should not be: something waits at an endpoint and nobody would look."""
+        overdue = [row[0] for row in await self.db.read("overdue_endpoints")]
+        if overdue:
+            log.warning("sweep.overdue", endpoints=len(overdue))
+            async with self.db.transaction() as tx:
+                await queue.wake(tx, dict.fromkeys(overdue, now_ms))
+
+    async def clean(self, now_ms: int) -> None:
+        """Bounded: at most some ten thousand rows of each tenant a round, so that nobody waits for it."""
+        for tenant_id in await retention.tenants(self.db):
+            for _ in range(5):
+                async with self.db.transaction() as tx:
+                    gone = await retention.delete_old(tx, tenant_id, now_ms - self.retention_ms)
+                if not gone:
+                    break
+        async with self.db.transaction() as tx:
+            await retention.delete_old_keys(tx, now_ms - KEY_KEPT_MS)
+
+
+def notice_of(
+    endpoint_id: str, notice: str, failures: int, error: str, name: str, provider: str, reason: str, version: int
+) -> Draft:
+    off = notice == "disabled"
+    return Draft(
+        id=f"endpoint.{notice}:{endpoint_id}:{version}",
+        source="tocsin",
+        type=f"endpoint.{notice}",
+        kind="alert",
+        severity="error" if off else "warning",
+        title=f"Webhook “{name}” was switched off" if off else f"Webhook “{name}” keeps failing",
+        message=(
+            f"{reason or error}. Messages for it wait. Mend it, then switch it on again: "
+            f"POST /v1/webhooks/{endpoint_id}/enable"
+            if off
+            else f"{failures} messages in a row did not get through; at 10 it is switched off. Last error: {error}"
+        ),
+        data={
+            "webhook_id": endpoint_id,
+            "webhook": name,
+            "provider_type": provider,
+            "consecutive_failures": failures,
+            "reason": reason,
+            "error": error,
+        },
+    )

@@ -1,0 +1,270 @@
+"""What people set up: endpoints, rules, tokens. Each change moves the tenant's config version, so that caches notice."""
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from tocsin.model.endpoint import Endpoint, Secret, Target
+from tocsin.model.errors import NotFound
+from tocsin.model.rule import Rule
+from tocsin.store import rows
+from tocsin.store.database import Database, Transaction
+from tocsin.store.sealing import Keyring, Place
+
+_secrets = msgspec.json.Decoder(tuple[Secret, ...])
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """An endpoint's sealed parts, opened. `secrets` newest first, with their ends."""
+
+    provider_type: str
+    address: str
+    secrets: tuple[Secret, ...]
+    headers: dict[str, str]
+    settings: dict[str, Any]
+    version: int
+
+    def __repr__(self) -> str:
+        return "Opened(***)"
+
+    def target(self, settings: Any, now_ms: int) -> Target:
+        live = tuple(s.value for s in self.secrets if s.expires_ms is None or s.expires_ms > now_ms)
+        return Target(self.address, settings, live, tuple(self.headers.items()))
+
+
+def place(tenant_id: str, endpoint_id: str, column: str) -> Place:
+    return Place(tenant_id, "endpoint", endpoint_id, column)
+
+
+def seal_secrets(keyring: Keyring, endpoint: Endpoint, secrets: tuple[Secret, ...]) -> bytes:
+    value = [msgspec.structs.asdict(secret) for secret in secrets]
+    return keyring.seal(value, place(endpoint.tenant_id, endpoint.id, "secret"))
+
+
+async def add_endpoint(
+    tx: Transaction,
+    keyring: Keyring,
+    endpoint: Endpoint,
+    address: str,
+    secrets: tuple[Secret, ...],
+    headers: dict[str, str],
+) -> None:
+    await tx.fetch(
+        "insert_endpoint",
+        {
+            "tenant_id": endpoint.tenant_id,
+            "id": endpoint.id,
+            "user_id": endpoint.user_id,
+            "provider_type": endpoint.provider_type,
+            "name": endpoint.name,
+            "description": endpoint.description,
+            "address_sealed": keyring.seal(address, place(endpoint.tenant_id, endpoint.id, "address")),
+            "address_hint": endpoint.address_hint,
+            "secret_sealed": seal_secrets(keyring, endpoint, secrets),
+            "headers_sealed": keyring.seal(headers, place(endpoint.tenant_id, endpoint.id, "headers")),
+            "header_names": rows.text(sorted(headers)),
+            "settings": rows.text(endpoint.settings),
+            "enabled_events": rows.text(endpoint.enabled_events),
+            "is_active": int(endpoint.is_active),
+            "created_by": endpoint.created_by,
+            "now": endpoint.created_ms,
+        },
+    )
+    await tx.fetch("insert_endpoint_state", {"tenant_id": endpoint.tenant_id, "id": endpoint.id})
+    await tx.fetch("bump_config", {"tenant_id": endpoint.tenant_id})
+
+
+async def change_endpoint(tx: Transaction, endpoint: Endpoint, now_ms: int) -> None:
+    """Everything but what is sealed. Raises NotFound where it was deleted meanwhile."""
+    changed = await tx.fetch(
+        "update_endpoint",
+        {
+            "tenant_id": endpoint.tenant_id,
+            "id": endpoint.id,
+            "name": endpoint.name,
+            "description": endpoint.description,
+            "settings": rows.text(endpoint.settings),
+            "enabled_events": rows.text(endpoint.enabled_events),
+            "is_active": int(endpoint.is_active),
+            "now": now_ms,
+        },
+    )
+    if not changed:
+        raise NotFound("No such webhook.")
+    await tx.fetch("bump_config", {"tenant_id": endpoint.tenant_id})
+
+
+async def change_address(
+    tx: Transaction, keyring: Keyring, endpoint: Endpoint, address: str, hint: str, now_ms: int
+) -> None:
+    sealed = keyring.seal(address, place(endpoint.tenant_id, endpoint.id, "address"))
+    values = {
+        "tenant_id": endpoint.tenant_id,
+        "id": endpoint.id,
+        "address_sealed": sealed,
+        "address_hint": hint,
+        "now": now_ms,
+    }
+    await tx.fetch("update_address", values)
+
+
+async def change_headers(
+    tx: Transaction, keyring: Keyring, endpoint: Endpoint, headers: dict[str, str], now_ms: int
+) -> None:
+    sealed = keyring.seal(headers, place(endpoint.tenant_id, endpoint.id, "headers"))
+    names = rows.text(sorted(headers))
+    values = {
+        "tenant_id": endpoint.tenant_id,
+        "id": endpoint.id,
+        "headers_sealed": sealed,
+        "header_names": names,
+        "now": now_ms,
+    }
+    await tx.fetch("update_headers", values)
+
+
+async def change_secrets(
+    tx: Transaction, keyring: Keyring, endpoint: Endpoint, secrets: tuple[Secret, ...], now_ms: int
+) -> None:
+    sealed = seal_secrets(keyring, endpoint, secrets)
+    values = {"tenant_id": endpoint.tenant_id, "id": endpoint.id, "secret_sealed": sealed, "now": now_ms}
+    await tx.fetch("update_secret", values)
+    await tx.fetch("bump_config", {"tenant_id": endpoint.tenant_id})
+
+
+async def switch_endpoint(
+    tx: Transaction, tenant_id: str, endpoint_id: str, *, is_active: bool, reason: str, now_ms: int
+) -> bool:
+    """On or off. Switching on forgets the failures and has the claimer look at what waits."""
+    values = {"tenant_id": tenant_id, "id": endpoint_id, "is_active": int(is_active), "reason": reason, "now": now_ms}
+    if not await tx.fetch("switch_endpoint", values):
+        return False
+    if is_active and not reason:
+        await tx.fetch("clear_failures", {"tenant_id": tenant_id, "id": endpoint_id})
+        await tx.run_many("wake_endpoints", [(now_ms, endpoint_id)])
+    await tx.fetch("bump_config", {"tenant_id": tenant_id})
+    return True
+
+
+async def delete_endpoint(tx: Transaction, tenant_id: str, endpoint_id: str, now_ms: int) -> bool:
+    gone = await tx.fetch("delete_endpoint", {"tenant_id": tenant_id, "id": endpoint_id, "now": now_ms})
+    if gone:
+        await tx.fetch("bump_config", {"tenant_id": tenant_id})
+    return bool(gone)
+
+
+async def get_endpoint(db: Database, tenant_id: str, endpoint_id: str) -> Endpoint:
+    found = await db.read("get_endpoint", {"tenant_id": tenant_id, "id": endpoint_id})
+    if not found:
+        raise NotFound("No such webhook.")
+    return rows.endpoint(found[0])
+
+
+async def list_endpoints(
+    db: Database, tenant_id: str, *, after: str, limit: int, filters: dict[str, str]
+) -> list[Endpoint]:
+    values = {"tenant_id": tenant_id, "after": after, "limit": limit} | filters
+    return [rows.endpoint(row) for row in await db.read("list_endpoints", values, tuple(sorted(filters)))]
+
+
+async def open_endpoint(db: Database, keyring: Keyring, tenant_id: str, endpoint_id: str) -> Opened:
+    """The sealed parts. Raises NotFound, and WrongKey where the key is not the one that sealed them."""
+    found = await db.read("sealed_endpoint", {"tenant_id": tenant_id, "id": endpoint_id})
+    if not found:
+        raise NotFound("No such webhook.")
+    _, id_, provider_type, address, secret, headers, settings, version = found[0]
+    return Opened(
+        provider_type,
+        keyring.open(bytes(address), place(tenant_id, id_, "address")),
+        msgspec.convert(keyring.open(bytes(secret), place(tenant_id, id_, "secret")), tuple[Secret, ...]),
+        keyring.open(bytes(headers), place(tenant_id, id_, "headers")),
+        msgspec.json.decode(settings),
+        version,
+    )
+
+
+async def reseal_all(db: Database, keyring: Keyring) -> int:
+    """Seals anew, with the active key, whatever an older key sealed; safe to stop and to run again."""
+    after, count = "", 0
+    while batch := await db.read("all_sealed", {"after": after, "limit": 200}):
+        for tenant_id, id_, address, secret, headers in batch:
+            old = {"address": bytes(address), "secret": bytes(secret), "headers": bytes(headers)}
+            if all(keyring.is_current(sealed) for sealed in old.values()):
+                continue
+            new = {
+                column: keyring.seal(keyring.open(sealed, place(tenant_id, id_, column)), place(tenant_id, id_, column))
+                for column, sealed in old.items()
+            }
+            async with db.transaction() as tx:
+                values = {"tenant_id": tenant_id, "id": id_}
+                values |= {f"{column}_sealed": sealed for column, sealed in new.items()}
+                values |= {f"old_{column}": sealed for column, sealed in old.items()}
+                count += len(await tx.fetch("reseal_endpoint", values))
+        after = batch[-1][1]
+    return count
+
+
+def rule_values(rule: Rule, now_ms: int) -> dict[str, Any]:
+    return {
+        "tenant_id": rule.tenant_id,
+        "id": rule.id,
+        "name": rule.name,
+        "event_types": rows.text(rule.event_types),
+        "pipelines": rows.text(rule.pipelines),
+        "labels": rows.text(rule.labels),
+        "condition": rule.condition,
+        "endpoint_ids": rows.text(rule.endpoint_ids),
+        "retry": rows.text(rule.retry),
+        "rate_limit": rows.text(rule.rate_limit) if rule.rate_limit else None,
+        "settings": rows.text(rule.settings),
+        "is_active": int(rule.is_active),
+        "created_by": rule.created_by,
+        "now": now_ms,
+    }
+
+
+async def add_rule(tx: Transaction, rule: Rule) -> None:
+    await tx.fetch("insert_rule", rule_values(rule, rule.created_ms))
+    await tx.fetch("bump_config", {"tenant_id": rule.tenant_id})
+
+
+async def change_rule(tx: Transaction, rule: Rule, now_ms: int) -> None:
+    if not await tx.fetch("update_rule", rule_values(rule, now_ms)):
+        raise NotFound("No such alert rule.")
+    await tx.fetch("bump_config", {"tenant_id": rule.tenant_id})
+
+
+async def delete_rule(tx: Transaction, tenant_id: str, rule_id: str, now_ms: int) -> bool:
+    gone = await tx.fetch("delete_rule", {"tenant_id": tenant_id, "id": rule_id, "now": now_ms})
+    if gone:
+        await tx.fetch("bump_config", {"tenant_id": tenant_id})
+    return bool(gone)
+
+
+async def get_rule(db: Database, tenant_id: str, rule_id: str) -> Rule:
+    found = await db.read("get_rule", {"tenant_id": tenant_id, "id": rule_id})
+    if not found:
+        raise NotFound("No such alert rule.")
+    return rows.rule(found[0])
+
+
+async def list_rules(db: Database, tenant_id: str, *, after: str, limit: int) -> list[Rule]:
+    found = await db.read("list_rules", {"tenant_id": tenant_id, "after": after, "limit": limit})
+    return [rows.rule(row) for row in found]
+
+
+def token_hash(token: str) -> bytes:
+    """Tokens are 256 random bits: a fast hash is enough, there is nothing to guess."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+async def make_key_check(db: Database, keyring: Keyring) -> None:
+    """Notes, at the first start, what only the right key opens; raises WrongKey at any later start with another key."""
+    where = Place("", "meta", "key_check", "value")
+    known = await db.read("get_meta", {"name": "key_check"})
+    if not known:
+        async with db.transaction() as tx:
+            await tx.fetch("put_meta", {"name": "key_check", "value": keyring.seal("tocsin", where).hex()})
+        known = await db.read("get_meta", {"name": "key_check"})
+    keyring.open(bytes.fromhex(known[0][0]), where)

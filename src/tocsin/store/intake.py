@@ -1,0 +1,142 @@
+"""Writing what came in: the events of a moment with their runs, traces and deliveries."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from tocsin.model.delivery import Delivery
+from tocsin.model.event import Event
+from tocsin.model.rule import Rule
+from tocsin.model.run import Run
+from tocsin.store import rows
+from tocsin.store.database import Row, Transaction
+
+RunKey = tuple[str, str, str, int]
+"""Tenant, pipeline, run id, attempt."""
+
+EventKey = tuple[str, str, str]
+"""Tenant, the source's id, source."""
+
+
+class Contended(Exception):
+    """Another process wrote the same event or run at this very moment. Do the whole transaction again."""
+
+
+async def config_version(tx: Transaction, tenant_id: str) -> int:
+    found = await tx.fetch("config_version", {"tenant_id": tenant_id})
+    return int(found[0][0]) if found else 0
+
+
+async def config(tx: Transaction, tenant_id: str) -> tuple[list[Row], list[Rule]]:
+    """The tenant's endpoints, as `config_endpoints` names their columns, and its active rules."""
+    endpoints = await tx.fetch("config_endpoints", {"tenant_id": tenant_id})
+    return endpoints, [rows.rule(row) for row in await tx.fetch("config_rules", {"tenant_id": tenant_id})]
+
+
+async def known_events(tx: Transaction, keys: Sequence[EventKey]) -> dict[EventKey, str]:
+    """Which of these events are stored already, and their uids."""
+    found = await tx.fetch_many("find_events", keys) if keys else []
+    return {(tenant_id, id_, source): uid for tenant_id, id_, source, uid in found}
+
+
+async def runs(tx: Transaction, keys: Iterable[RunKey]) -> dict[RunKey, Run]:
+    """The runs as stored, kept from changing until this transaction ends."""
+    found = await tx.fetch_many("lock_runs", sorted(keys))
+    known = (rows.run(row) for row in found)
+    return {(run.tenant_id, run.pipeline, run.run_id, run.attempt): run for run in known}
+
+
+async def save_runs(tx: Transaction, new: Sequence[Run], changed: Sequence[Run]) -> None:
+    """Raises Contended where another process made one of the new runs first."""
+    if new:
+        made = await tx.fetch_many(
+            "insert_runs",
+            [
+                (
+                    run.tenant_id,
+                    run.id,
+                    run.pipeline,
+                    run.run_id,
+                    run.attempt,
+                    run.status,
+                    run.started_ms,
+                    run.finished_ms,
+                )
+                + (run.updated_ms, run.error, rows.text(run.stages))
+                for run in new
+            ],
+        )
+        if len(made) != len(new):
+            raise Contended
+    if changed:
+        await tx.run_many(
+            "update_runs",
+            [
+                (run.status, run.started_ms, run.finished_ms, run.updated_ms, run.error, rows.text(run.stages))
+                + (run.tenant_id, run.id)
+                for run in changed
+            ],
+        )
+
+
+async def save_events(tx: Transaction, events: Sequence[tuple[Event, str]], *, alone: bool) -> None:
+    """Events with their traces. `alone`: no other process can have written one of them since `known_events`."""
+    values = [
+        (e.tenant_id, e.uid, e.id, e.source, e.type, e.kind, e.severity, e.pipeline, e.run_id, e.stage)
+        + (e.time_ms, e.received_ms, rows.event_content(e), trace)
+        for e, trace in events
+    ]
+    if alone:
+        await tx.run_many("insert_events", values)
+    elif len(await tx.fetch_many("insert_events", values)) != len(values):
+        raise Contended
+
+
+async def save_deliveries(tx: Transaction, planned: Sequence[tuple[Delivery, str, str | None, int | None]]) -> None:
+    """Deliveries with their retry policies (JSON) and, where this process takes them at once, lease and its end."""
+    await tx.run_many(
+        "insert_deliveries",
+        [
+            (
+                d.tenant_id,
+                d.id,
+                d.event_uid,
+                d.endpoint_id,
+                d.rule_id,
+                d.provider_type,
+                d.event_type,
+                d.status,
+                d.reason,
+            )
+            + (policy, d.due_ms, d.expires_ms, lease, lease_until_ms, d.body, d.created_ms, d.created_ms)
+            for d, policy, lease, lease_until_ms in planned
+        ],
+    )
+
+
+async def wake(tx: Transaction, due: Mapping[str, int]) -> None:
+    """Endpoint ids with the time from which something is due there."""
+    if due:
+        await tx.run_many("wake_endpoints", [(due_ms, endpoint_id) for endpoint_id, due_ms in sorted(due.items())])
+
+
+async def rule_buckets(tx: Transaction, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    found = await tx.fetch_many("lock_buckets", sorted(keys))
+    return {(tenant_id, rule_id): bucket_us for tenant_id, rule_id, bucket_us in found}
+
+
+async def save_buckets(tx: Transaction, buckets: Mapping[tuple[str, str], int]) -> None:
+    if buckets:
+        await tx.run_many("put_buckets", [(*key, bucket_us) for key, bucket_us in sorted(buckets.items())])
+
+
+async def known_answer(tx: Transaction, tenant_id: str, key: str, since_ms: int) -> tuple[bytes, str] | None:
+    """The hash of the body that came with this idempotency key, and what was answered."""
+    found = await tx.fetch("find_idempotency", {"tenant_id": tenant_id, "key": key, "since_ms": since_ms})
+    return (bytes(found[0][0]), found[0][1]) if found else None
+
+
+async def save_answer(
+    tx: Transaction, tenant_id: str, key: str, body_hash: bytes, answer: str, now_ms: int, since_ms: int
+) -> None:
+    values = {"tenant_id": tenant_id, "key": key, "body_hash": body_hash, "answer": answer, "now": now_ms}
+    if not await tx.fetch("put_idempotency", values | {"since_ms": since_ms}):
+        raise Contended

@@ -1,0 +1,101 @@
+"""Reading what happened: events, runs, deliveries and attempts; and bringing deliveries back."""
+
+from typing import Any
+
+from tocsin.model.event import Event
+from tocsin.model.rule import Rule
+from tocsin.model.run import Run
+from tocsin.store import rows
+from tocsin.store.database import Database, Row, Transaction
+
+COLUMNS = (
+    "id",
+    "event_id",
+    "event_type",
+    "rule_id",
+    "webhook_id",
+    "provider_type",
+    "status",
+    "reason",
+    "attempts",
+    "http_status_code",
+    "error_message",
+    "due_ms",
+    "created_ms",
+    "delivered_ms",
+    "event_uid",
+)
+"""Of `list_deliveries`, in order."""
+
+MOST = 100_000
+
+
+async def list_events(db: Database, tenant_id: str, *, before: str, limit: int, filters: dict[str, str]) -> list[Event]:
+    values = {"tenant_id": tenant_id, "before": before, "limit": limit} | filters
+    return [rows.event(row) for row in await db.read("list_events", values, tuple(sorted(filters)))]
+
+
+async def find_event(db: Database, tenant_id: str, id_: str, source: str | None) -> tuple[Event, str] | None:
+    """The event and its trace, by uid or by the source's own id."""
+    if "\x00" in id_ + (source or ""):
+        return None
+    values = {"tenant_id": tenant_id, "id": id_, "source": source}
+    found = await db.read("find_event", values, ("source",) if source else ())
+    return (rows.event(found[0][:13]), found[0][13]) if found else None
+
+
+async def active_rules(db: Database, tenant_id: str) -> list[Rule]:
+    return [rows.rule(row) for row in await db.read("config_rules", {"tenant_id": tenant_id})]
+
+
+async def list_deliveries(
+    db: Database, tenant_id: str, *, before: str, limit: int, filters: dict[str, Any]
+) -> list[dict[str, Any]]:
+    values = {"tenant_id": tenant_id, "before": before, "limit": limit} | filters
+    found = await db.read("list_deliveries", values, tuple(sorted(filters)))
+    return [as_dict(row) for row in found]
+
+
+def as_dict(row: Row) -> dict[str, Any]:
+    return dict(zip(COLUMNS, row, strict=True))
+
+
+async def deliveries_of_event(db: Database, tenant_id: str, event_uid: str) -> list[dict[str, Any]]:
+    return await list_deliveries(db, tenant_id, before="~", limit=1000, filters={"event_id": event_uid})
+
+
+async def get_delivery(db: Database, tenant_id: str, id_: str) -> dict[str, Any] | None:
+    found = await list_deliveries(db, tenant_id, before="~", limit=1, filters={"id": id_})
+    return found[0] if found else None
+
+
+async def list_attempts(db: Database, tenant_id: str, delivery_id: str) -> list[Row]:
+    return await db.read("list_attempts", {"tenant_id": tenant_id, "delivery_id": delivery_id})
+
+
+async def replay(tx: Transaction, tenant_id: str, ids: list[str], now_ms: int, expires_ms: int) -> list[str]:
+    """Sends these again, each from the start of its schedule. Returns the ids that were not on their way already."""
+    done, endpoints = [], set()
+    for id_ in ids:
+        values = {"tenant_id": tenant_id, "id": id_, "now": now_ms, "expires_ms": expires_ms}
+        for found, endpoint_id in await tx.fetch("replay_deliveries", values):
+            done.append(found)
+            endpoints.add(endpoint_id)
+    if endpoints:
+        await tx.run_many("wake_endpoints", [(now_ms, endpoint_id) for endpoint_id in sorted(endpoints)])
+    return done
+
+
+async def cancel(tx: Transaction, tenant_id: str, id_: str, reason: str, now_ms: int) -> bool:
+    values = {"tenant_id": tenant_id, "id": id_, "reason": reason, "now": now_ms}
+    return bool(await tx.fetch("cancel_delivery", values))
+
+
+async def list_runs(db: Database, tenant_id: str, *, before: str, limit: int, filters: dict[str, str]) -> list[Run]:
+    values = {"tenant_id": tenant_id, "before": before, "limit": limit} | filters
+    return [rows.run(row) for row in await db.read("list_runs", values, tuple(sorted(filters)))]
+
+
+async def get_run(db: Database, tenant_id: str, id_: str) -> Run | None:
+    found = await db.read("get_run", {"tenant_id": tenant_id, "id": id_})
+    return rows.run(found[0]) if found else None

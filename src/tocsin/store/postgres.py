@@ -1,0 +1,115 @@
+"""PostgreSQL through asyncpg. Many rows go over as arrays, one statement for all: sql/postgres/ has those queries."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from tocsin.store.database import NOTHING, Row, StoreUnavailable, StoreUnfit, Transaction, Values, columns
+from tocsin.store.queries import Dialect, query
+
+UNAVAILABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+)
+OLDEST = 13
+CONNECTIONS = 8
+MIGRATION_LOCK = 7_210_313  # any number, as long as nothing else in this database locks it
+
+
+class PostgresTransaction:
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+
+    async def fetch(self, name: str, values: Values = NOTHING, filters: tuple[str, ...] = ()) -> list[Row]:
+        asked = query("postgres", name, filters)
+        return [tuple(row) for row in await self.connection.fetch(asked.text, *asked.values(values))]
+
+    async def run_many(self, name: str, rows: Sequence[Row]) -> None:
+        if rows:
+            await self.connection.execute(query("postgres", name).text, *columns(rows))
+
+    async def fetch_many(self, name: str, rows: Sequence[Row]) -> list[Row]:
+        if not rows:
+            return []
+        return [tuple(row) for row in await self.connection.fetch(query("postgres", name).text, *columns(rows))]
+
+
+class PostgresDatabase:
+    dialect: Dialect = "postgres"
+
+    def __init__(self, pool: Any) -> None:
+        self.pool = pool
+
+    @classmethod
+    async def open(cls, dsn: str) -> "PostgresDatabase":
+        try:
+            pool = await asyncpg.create_pool(
+                dsn,
+                min_size=1,
+                max_size=CONNECTIONS,
+                timeout=3,
+                command_timeout=10,
+                server_settings={
+                    "application_name": "tocsin",
+                    "lock_timeout": "3000",
+                    "idle_in_transaction_session_timeout": "15000",
+                    "jit": "off",
+                },
+            )
+        except (*UNAVAILABLE, asyncpg.PostgresError, ValueError) as error:
+            raise StoreUnavailable(f"PostgreSQL cannot be reached: {error}") from error
+        database = cls(pool)
+        (version,) = (await database.read("server_version"))[0]
+        if int(version) // 10_000 < OLDEST:
+            raise StoreUnfit(f"PostgreSQL {int(version) // 10_000} is too old; {OLDEST} or newer is needed.")
+        return database
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        try:
+            async with self.pool.acquire(timeout=3) as connection, connection.transaction():
+                yield PostgresTransaction(connection)
+        except UNAVAILABLE as error:
+            raise StoreUnavailable(f"PostgreSQL: {error or type(error).__name__}") from error
+
+    async def read(self, name: str, values: Values = NOTHING, filters: tuple[str, ...] = ()) -> list[Row]:
+        asked = query("postgres", name, filters)
+        try:
+            async with self.pool.acquire(timeout=3) as connection:
+                return [tuple(row) for row in await connection.fetch(asked.text, *asked.values(values))]
+        except UNAVAILABLE as error:
+            raise StoreUnavailable(f"PostgreSQL: {error or type(error).__name__}") from error
+
+    async def script(self, text: str) -> None:
+        """Under an advisory lock, so that of several processes that start together one migrates and the others wait."""
+        try:
+            async with self.pool.acquire() as connection, connection.transaction():
+                await connection.execute("SET LOCAL lock_timeout = 0")
+                await connection.execute(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+                await connection.execute(text, timeout=600)
+        except UNAVAILABLE as error:
+            raise StoreUnavailable(f"PostgreSQL: {error or type(error).__name__}") from error
+
+    async def weaknesses(self) -> tuple[str, ...]:
+        found = dict(await self.read("durability_settings"))
+        return tuple(
+            f"PostgreSQL runs with {name}={value}: a crash or power cut loses events. Set it to on."
+            for name, value in sorted(found.items())
+            if value == "off"
+        )
+
+    async def close(self) -> None:
+        await self.pool.close()

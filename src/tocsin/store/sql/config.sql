@@ -1,0 +1,117 @@
+-- config_version
+SELECT config_version FROM tenant WHERE id = :tenant_id;
+
+-- bump_config
+UPDATE tenant SET config_version = config_version + 1 WHERE id = :tenant_id;
+
+-- insert_endpoint
+INSERT INTO endpoint (tenant_id, id, user_id, provider_type, name, description, address_sealed, address_hint, secret_sealed,
+                      headers_sealed, header_names, settings, enabled_events, is_active, created_by, created_ms, updated_ms)
+VALUES (:tenant_id, :id, :user_id, :provider_type, :name, :description, :address_sealed, :address_hint, :secret_sealed,
+        :headers_sealed, :header_names, :settings, :enabled_events, :is_active, :created_by, :now, :now);
+
+-- insert_endpoint_state
+INSERT INTO endpoint_state (endpoint_id, tenant_id) VALUES (:id, :tenant_id);
+
+-- get_endpoint
+SELECT e.tenant_id, e.id, e.user_id, e.provider_type, e.name, e.description, e.address_hint, e.enabled_events, e.settings,
+       e.header_names, e.is_active, e.disabled_reason, s.consecutive_failures, s.last_used_ms, s.last_error, e.created_by,
+       e.created_ms, e.updated_ms
+  FROM endpoint e JOIN endpoint_state s ON s.endpoint_id = e.id AND s.tenant_id = e.tenant_id
+ WHERE e.tenant_id = :tenant_id AND e.id = :id AND e.deleted_ms IS NULL;
+
+-- list_endpoints
+SELECT e.tenant_id, e.id, e.user_id, e.provider_type, e.name, e.description, e.address_hint, e.enabled_events, e.settings,
+       e.header_names, e.is_active, e.disabled_reason, s.consecutive_failures, s.last_used_ms, s.last_error, e.created_by,
+       e.created_ms, e.updated_ms
+  FROM endpoint e JOIN endpoint_state s ON s.endpoint_id = e.id AND s.tenant_id = e.tenant_id
+ WHERE e.tenant_id = :tenant_id AND e.deleted_ms IS NULL AND e.id > :after {filters}
+ ORDER BY e.id LIMIT :limit;
+
+-- list_endpoints_by_user_id
+e.user_id = :user_id
+
+-- list_endpoints_by_provider_type
+e.provider_type = :provider_type
+
+-- update_endpoint
+UPDATE endpoint SET name = :name, description = :description, settings = :settings, enabled_events = :enabled_events,
+       is_active = :is_active, version = version + 1, updated_ms = :now
+ WHERE tenant_id = :tenant_id AND id = :id AND deleted_ms IS NULL RETURNING id;
+
+-- update_address
+UPDATE endpoint SET address_sealed = :address_sealed, address_hint = :address_hint, version = version + 1, updated_ms = :now
+ WHERE tenant_id = :tenant_id AND id = :id AND deleted_ms IS NULL;
+
+-- update_headers
+UPDATE endpoint SET headers_sealed = :headers_sealed, header_names = :header_names, version = version + 1, updated_ms = :now
+ WHERE tenant_id = :tenant_id AND id = :id AND deleted_ms IS NULL;
+
+-- update_secret
+UPDATE endpoint SET secret_sealed = :secret_sealed, version = version + 1, updated_ms = :now
+ WHERE tenant_id = :tenant_id AND id = :id AND deleted_ms IS NULL;
+
+-- switch_endpoint
+UPDATE endpoint SET is_active = :is_active, disabled_reason = :reason, version = version + 1, updated_ms = :now
+ WHERE tenant_id = :tenant_id AND id = :id AND deleted_ms IS NULL RETURNING id;
+
+-- disable_endpoint
+-- By Tocsin itself. No row comes back when somebody was faster.
+UPDATE endpoint SET disabled_reason = :reason, version = version + 1, updated_ms = :now
+ WHERE tenant_id = :tenant_id AND id = :id AND deleted_ms IS NULL AND disabled_reason = '' RETURNING id;
+
+-- delete_endpoint
+UPDATE endpoint SET deleted_ms = :now, version = version + 1, updated_ms = :now
+ WHERE tenant_id = :tenant_id AND id = :id AND deleted_ms IS NULL RETURNING id;
+
+-- clear_failures
+UPDATE endpoint_state SET consecutive_failures = 0, notice = '', paused_until_ms = 0, last_error = ''
+ WHERE tenant_id = :tenant_id AND endpoint_id = :id;
+
+-- sealed_endpoint
+SELECT tenant_id, id, provider_type, address_sealed, secret_sealed, headers_sealed, settings, version FROM endpoint
+ WHERE tenant_id = :tenant_id AND id = :id;
+
+-- all_sealed
+SELECT tenant_id, id, address_sealed, secret_sealed, headers_sealed FROM endpoint WHERE id > :after ORDER BY id LIMIT :limit;
+
+-- reseal_endpoint
+-- Only if nobody changed it meanwhile; the version stays, for what is sealed stays the same.
+UPDATE endpoint SET address_sealed = :address_sealed, secret_sealed = :secret_sealed, headers_sealed = :headers_sealed
+ WHERE tenant_id = :tenant_id AND id = :id AND address_sealed = :old_address AND secret_sealed = :old_secret
+   AND headers_sealed = :old_headers RETURNING id;
+
+-- config_endpoints
+SELECT id, user_id, provider_type, name, enabled_events, settings, is_active, disabled_reason, version FROM endpoint
+ WHERE tenant_id = :tenant_id AND deleted_ms IS NULL ORDER BY id;
+
+-- config_rules
+SELECT tenant_id, id, name, event_types, pipelines, labels, condition, endpoint_ids, retry, rate_limit, settings, is_active,
+       created_by, created_ms, updated_ms
+  FROM rule WHERE tenant_id = :tenant_id AND deleted_ms IS NULL AND is_active = 1 ORDER BY id;
+
+-- insert_rule
+INSERT INTO rule (tenant_id, id, name, event_types, pipelines, labels, condition, endpoint_ids, retry, rate_limit, settings,
+                  is_active, created_by, created_ms, updated_ms)
+VALUES (:tenant_id, :id, :name, :event_types, :pipelines, :labels, :condition, :endpoint_ids, :retry, :rate_limit, :settings,
+        :is_active, :created_by, :now, :now);
+
+-- get_rule
+SELECT tenant_id, id, name, event_types, pipelines, labels, condition, endpoint_ids, retry, rate_limit, settings, is_active,
+       created_by, created_ms, updated_ms
+  FROM rule WHERE tenant_id = :tenant_id AND id = :id AND deleted_ms IS NULL;
+
+-- list_rules
+SELECT tenant_id, id, name, event_types, pipelines, labels, condition, endpoint_ids, retry, rate_limit, settings, is_active,
+       created_by, created_ms, updated_ms
+  FROM rule WHERE tenant_id = :tenant_id AND deleted_ms IS NULL AND id > :after ORDER BY id LIMIT :limit;
+
+-- update_rule
+UPDATE rule SET name = :name, event_types = :event_types, pipelines = :pipelines, labels = :labels, condition = :condition,
+       endpoint_ids = :endpoint_ids, retry = :retry, rate_limit = :rate_limit, settings = :settings, is_active = :is_active,
+       updated_ms = :now
+ WHERE tenant_id = :tenant_id AND id = :id AND deleted_ms IS NULL RETURNING id;
+
+-- delete_rule
+UPDATE rule SET deleted_ms = :now, updated_ms = :now
+ WHERE tenant_id = :tenant_id AND id = :id AND deleted_ms IS NULL RETURNING id;

@@ -1,0 +1,107 @@
+-- list_events
+SELECT tenant_id, uid, id, source, type, kind, severity, pipeline, run_id, stage, time_ms, received_ms, content FROM event
+ WHERE tenant_id = :tenant_id AND uid < :before {filters}
+ ORDER BY uid DESC LIMIT :limit;
+
+-- list_events_by_type
+type = :type
+
+-- list_events_by_kind
+kind = :kind
+
+-- list_events_by_pipeline
+pipeline = :pipeline
+
+-- list_events_by_run_id
+run_id = :run_id
+
+-- list_events_by_source
+source = :source
+
+-- list_events_by_severity
+severity = :severity
+
+-- find_event
+-- By our uid or by the source's own id; the newest where two sources use the same.
+SELECT tenant_id, uid, id, source, type, kind, severity, pipeline, run_id, stage, time_ms, received_ms, content, trace
+  FROM event WHERE tenant_id = :tenant_id AND (uid = :id OR id = :id) {filters}
+ ORDER BY uid DESC LIMIT 1;
+
+-- find_event_by_source
+source = :source
+
+-- list_deliveries
+SELECT d.id, e.id, d.event_type, d.rule_id, d.endpoint_id, d.provider_type, d.status, d.reason, d.attempts, d.http_status,
+       d.error, d.due_ms, d.created_ms, d.delivered_ms, d.event_uid
+  FROM delivery d JOIN event e ON e.tenant_id = d.tenant_id AND e.uid = d.event_uid
+ WHERE d.tenant_id = :tenant_id AND d.id < :before {filters}
+ ORDER BY d.id DESC LIMIT :limit;
+
+-- list_deliveries_by_id
+d.id = :id
+
+-- list_deliveries_by_status
+d.status = :status
+
+-- list_deliveries_by_webhook_id
+d.endpoint_id = :webhook_id
+
+-- list_deliveries_by_event_id
+d.event_uid IN (SELECT uid FROM event WHERE tenant_id = :tenant_id AND (uid = :event_id OR id = :event_id))
+
+-- list_deliveries_by_rule_id
+d.rule_id = :rule_id
+
+-- list_deliveries_by_event_type
+d.event_type = :event_type
+
+-- list_deliveries_by_provider_type
+d.provider_type = :provider_type
+
+-- list_deliveries_by_since
+d.created_ms >= :since
+
+-- list_deliveries_by_until
+d.created_ms < :until
+
+-- list_attempts
+SELECT a.number, a.started_ms, a.duration_ms, a.outcome, a.http_status, a.error, a.response_body,
+       coalesce(a.request_body, d.body)
+  FROM attempt a JOIN delivery d ON d.tenant_id = a.tenant_id AND d.id = a.delivery_id
+ WHERE a.tenant_id = :tenant_id AND a.delivery_id = :delivery_id ORDER BY a.number;
+
+-- replay_deliveries
+-- Back to the start of its schedule, same id, same bytes. What is on its way already is left alone.
+UPDATE delivery SET status = CASE WHEN attempts = 0 THEN 'pending' ELSE 'retrying' END, failures = 0, lease_losses = 0,
+       reason = 'replayed', due_ms = :now, expires_ms = :expires_ms, updated_ms = :now
+ WHERE tenant_id = :tenant_id AND id = :id AND status IN ('delivered', 'dead', 'expired', 'cancelled', 'suppressed')
+RETURNING id, endpoint_id;
+
+-- cancel_delivery
+UPDATE delivery SET status = 'cancelled', reason = :reason, updated_ms = :now, lease = NULL, lease_until_ms = NULL
+ WHERE tenant_id = :tenant_id AND id = :id AND status IN ('pending', 'sending', 'retrying') RETURNING id;
+
+-- list_runs
+SELECT tenant_id, id, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages FROM run
+ WHERE tenant_id = :tenant_id AND id < :before {filters}
+ ORDER BY id DESC LIMIT :limit;
+
+-- list_runs_by_pipeline
+pipeline = :pipeline
+
+-- list_runs_by_status
+status = :status
+
+-- list_runs_by_run_id
+run_id = :run_id
+
+-- get_run
+SELECT tenant_id, id, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages FROM run
+ WHERE tenant_id = :tenant_id AND id = :id;
+
+-- waiting_deliveries
+-- For the gauges; partial indexes answer it.
+SELECT (SELECT count(*) FROM delivery WHERE status IN ('pending', 'retrying')),
+       (SELECT count(*) FROM delivery WHERE status = 'sending'),
+       (SELECT count(*) FROM delivery WHERE status = 'dead'),
+       (SELECT min(next_ms) FROM endpoint_state WHERE next_ms IS NOT NULL);

@@ -1,0 +1,303 @@
+"""Rules: who hears of what."""
+
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import replace
+from starlette.responses import Response
+
+from tocsin.model.errors import Invalid, NotFound
+from tocsin.model.event import Event
+from tocsin.model.rule import RateLimit, RetryPolicy, Rule
+from tocsin.rules.condition import activation
+from tocsin.rules.explain import first_misfit
+from tocsin.rules.index import CompiledRule, compile_rule
+from tocsin.sources.native import decode_native
+from tocsin.stages.intake import as_event
+from tocsin.store import config, log
+from tocsin.web.api.webhooks import checked_patterns
+from tocsin.web.routes import (
+    LAST,
+    Call,
+    Route,
+    cursor_of,
+    filters_of,
+    no_nul,
+    page,
+    page_limit,
+    read_body,
+    reply,
+    rfc3339,
+)
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class RetryIn(Struct, frozen=True, forbid_unknown_fields=True):
+    max_attempts: Annotated[int, Meta(ge=1, le=100)] | None = None
+    base_s: Annotated[float, Meta(ge=0.1, le=86_400)] | None = None
+    cap_s: Annotated[float, Meta(ge=0.1, le=86_400)] | None = None
+
+
+class RateLimitIn(Struct, frozen=True, forbid_unknown_fields=True):
+    count: Annotated[int, Meta(ge=1, le=100_000)]
+    per_s: Annotated[float, Meta(gt=0, le=86_400)] = 1.0
+
+
+class RuleIn(Struct, frozen=True, forbid_unknown_fields=True):
+    """A rule. `event_type` and `webhook_endpoint_id` are short for a list of one."""
+
+    name: Name
+    event_types: tuple[str, ...] = ()
+    event_type: str | UnsetType = UNSET
+    pipelines: tuple[str, ...] = ()
+    labels: Annotated[dict[str, str], Meta(max_length=32)] = {}
+    condition: str | None = None
+    webhook_endpoint_ids: tuple[str, ...] = ()
+    webhook_endpoint_id: str | UnsetType = UNSET
+    is_active: bool = True
+    retry: RetryIn | None = None
+    rate_limit: RateLimitIn | None = None
+
+
+class RulePatch(Struct, frozen=True, forbid_unknown_fields=True):
+    name: Name | UnsetType = UNSET
+    event_types: tuple[str, ...] | UnsetType = UNSET
+    event_type: str | UnsetType = UNSET
+    pipelines: tuple[str, ...] | UnsetType = UNSET
+    labels: Annotated[dict[str, str], Meta(max_length=32)] | UnsetType = UNSET
+    condition: str | None | UnsetType = UNSET
+    webhook_endpoint_ids: tuple[str, ...] | UnsetType = UNSET
+    webhook_endpoint_id: str | UnsetType = UNSET
+    is_active: bool | UnsetType = UNSET
+    retry: RetryIn | None | UnsetType = UNSET
+    rate_limit: RateLimitIn | None | UnsetType = UNSET
+
+
+class PreviewIn(RuleIn, frozen=True, forbid_unknown_fields=True):
+    """An unsaved rule, asked about the last events."""
+
+    last: Annotated[int, Meta(ge=1, le=500)] = 50
+
+
+class RuleOut(Struct, frozen=True):
+    id: str
+    name: str
+    event_types: tuple[str, ...]
+    pipelines: tuple[str, ...]
+    labels: dict[str, str]
+    condition: str
+    webhook_endpoint_ids: tuple[str, ...]
+    is_active: bool
+    retry: RetryPolicy
+    rate_limit: RateLimit | None
+    created_by: str
+    created_at: str | None
+    updated_at: str | None
+
+
+def shown(rule: Rule) -> RuleOut:
+    return RuleOut(
+        id=rule.id,
+        name=rule.name,
+        event_types=rule.event_types,
+        pipelines=rule.pipelines,
+        labels=rule.labels,
+        condition=rule.condition,
+        webhook_endpoint_ids=rule.endpoint_ids,
+        is_active=rule.is_active,
+        retry=rule.retry,
+        rate_limit=rule.rate_limit,
+        created_by=rule.created_by,
+        created_at=rfc3339(rule.created_ms),
+        updated_at=rfc3339(rule.updated_ms),
+    )
+
+
+def changes(given: RuleIn | RulePatch) -> dict[str, Any]:
+    """The rule's fields that were given, checked, under their own names."""
+    found: dict[str, Any] = {}
+    for name in ("name", "event_types", "pipelines", "labels", "condition", "is_active"):
+        value = getattr(given, name)
+        if value is not UNSET:
+            found[name] = value
+    if given.event_type is not UNSET:
+        found["event_types"] = (given.event_type,)
+    if given.webhook_endpoint_ids is not UNSET:
+        found["endpoint_ids"] = tuple(dict.fromkeys(given.webhook_endpoint_ids))
+    if given.webhook_endpoint_id is not UNSET:
+        found["endpoint_ids"] = (given.webhook_endpoint_id,)
+    if given.retry is not UNSET:
+        retry = given.retry
+        found["retry"] = RetryPolicy(retry.max_attempts, retry.base_s, retry.cap_s) if retry else RetryPolicy()
+    if given.rate_limit is not UNSET:
+        rate = given.rate_limit
+        found["rate_limit"] = RateLimit(rate.count, rate.per_s) if rate else None
+    if "condition" in found:
+        found["condition"] = found["condition"] or ""
+    if "name" in found:
+        no_nul("name", found["name"])
+    for field in ("event_types", "pipelines"):
+        if field in found:
+            checked_patterns(field, found[field])
+    for name, value in found.get("labels", {}).items():
+        no_nul("labels", name)
+        checked_patterns(f"labels.{name}", (value,))
+    return found
+
+
+async def checked(call: Call, rule: Rule) -> CompiledRule:
+    """Raises Invalid for a condition that does not hold, and for endpoints the tenant does not have."""
+    compiled = compile_rule(rule)
+    if len(rule.endpoint_ids) > 100:
+        raise Invalid("webhook_endpoint_ids", f"{len(rule.endpoint_ids)} ids", "at most 100")
+    for number, id_ in enumerate(rule.endpoint_ids):
+        try:
+            await config.get_endpoint(call.app.db, call.tenant_id, no_nul("webhook_endpoint_ids", id_))
+        except NotFound:
+            field = f"webhook_endpoint_ids[{number}]"
+            raise Invalid(field, repr(id_[:60]), "the id of a webhook of this tenant") from None
+    return compiled
+
+
+def new_rule(call: Call, given: RuleIn, id_: str) -> Rule:
+    now_ms = call.app.clock_ms()
+    fields = changes(given)
+    return Rule(
+        id=id_, tenant_id=call.tenant_id, created_by=call.by.who, created_ms=now_ms, updated_ms=now_ms, **fields
+    )
+
+
+async def create(call: Call) -> Response:
+    rule = new_rule(call, await call.body(RuleIn), call.app.new_id("rul"))
+    await checked(call, rule)
+    async with call.app.db.transaction() as tx:
+        await config.add_rule(tx, rule)
+    return reply(shown(rule), 201)
+
+
+async def find(call: Call) -> Rule:
+    return await config.get_rule(call.app.db, call.tenant_id, no_nul("id", call.path("id")))
+
+
+async def get(call: Call) -> Response:
+    return reply(shown(await find(call)))
+
+
+async def list_(call: Call) -> Response:
+    limit = page_limit(call)
+    filters_of(call, ())
+    found = await config.list_rules(call.app.db, call.tenant_id, after=cursor_of(call, ""), limit=limit + 1)
+    return reply(page([shown(rule) for rule in found], limit, lambda rule: str(rule.id)))
+
+
+async def change(call: Call) -> Response:
+    rule = replace(await find(call), **changes(await call.body(RulePatch)))
+    await checked(call, rule)
+    async with call.app.db.transaction() as tx:
+        await config.change_rule(tx, rule, call.app.clock_ms())
+    return await get(call)
+
+
+async def delete(call: Call) -> Response:
+    rule = await find(call)
+    async with call.app.db.transaction() as tx:
+        await config.delete_rule(tx, call.tenant_id, rule.id, call.app.clock_ms())
+    return Response(status_code=204)
+
+
+def verdict(compiled: CompiledRule, event: Event) -> tuple[bool, str]:
+    """As planning decides it: the same functions."""
+    if not compiled.wants(event):
+        return False, first_misfit(compiled, event)
+    if compiled.condition is None:
+        return True, ""
+    said = compiled.condition.evaluate(activation(event, None))
+    return said.matched, said.reason
+
+
+async def preview(call: Call) -> Response:
+    """An unsaved rule against the last events: which it would have matched, and why not the others."""
+    given = await call.body(PreviewIn)
+    compiled = await checked(call, new_rule(call, given, "preview"))
+    return await against_last(call, compiled, given.last)
+
+
+async def preview_saved(call: Call) -> Response:
+    return await against_last(call, compile_rule(await find(call)), 50)
+
+
+async def against_last(call: Call, compiled: CompiledRule, last: int) -> Response:
+    events = await log.list_events(call.app.db, call.tenant_id, before=LAST, limit=last, filters={})
+    said = [(event, *verdict(compiled, event)) for event in events]
+    return reply(
+        {
+            "events": len(said),
+            "matched": sum(matched for _, matched, _ in said),
+            "items": [
+                {"event_id": e.id, "event_type": e.type, "pipeline": e.pipeline, "matched": matched, "reason": reason}
+                for e, matched, reason in said
+            ],
+        }
+    )
+
+
+async def test(call: Call) -> Response:
+    """Whether a saved rule would match an event that is given here; nothing is stored or sent."""
+    compiled = compile_rule(await find(call))
+    app = call.app
+    drafts = decode_native(await read_body(call.request, app.settings.max_body_bytes))
+    if len(drafts) != 1:
+        raise Invalid("events", f"{len(drafts)} events", "one event")
+    event = as_event(drafts[0], "evt_test", call.tenant_id, app.clock_ms())
+    matched, reason = verdict(compiled, event)
+    return reply({"matched": matched, "reason": reason, "kind": event.kind})
+
+
+ID = "/v1/alert-rules/{id}"
+ROUTES = (
+    Route(
+        method="POST",
+        path="/v1/alert-rules",
+        handler=create,
+        summary="Add a rule",
+        role="developer",
+        body=RuleIn,
+        answer=RuleOut,
+        status=201,
+    ),
+    Route(
+        method="GET",
+        path="/v1/alert-rules",
+        handler=list_,
+        summary="Rules",
+        role="viewer",
+        answer=RuleOut,
+        query={"limit": "1 to 100", "cursor": "`next` of a page"},
+    ),
+    Route(
+        method="POST",
+        path="/v1/alert-rules/preview",
+        handler=preview,
+        summary="What an unsaved rule would have matched",
+        role="developer",
+        body=PreviewIn,
+    ),
+    Route(method="GET", path=ID, handler=get, summary="One rule", role="viewer", answer=RuleOut),
+    Route(
+        method="PATCH",
+        path=ID,
+        handler=change,
+        summary="Change a rule",
+        role="developer",
+        body=RulePatch,
+        answer=RuleOut,
+    ),
+    Route(method="DELETE", path=ID, handler=delete, summary="Delete a rule (softly)", role="developer", status=204),
+    Route(
+        method="POST", path=f"{ID}/preview", handler=preview_saved, summary="What it would have matched", role="viewer"
+    ),
+    Route(
+        method="POST", path=f"{ID}/test", handler=test, summary="Whether it matches an event given here", role="viewer"
+    ),
+)

@@ -1,0 +1,262 @@
+"""Deliveries: the log, dead letters, replay."""
+
+import datetime as dt
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+from starlette.responses import Response
+
+from tocsin.app import App
+from tocsin.model.delivery import STATUSES
+from tocsin.model.errors import Conflict, Invalid, NotFound
+from tocsin.providers import PROVIDERS
+from tocsin.store import log
+from tocsin.web.routes import LAST, Call, Route, cursor_of, filters_of, no_nul, page, page_limit, reply, rfc3339
+
+FILTERS = ("status", "webhook_id", "event_id", "rule_id", "event_type", "provider_type")
+REPLAYABLE = ("dead", "expired", "cancelled", "suppressed", "delivered")
+MOST_REPLAYED = 10_000
+Moment = Annotated[dt.datetime, Meta(tz=True)]
+
+
+class RecoverIn(Struct, frozen=True, forbid_unknown_fields=True):
+    """`dry_run` says the count and changes nothing."""
+
+    since: Moment
+    until: Moment | None = None
+    status: tuple[Literal["dead", "expired", "cancelled", "suppressed"], ...] = ("dead", "expired")
+    dry_run: bool = False
+
+
+class ReplayIn(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which deliveries to send again. At least one of the filters must be given."""
+
+    status: tuple[Literal["dead", "expired", "cancelled", "suppressed", "delivered"], ...] = ("dead", "expired")
+    webhook_id: str | UnsetType = UNSET
+    rule_id: str | UnsetType = UNSET
+    event_type: str | UnsetType = UNSET
+    provider_type: str | UnsetType = UNSET
+    since: Moment | UnsetType = UNSET
+    until: Moment | UnsetType = UNSET
+    dry_run: bool = False
+
+
+class DeliveryOut(Struct, frozen=True):
+    """One message for one endpoint, and how far it got."""
+
+    id: str
+    event_id: str
+    event_type: str
+    rule_id: str
+    webhook_id: str
+    provider_type: str
+    status: str
+    reason: str
+    attempts: int
+    http_status_code: int | None
+    error_message: str
+    next_attempt_at: str | None
+    created_at: str | None
+    delivered_at: str | None
+
+
+class AttemptOut(Struct, frozen=True):
+    number: int
+    started_at: str | None
+    duration_ms: int
+    status: str
+    http_status_code: int | None
+    error_message: str
+    response_body: str
+    request_body: str
+
+
+class DeliveryWithAttempts(DeliveryOut, frozen=True):
+    log: tuple[AttemptOut, ...]
+
+
+def fields(found: dict[str, Any]) -> dict[str, Any]:
+    waits = found["status"] in ("pending", "retrying")
+    return {
+        "id": found["id"],
+        "event_id": found["event_id"],
+        "event_type": found["event_type"],
+        "rule_id": found["rule_id"],
+        "webhook_id": found["webhook_id"],
+        "provider_type": found["provider_type"],
+        "status": found["status"],
+        "reason": found["reason"],
+        "attempts": found["attempts"],
+        "http_status_code": found["http_status_code"],
+        "error_message": found["error_message"],
+        "next_attempt_at": rfc3339(found["due_ms"]) if waits else None,
+        "created_at": rfc3339(found["created_ms"]),
+        "delivered_at": rfc3339(found["delivered_ms"]),
+    }
+
+
+async def shown_with_attempts(app: App, tenant_id: str, found: dict[str, Any]) -> DeliveryWithAttempts:
+    attempts = await log.list_attempts(app.db, tenant_id, found["id"])
+    return DeliveryWithAttempts(
+        **fields(found),
+        log=tuple(
+            AttemptOut(
+                number, rfc3339(started_ms), duration_ms, outcome, status, error, response,
+                bytes(request or b"").decode("utf-8", "replace"),
+            )
+            for number, started_ms, duration_ms, outcome, status, error, response, request in attempts
+        ),
+    )  # fmt: skip
+
+
+async def list_(call: Call) -> Response:
+    limit = page_limit(call)
+    filters: dict[str, Any] = filters_of(call, (*FILTERS, "since", "until"))
+    if "status" in filters and filters["status"] not in STATUSES:
+        raise Invalid("status", repr(filters["status"][:40]), f"one of {', '.join(STATUSES)}")
+    filters |= {name: moment_ms(name, filters[name]) for name in ("since", "until") if name in filters}
+    before = cursor_of(call, LAST)
+    found = await log.list_deliveries(call.app.db, call.tenant_id, before=before, limit=limit + 1, filters=filters)
+    return reply(page([DeliveryOut(**fields(row)) for row in found], limit, lambda delivery: str(delivery.id)))
+
+
+def moment_ms(name: str, text: str) -> int:
+    try:
+        return int(msgspec.convert(text, Moment).timestamp() * 1000)
+    except msgspec.ValidationError:
+        raise Invalid(name, repr(text[:40]), "a time such as 2026-11-21T14:00:00Z") from None
+
+
+async def find(call: Call) -> dict[str, Any]:
+    found = await log.get_delivery(call.app.db, call.tenant_id, no_nul("id", call.path("id")))
+    if found is None:
+        raise NotFound("No such delivery.")
+    return found
+
+
+async def get(call: Call) -> Response:
+    return reply(await shown_with_attempts(call.app, call.tenant_id, await find(call)))
+
+
+async def replay(call: Call) -> Response:
+    found = await find(call)
+    done = await replay_ids(call, [found["id"]], longest_age_s(found["provider_type"]))
+    if not done:
+        raise Conflict(f"This delivery is {found['status']}: it is on its way already.")
+    return reply(DeliveryOut(**fields(await find(call))), 202)
+
+
+async def cancel(call: Call) -> Response:
+    found = await find(call)
+    app = call.app
+    async with app.db.transaction() as tx:
+        done = await log.cancel(tx, call.tenant_id, found["id"], f"cancelled by {call.by.who}", app.clock_ms())
+    if not done:
+        raise Conflict(f"This delivery is {found['status']}: there is nothing to cancel.")
+    return reply(DeliveryOut(**fields(await find(call))))
+
+
+def longest_age_s(provider_type: str) -> int:
+    return PROVIDERS[provider_type].max_age_s if provider_type in PROVIDERS else 6 * 3600
+
+
+async def replay_ids(call: Call, ids: list[str], age_s: int) -> list[str]:
+    app = call.app
+    now_ms = app.clock_ms()
+    async with app.db.transaction() as tx:
+        done = await log.replay(tx, call.tenant_id, ids, now_ms, now_ms + age_s * 1000)
+    app.deliver.wake()
+    return done
+
+
+async def replay_by_filter(call: Call) -> Response:
+    given = await call.body(ReplayIn)
+    filters = {
+        name: getattr(given, name)
+        for name in ("webhook_id", "rule_id", "event_type", "provider_type")
+        if getattr(given, name) is not UNSET
+    }
+    for name, value in filters.items():
+        no_nul(name, value)
+    if not filters and given.since is UNSET:
+        raise Invalid("", "no filter", "since, or one of webhook_id, rule_id, event_type, provider_type")
+    return await replay_matching(call, given, filters)
+
+
+async def replay_matching(call: Call, given: ReplayIn | RecoverIn, filters: dict[str, Any]) -> Response:
+    """All that match, a page at a time; with `dry_run` only their number."""
+    app = call.app
+    if isinstance(given.since, dt.datetime):
+        filters["since"] = int(given.since.timestamp() * 1000)
+    if isinstance(given.until, dt.datetime):
+        filters["until"] = int(given.until.timestamp() * 1000)
+    matching: list[tuple[str, str]] = []
+    for status in dict.fromkeys(given.status):
+        before = LAST
+        while len(matching) < MOST_REPLAYED:
+            found = await log.list_deliveries(
+                app.db, call.tenant_id, before=before, limit=1000, filters=filters | {"status": status}
+            )
+            matching += [(row["id"], row["provider_type"]) for row in found]
+            if len(found) < 1000:
+                break
+            before = found[-1]["id"]
+    matching = matching[:MOST_REPLAYED]
+    replayed = 0
+    if not given.dry_run:
+        for kind in sorted({kind for _, kind in matching}):
+            ids = [id_ for id_, its_kind in matching if its_kind == kind]
+            for start in range(0, len(ids), 500):
+                replayed += len(await replay_ids(call, ids[start : start + 500], longest_age_s(kind)))
+    return reply(
+        {"count": len(matching), "replayed": replayed, "dry_run": given.dry_run}, 200 if given.dry_run else 202
+    )
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/v1/deliveries",
+        handler=list_,
+        summary="The delivery log, newest first",
+        role="viewer",
+        answer=DeliveryOut,
+        query={name: f"Only this {name}" for name in FILTERS}
+        | {"since": "RFC 3339", "until": "RFC 3339", "limit": "1 to 100", "cursor": "`next` of a page"},
+    ),
+    Route(
+        method="POST",
+        path="/v1/deliveries/replay",
+        handler=replay_by_filter,
+        summary="Send again all that match; dry_run says how many",
+        role="developer",
+        body=ReplayIn,
+        status=202,
+    ),
+    Route(
+        method="GET",
+        path="/v1/deliveries/{id}",
+        handler=get,
+        summary="One delivery with its attempts",
+        role="viewer",
+        answer=DeliveryWithAttempts,
+    ),
+    Route(
+        method="POST",
+        path="/v1/deliveries/{id}/replay",
+        handler=replay,
+        summary="Send one again: same id, same bytes",
+        role="developer",
+        answer=DeliveryOut,
+        status=202,
+    ),
+    Route(
+        method="POST",
+        path="/v1/deliveries/{id}/cancel",
+        handler=cancel,
+        summary="Do not send it",
+        role="developer",
+        answer=DeliveryOut,
+    ),
+)

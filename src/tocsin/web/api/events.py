@@ -1,0 +1,207 @@
+"""Events: in through the front door, and what was decided about them."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from tocsin.app import App
+from tocsin.model.errors import Invalid, NotFound, Refusal
+from tocsin.model.event import Event
+from tocsin.rules.explain import explain
+from tocsin.rules.index import compile_rule
+from tocsin.sources.cloudevents import decode_cloudevents, is_cloudevents
+from tocsin.sources.native import NativeBody, decode_native
+from tocsin.stages.intake import Receipt, Trace
+from tocsin.store import log
+from tocsin.web.auth import Tokens
+from tocsin.web.problems import answer_of, encoded
+from tocsin.web.routes import (
+    LAST,
+    Call,
+    Route,
+    cursor_of,
+    filters_of,
+    page,
+    page_limit,
+    reply,
+    rfc3339,
+    too_large,
+)
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+IS_BATCH = re.compile(rb'^\s*\{\s*"events"\s*:')
+JSON_HEADERS = [(b"content-type", b"application/json")]
+KEY = re.compile(r"^[\x21-\x7e]{1,255}\Z")
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The answer to a batch: how many are new, how many were known, and all ids in order."""
+
+    accepted: int
+    duplicates: int
+    ids: tuple[str, ...]
+
+
+class EventsDoor:
+    """`POST /v1/events`, without a framework in between: the one route where microseconds count."""
+
+    def __init__(self, app: App, tokens: Tokens) -> None:
+        self.app = app
+        self.tokens = tokens
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            status, body, headers = 202, await self.accept(scope, receive), JSON_HEADERS
+        except Refusal as refusal:
+            status, body, headers = answer_of(refusal)
+        await send({"type": "http.response.start", "status": status, "headers": [*headers, length(body)]})
+        await send({"type": "http.response.body", "body": body})
+
+    async def accept(self, scope: Scope, receive: Receive) -> bytes:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        principal = await self.tokens.principal(headers.get(b"authorization", b""))
+        principal.require("developer")
+        body = await whole_body(headers, receive, self.app.settings.max_body_bytes)
+        key = headers.get(b"idempotency-key", b"").decode("latin-1")
+        if key and not KEY.match(key):
+            raise Invalid("Idempotency-Key", "something else", "1 to 255 printable ASCII characters")
+        content_type = headers.get(b"content-type", b"").decode("latin-1")
+        if b"ce-specversion" in headers or b"cloudevents" in headers.get(b"content-type", b""):
+            texts = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
+            assert is_cloudevents(texts, content_type)
+            drafts = decode_cloudevents(texts, content_type, body)
+            is_batch = "batch" in content_type
+        else:
+            drafts = decode_native(body)
+            is_batch = IS_BATCH.match(body) is not None
+        receipts = await self.app.intake.accept(principal.tenant_id, drafts, size=len(body), key=key, body=body)
+        return encoded(batch_answer(receipts) if is_batch else receipts[0])
+
+
+def batch_answer(receipts: list[Receipt]) -> Accepted:
+    duplicates = sum(receipt.duplicate for receipt in receipts)
+    return Accepted(len(receipts) - duplicates, duplicates, tuple(receipt.id for receipt in receipts))
+
+
+def length(body: bytes) -> tuple[bytes, bytes]:
+    return b"content-length", str(len(body)).encode()
+
+
+async def whole_body(headers: Mapping[bytes, bytes], receive: Receive, most: int) -> bytes:
+    """Raises Invalid (413) before reading what says it is too long, and while reading what does not say."""
+    said = headers.get(b"content-length", b"0")
+    if said.isdigit() and int(said) > most:
+        raise too_large(most)
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        return body
+    parts, size = [body], len(body)
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Invalid("", "half a body", "a whole one")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > most:
+            raise too_large(most)
+    return b"".join(parts)
+
+
+def shown(event: Event) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        "uid": event.uid,
+        "type": event.type,
+        "kind": event.kind,
+        "source": event.source,
+        "severity": event.severity,
+        "pipeline": event.pipeline,
+        "run_id": event.run_id,
+        "stage": event.stage,
+        "time": rfc3339(event.time_ms),
+        "received_at": rfc3339(event.received_ms),
+        "title": event.title,
+        "message": event.message,
+        "labels": event.labels,
+        "data": event.data,
+        "links": event.links,
+        "actions": event.actions,
+    }
+
+
+FILTERS = ("type", "kind", "pipeline", "run_id", "source", "severity")
+
+
+async def list_events(call: Call) -> Response:
+    limit = page_limit(call)
+    filters = filters_of(call, FILTERS)
+    before = cursor_of(call, LAST)
+    found = await log.list_events(call.app.db, call.tenant_id, before=before, limit=limit + 1, filters=filters)
+    return reply(page([shown(event) for event in found], limit, lambda event: str(event["uid"])))
+
+
+async def get_event(call: Call) -> Response:
+    event, _ = await find(call)
+    return reply(shown(event))
+
+
+async def find(call: Call) -> tuple[Event, str]:
+    source = call.request.query_params.get("source")
+    found = await log.find_event(call.app.db, call.tenant_id, call.path("id"), source)
+    if found is None:
+        raise NotFound("No such event.")
+    return found
+
+
+async def why(call: Call) -> Response:
+    """What was decided when the event came in, and what became of it. Rules that could not want it are asked again."""
+    event, stored = await find(call)
+    trace = msgspec.json.decode(stored, type=Trace)
+    db = call.app.db
+    deliveries = await log.deliveries_of_event(db, call.tenant_id, event.uid)
+    rules = await log.active_rules(db, call.tenant_id)
+    decided = {decision.rule_id for decision in trace.decisions}
+    others = [compile_rule(rule) for rule in rules if rule.id not in decided]
+    answer = explain(event, trace.decisions, trace.omitted, others, deliveries)
+    return reply({"event_id": event.id, "event_type": event.type, "decided_at": rfc3339(trace.at_ms)} | answer)
+
+
+async def documented(call: Call) -> Response:
+    raise NotFound("POST /v1/events is answered before this table is asked.")
+
+
+ROUTES = (
+    Route(
+        method="POST",
+        path="/v1/events",
+        handler=documented,
+        summary="Take in one event, a batch, or CloudEvents; 202 once they are durable",
+        role="developer",
+        body=NativeBody,
+        answer=Receipt | Accepted,
+        status=202,
+    ),
+    Route(
+        method="GET",
+        path="/v1/events",
+        handler=list_events,
+        summary="Events, newest first",
+        role="viewer",
+        query={name: f"Only this {name}" for name in FILTERS} | {"limit": "1 to 100", "cursor": "`next` of a page"},
+    ),
+    Route(method="GET", path="/v1/events/{id}", handler=get_event, summary="One event", role="viewer"),
+    Route(
+        method="GET",
+        path="/v1/events/{id}/why",
+        handler=why,
+        summary="What was decided about an event, and why",
+        role="viewer",
+    ),
+)

@@ -1,0 +1,398 @@
+"""Endpoints of every provider: `/v1/webhooks`."""
+
+import asyncio
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import replace
+from starlette.responses import Response
+
+from tocsin.app import App, hint_of, new_secret
+from tocsin.model.endpoint import Endpoint, Secret
+from tocsin.model.errors import Conflict, Invalid, NotFound
+from tocsin.outbound.address_guard import check_header, check_url
+from tocsin.provider_kit import signing
+from tocsin.provider_kit.provider import Provider
+from tocsin.providers import PROVIDERS
+from tocsin.rules.pattern import check_pattern
+from tocsin.sources.draft import Draft
+from tocsin.store import config, log
+from tocsin.web.api.deliveries import RecoverIn, replay_matching, shown_with_attempts
+from tocsin.web.routes import (
+    Call,
+    Route,
+    cursor_of,
+    filters_of,
+    invalid_field,
+    no_nul,
+    page,
+    page_limit,
+    reply,
+    rfc3339,
+)
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Headers = Annotated[dict[str, str], Meta(max_length=32)]
+MOST_PATTERNS = 100
+TEST_WAIT_S = 12.0
+OVERLAP_S = 86_400
+
+
+class WebhookIn(Struct, frozen=True, forbid_unknown_fields=True):
+    """A new endpoint. The address is `webhook_url`, or `settings.webhook_url`."""
+
+    provider_type: str
+    name: Name
+    webhook_url: str = ""
+    description: Annotated[str, Meta(max_length=2000)] = ""
+    enabled_events: tuple[str, ...] = ()
+    settings: dict[str, Any] = {}
+    is_active: bool = True
+    secret: str | None = None
+    headers: Headers = {}
+
+
+class WebhookPatch(Struct, frozen=True, forbid_unknown_fields=True):
+    """What to change; what is left out stays. `headers` and `settings` replace the old ones as a whole."""
+
+    name: Name | UnsetType = UNSET
+    webhook_url: str | UnsetType = UNSET
+    description: Annotated[str, Meta(max_length=2000)] | UnsetType = UNSET
+    enabled_events: tuple[str, ...] | UnsetType = UNSET
+    settings: dict[str, Any] | UnsetType = UNSET
+    is_active: bool | UnsetType = UNSET
+    headers: Headers | UnsetType = UNSET
+
+
+class RotateIn(Struct, frozen=True, forbid_unknown_fields=True):
+    """A new signing secret; the old one signs along for `overlap_s` seconds (a day; 0 ends it at once)."""
+
+    secret: str | None = None
+    overlap_s: Annotated[int, Meta(ge=0, le=7 * 86_400)] = OVERLAP_S
+
+
+class Webhook(Struct, frozen=True):
+    """An endpoint as it is shown. `secret` is there once, in the answer that made it."""
+
+    id: str
+    provider_type: str
+    name: str
+    description: str
+    webhook_url: str
+    enabled_events: tuple[str, ...]
+    settings: dict[str, Any]
+    headers: dict[str, str]
+    is_active: bool
+    disabled_reason: str
+    consecutive_failures: int
+    last_used_at: str | None
+    last_error: str
+    user_id: str
+    created_by: str
+    created_at: str | None
+    updated_at: str | None
+    secret: str | UnsetType = UNSET
+
+
+def shown(endpoint: Endpoint, secret: str | UnsetType = UNSET) -> Webhook:
+    return Webhook(
+        id=endpoint.id,
+        provider_type=endpoint.provider_type,
+        name=endpoint.name,
+        description=endpoint.description,
+        webhook_url=endpoint.address_hint,
+        enabled_events=endpoint.enabled_events,
+        settings=endpoint.settings,
+        headers=dict.fromkeys(endpoint.header_names, "***"),
+        is_active=endpoint.is_active and not endpoint.disabled_reason,
+        disabled_reason=endpoint.disabled_reason,
+        consecutive_failures=endpoint.consecutive_failures,
+        last_used_at=rfc3339(endpoint.last_used_ms),
+        last_error=endpoint.last_error,
+        user_id=endpoint.user_id,
+        created_by=endpoint.created_by,
+        created_at=rfc3339(endpoint.created_ms),
+        updated_at=rfc3339(endpoint.updated_ms),
+        secret=secret,
+    )
+
+
+def provider_of(kind: str) -> Provider:
+    provider = PROVIDERS.get(kind)
+    if provider is None:
+        raise Invalid("provider_type", repr(kind[:40]), f"one of {', '.join(sorted(PROVIDERS))}")
+    return provider
+
+
+def checked_address(app: App, provider: Provider, address: str) -> str:
+    """Raises Invalid where the provider cannot use it, or where nothing may be sent there. Kept byte-exact."""
+    if not address:
+        raise Invalid("webhook_url", "nothing", "the address that messages go to")
+    no_nul("webhook_url", address)
+    address = provider.check_address(address)
+    check_url(address, app.allow)
+    return address
+
+
+def checked_settings(provider: Provider, settings: dict[str, Any]) -> dict[str, Any]:
+    """Raises Invalid for an unknown setting or one of the wrong type, and for a template that cannot be used."""
+    try:
+        known = msgspec.convert(settings, provider.settings_type)
+    except msgspec.ValidationError as error:
+        wrong = invalid_field(str(error))
+        raise Invalid(f"settings.{wrong.field}".rstrip("."), wrong.found, wrong.expected) from None
+    no_nul("settings", repr(settings).replace("\\x00", "\x00") if "\\x00" in repr(settings) else "")
+    if provider.check_settings is not None:
+        provider.check_settings(known)
+    return settings
+
+
+def checked_patterns(field: str, patterns: tuple[str, ...]) -> tuple[str, ...]:
+    if len(patterns) > MOST_PATTERNS:
+        raise Invalid(field, f"{len(patterns)} patterns", f"at most {MOST_PATTERNS}")
+    for number, pattern in enumerate(patterns):
+        check_pattern(f"{field}[{number}]", pattern)
+    return patterns
+
+
+def checked_headers(headers: dict[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        check_header(name, value)
+    return headers
+
+
+async def create(call: Call) -> Response:
+    app = call.app
+    given = await call.body(WebhookIn)
+    provider = provider_of(given.provider_type)
+    settings = dict(given.settings)
+    address = checked_address(app, provider, given.webhook_url or str(settings.pop("webhook_url", "")))
+    if provider.signs:
+        settings.setdefault("signature_header", app.settings.signature_header)
+    secret = given.secret or (new_secret() if provider.signs else "")
+    if secret:
+        signing.key(secret)
+    now_ms = app.clock_ms()
+    endpoint = Endpoint(
+        id=app.new_id("whk"),
+        tenant_id=call.tenant_id,
+        user_id=call.by.user_id,
+        provider_type=provider.kind,
+        name=no_nul("name", given.name),
+        description=no_nul("description", given.description),
+        address_hint=hint_of(address),
+        enabled_events=checked_patterns("enabled_events", given.enabled_events),
+        settings=checked_settings(provider, settings),
+        header_names=tuple(sorted(given.headers)),
+        is_active=given.is_active,
+        created_by=call.by.who,
+        created_ms=now_ms,
+        updated_ms=now_ms,
+    )
+    headers = checked_headers(given.headers)
+    async with app.db.transaction() as tx:
+        secrets = (Secret(secret),) if secret else ()
+        await config.add_endpoint(tx, app.keyring, endpoint, address, secrets, headers)
+    return reply(shown(endpoint, secret or UNSET), 201)
+
+
+async def mine(call: Call) -> Endpoint:
+    """The endpoint of the path, if the caller may see it; one of somebody else's is as one that does not exist."""
+    endpoint = await config.get_endpoint(call.app.db, call.tenant_id, no_nul("id", call.path("id")))
+    if not call.by.sees_all() and endpoint.user_id != call.by.user_id:
+        raise NotFound("No such webhook.")
+    return endpoint
+
+
+async def get(call: Call) -> Response:
+    return reply(shown(await mine(call)))
+
+
+async def list_(call: Call) -> Response:
+    limit = page_limit(call)
+    filters = filters_of(call, ("provider_type",))
+    if not call.by.sees_all():
+        filters["user_id"] = call.by.user_id
+    after = cursor_of(call, "")
+    found = await config.list_endpoints(call.app.db, call.tenant_id, after=after, limit=limit + 1, filters=filters)
+    return reply(page([shown(endpoint) for endpoint in found], limit, lambda webhook: str(webhook.id)))
+
+
+async def change(call: Call) -> Response:
+    app = call.app
+    endpoint = await mine(call)
+    given = await call.body(WebhookPatch)
+    provider = provider_of(endpoint.provider_type)
+    address = UNSET if given.webhook_url is UNSET else checked_address(app, provider, given.webhook_url)
+    headers = UNSET if given.headers is UNSET else checked_headers(given.headers)
+    changed = replace(
+        endpoint,
+        name=endpoint.name if given.name is UNSET else no_nul("name", given.name),
+        description=endpoint.description if given.description is UNSET else no_nul("description", given.description),
+        enabled_events=(
+            endpoint.enabled_events
+            if given.enabled_events is UNSET
+            else checked_patterns("enabled_events", given.enabled_events)
+        ),
+        settings=endpoint.settings if given.settings is UNSET else checked_settings(provider, given.settings),
+        is_active=endpoint.is_active if given.is_active is UNSET else given.is_active,
+    )
+    now_ms = app.clock_ms()
+    async with app.db.transaction() as tx:
+        if address is not UNSET:
+            await config.change_address(tx, app.keyring, endpoint, address, hint_of(address), now_ms)
+        if headers is not UNSET:
+            await config.change_headers(tx, app.keyring, endpoint, headers, now_ms)
+        await config.change_endpoint(tx, changed, now_ms)
+        if given.is_active is True:
+            await config.switch_endpoint(tx, call.tenant_id, endpoint.id, is_active=True, reason="", now_ms=now_ms)
+    app.deliver.wake()
+    return await get(call)
+
+
+async def delete(call: Call) -> Response:
+    endpoint = await mine(call)
+    async with call.app.db.transaction() as tx:
+        await config.delete_endpoint(tx, call.tenant_id, endpoint.id, call.app.clock_ms())
+    return Response(status_code=204)
+
+
+async def enable(call: Call) -> Response:
+    return await switch(call, is_active=True)
+
+
+async def disable(call: Call) -> Response:
+    return await switch(call, is_active=False)
+
+
+async def switch(call: Call, *, is_active: bool) -> Response:
+    endpoint = await mine(call)
+    now_ms = call.app.clock_ms()
+    async with call.app.db.transaction() as tx:
+        await config.switch_endpoint(tx, call.tenant_id, endpoint.id, is_active=is_active, reason="", now_ms=now_ms)
+    call.app.deliver.wake()
+    return await get(call)
+
+
+async def rotate_secret(call: Call) -> Response:
+    app = call.app
+    endpoint = await mine(call)
+    given = await call.body(RotateIn)
+    if not provider_of(endpoint.provider_type).signs:
+        raise Conflict(f"Endpoints of the type {endpoint.provider_type} have no signing secret.")
+    secret = given.secret or new_secret()
+    signing.key(secret)
+    now_ms = app.clock_ms()
+    opened = await config.open_endpoint(app.db, app.keyring, call.tenant_id, endpoint.id)
+    secrets = rotated(opened.secrets, secret, now_ms, given.overlap_s)
+    async with app.db.transaction() as tx:
+        await config.change_secrets(tx, app.keyring, endpoint, secrets, now_ms)
+    old_until = now_ms + given.overlap_s * 1000 if given.overlap_s else None
+    return reply({"id": endpoint.id, "secret": secret, "old_secret_until": rfc3339(old_until)})
+
+
+def rotated(old: tuple[Secret, ...], secret: str, now_ms: int, overlap_s: int) -> tuple[Secret, ...]:
+    """The new secret first; of the old ones at most three, each to its end."""
+    until_ms = now_ms + overlap_s * 1000
+    kept = [Secret(s.value, min(until_ms, s.expires_ms or until_ms)) for s in old]
+    return (Secret(secret), *[s for s in kept if (s.expires_ms or 0) > now_ms and s.value != secret][:3])
+
+
+async def test(call: Call) -> Response:
+    """Sends a real message to this endpoint alone, whether it is switched on or not, and waits for what comes of it."""
+    app = call.app
+    endpoint = await mine(call)
+    draft = Draft(
+        type="tocsin.test",
+        kind="other",
+        source="tocsin",
+        severity="info",
+        title=f"Test message for {endpoint.name}",
+        message="If you can read this, Tocsin can reach you here.",
+        links={"tocsin": app.settings.url} if app.settings.public_url else {},
+    )
+    receipts = await app.intake.accept(call.tenant_id, [draft], only_endpoint=endpoint.id)
+    event, _ = await log.find_event(app.db, call.tenant_id, receipts[0].id, None) or (None, "")
+    assert event is not None, "the event was accepted a moment ago"
+    deliveries = await log.deliveries_of_event(app.db, call.tenant_id, event.uid)
+    if not deliveries:
+        raise Conflict("The provider of this webhook is not available.")
+    waited_s = 0.0
+    while True:
+        delivery = await log.get_delivery(app.db, call.tenant_id, deliveries[0]["id"])
+        assert delivery is not None, "the delivery was committed with its event"
+        if delivery["status"] not in ("pending", "sending") or waited_s >= TEST_WAIT_S:
+            break
+        await asyncio.sleep(0.05)
+        waited_s += 0.05
+    return reply(await shown_with_attempts(app, call.tenant_id, delivery))
+
+
+async def recover(call: Call) -> Response:
+    """Sends again what did not get through to this endpoint since a moment."""
+    endpoint = await mine(call)
+    given = await call.body(RecoverIn)
+    return await replay_matching(call, given, {"webhook_id": endpoint.id})
+
+
+ID = "/v1/webhooks/{id}"
+ROUTES = (
+    Route(
+        method="POST",
+        path="/v1/webhooks",
+        handler=create,
+        summary="Add an endpoint; the answer shows its signing secret, this once",
+        role="developer",
+        body=WebhookIn,
+        answer=Webhook,
+        status=201,
+    ),
+    Route(
+        method="GET",
+        path="/v1/webhooks",
+        handler=list_,
+        summary="Endpoints",
+        role="viewer",
+        answer=Webhook,
+        query={"provider_type": "Only this type", "limit": "1 to 100", "cursor": "`next` of a page"},
+    ),
+    Route(method="GET", path=ID, handler=get, summary="One endpoint", role="viewer", answer=Webhook),
+    Route(
+        method="PATCH",
+        path=ID,
+        handler=change,
+        summary="Change an endpoint",
+        role="developer",
+        body=WebhookPatch,
+        answer=Webhook,
+    ),
+    Route(
+        method="DELETE", path=ID, handler=delete, summary="Delete an endpoint (softly)", role="developer", status=204
+    ),
+    Route(
+        method="POST",
+        path=f"{ID}/test",
+        handler=test,
+        summary="Send a test message and say what came of it",
+        role="developer",
+    ),
+    Route(method="POST", path=f"{ID}/enable", handler=enable, summary="Switch on", role="developer", answer=Webhook),
+    Route(method="POST", path=f"{ID}/disable", handler=disable, summary="Switch off", role="developer", answer=Webhook),
+    Route(
+        method="POST",
+        path=f"{ID}/rotate-secret",
+        handler=rotate_secret,
+        summary="A new signing secret, with an overlap",
+        role="developer",
+        body=RotateIn,
+    ),
+    Route(
+        method="POST",
+        path=f"{ID}/recover",
+        handler=recover,
+        summary="Send again what did not get through",
+        role="developer",
+        body=RecoverIn,
+    ),
+)

@@ -1,0 +1,41 @@
+"""The one shape of an error: RFC 9457, https://www.rfc-editor.org/rfc/rfc9457"""
+
+from typing import Any
+
+import msgspec
+
+from tocsin.model.errors import Busy, Invalid, Refusal
+
+PROBLEM_TYPE = "application/problem+json"
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`errors` names the field, what was found and what was expected."""
+
+    title: str
+    status: int
+    detail: str
+    type: str = "about:blank"
+    errors: tuple[dict[str, str], ...] = ()
+    request_id: str = ""
+
+
+def problem_of(error: Refusal) -> Problem:
+    errors: tuple[dict[str, str], ...] = ()
+    if isinstance(error, Invalid):
+        errors = ({"field": error.field, "found": error.found, "expected": error.expected},)
+    return Problem(error.title, error.status, error.detail, errors=errors)
+
+
+def answer_of(error: Refusal) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
+    """Status, body and headers."""
+    headers = [(b"content-type", PROBLEM_TYPE.encode())]
+    if isinstance(error, Busy):
+        headers.append((b"retry-after", str(error.retry_after_s).encode()))
+    if error.status == 401:
+        headers.append((b"www-authenticate", b'Bearer realm="tocsin"'))
+    return error.status, encoded(problem_of(error)), headers
+
+
+def encoded(value: Any) -> bytes:
+    return msgspec.json.encode(value)

@@ -1,0 +1,157 @@
+"""What a route is. One table of them makes the application, the OpenAPI document and the tests of roles."""
+
+import datetime as dt
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tocsin.app import App
+from tocsin.model.errors import Invalid
+from tocsin.web.auth import Principal
+
+Shape = TypeVar("Shape")
+
+
+class Call(Struct, frozen=True):
+    """One request, authenticated. `principal` is None on public routes only."""
+
+    app: App
+    request: Request
+    principal: Principal | None
+
+    @property
+    def tenant_id(self) -> str:
+        return self.by.tenant_id
+
+    @property
+    def by(self) -> Principal:
+        assert self.principal is not None, "a public route asked who is calling"
+        return self.principal
+
+    def path(self, name: str) -> str:
+        return str(self.request.path_params[name])
+
+    async def body(self, shape: type[Shape]) -> Shape:
+        """The JSON body in this shape. Raises Invalid, naming the field."""
+        return decode(await read_body(self.request, self.app.settings.max_body_bytes), shape)
+
+
+Handler = Callable[[Call], Awaitable[Response]]
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    """`role` is the least one needed; "" is public. `query` names the query parameters with what they mean."""
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    role: str
+    body: Any = None
+    answer: Any = None
+    status: int = 200
+    query: Mapping[str, str] = {}
+    media: str = "application/json"
+
+
+def reply(value: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
+
+
+async def read_body(request: Request, most: int) -> bytes:
+    """Raises Invalid (413) as soon as more than `most` bytes have come."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > most:
+            raise too_large(most)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def too_large(most: int) -> Invalid:
+    return Invalid("", "a larger one", f"a body of at most {most} bytes", status=413)
+
+
+def decode(body: bytes, shape: type[Shape]) -> Shape:
+    """Raises Invalid for malformed JSON and for every field that does not fit its type, unknown ones by name."""
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except msgspec.ValidationError as error:
+        raise invalid_field(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Invalid("", f"malformed JSON ({error})", "a JSON object") from None
+    except RecursionError:
+        raise Invalid("", "JSON nested too deeply", "a JSON object") from None
+
+
+def invalid_field(said: str) -> Invalid:
+    """msgspec says `Expected `int`, got `str` - at `$.retry.base_s``."""
+    what, _, place = said.partition(" - at `")
+    field = place.rstrip("`").removeprefix("$").removeprefix(".")
+    if what.startswith("Object contains unknown field `"):
+        name = what.split("`")[1]
+        return Invalid(f"{field}.{name}".lstrip("."), "an unknown field", "a field of this object")
+    if what.startswith("Object missing required field `"):
+        name = what.split("`")[1]
+        return Invalid(f"{field}.{name}".lstrip("."), "nothing", "a value: the field is required")
+    expected, _, found = what.removeprefix("Expected ").partition(", got ")
+    if not found:
+        return Invalid(field, "something else", what[:1].lower() + what[1:])
+    return Invalid(field, found, expected)
+
+
+def no_nul(field: str, text: str) -> str:
+    """PostgreSQL has no text with U+0000 in it; both stores refuse it alike."""
+    if "\x00" in text:
+        raise Invalid(field, "a NUL character", "text without NUL characters")
+    return text
+
+
+def page_limit(call: Call) -> int:
+    """`?limit=`, 1 to 100; 50 where it is not given."""
+    given = call.request.query_params.get("limit", "50")
+    if not given.isascii() or not given.isdigit() or not 1 <= int(given) <= 100:
+        raise Invalid("limit", repr(given[:20]), "a whole number from 1 to 100")
+    return int(given)
+
+
+def filters_of(call: Call, known: tuple[str, ...]) -> dict[str, str]:
+    """The query parameters that filter. Raises Invalid for a parameter that does not exist."""
+    given = call.request.query_params
+    for name in given:
+        if name not in known and name not in ("limit", "cursor"):
+            raise Invalid(
+                name, "an unknown query parameter", f"one of {', '.join(sorted((*known, 'limit', 'cursor')))}"
+            )
+    return {name: no_nul(name, given[name]) for name in known if given.get(name)}
+
+
+def cursor_of(call: Call, start: str) -> str:
+    """Where the page starts: an id of the last page, or `start`."""
+    cursor = call.request.query_params.get("cursor", "")
+    if len(cursor) > 100 or not cursor.isascii() or "\x00" in cursor:
+        raise Invalid("cursor", "something else", "the `next` of an earlier page")
+    return cursor or start
+
+
+def page(items: list[Any], limit: int, next_: Callable[[Any], str]) -> dict[str, Any]:
+    """`items` holds one more than `limit` where there is a next page."""
+    more = len(items) > limit
+    items = items[:limit]
+    return {"items": items, "next": next_(items[-1]) if more else None}
+
+
+LAST = "~"
+"""Sorts after every id: the start of a list that begins with the newest."""
+
+
+def rfc3339(ms: int | None) -> str | None:
+    """Unix milliseconds as RFC 3339 in UTC."""
+    if ms is None:
+        return None
+    return dt.datetime.fromtimestamp(ms / 1000, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

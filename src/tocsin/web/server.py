@@ -1,0 +1,137 @@
+"""The application: routes, authentication, one error shape; and the server that carries it in our own event loop."""
+
+import asyncio
+import socket
+from typing import Any
+
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route as StarletteRoute
+
+from tocsin.app import App
+from tocsin.model.errors import Busy, NotFound, Refusal
+from tocsin.store.database import StoreBroken, StoreUnavailable
+from tocsin.web.api import alert_rules, deliveries, events, runs, system, webhooks
+from tocsin.web.auth import Tokens
+from tocsin.web.openapi import document
+from tocsin.web.problems import PROBLEM_TYPE, Problem, answer_of, encoded
+from tocsin.web.routes import Call, Route
+
+ROUTES: tuple[Route, ...] = (
+    *events.ROUTES,
+    *webhooks.ROUTES,
+    *alert_rules.ROUTES,
+    *deliveries.ROUTES,
+    *runs.ROUTES,
+    *system.ROUTES,
+)
+log = structlog.get_logger()
+
+
+class Tocsin:
+    """The ASGI application. `POST /v1/events` goes straight to its door; the rest through Starlette."""
+
+    def __init__(self, app: App, extra: tuple[StarletteRoute, ...] = ()) -> None:
+        self.app = app
+        self.tokens = Tokens(app.db, app.clock_ms)
+        self.events = events.EventsDoor(app, self.tokens)
+        self.rest = Starlette(
+            routes=[*extra, *(self.route(route) for route in ROUTES)],
+            exception_handlers={HTTPException: not_a_route, Exception: our_fault},
+        )
+        self.rest.state.document = document(ROUTES)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["path"] == "/v1/events" and scope["method"] == "POST":
+            try:
+                await self.events(scope, receive, send)
+            except Exception:
+                log.exception("web.failed", path="/v1/events")
+                response = our_answer()
+                await response(scope, receive, send)
+            return
+        await self.rest(scope, receive, send)
+
+    def route(self, route: Route) -> StarletteRoute:
+        async def handle(request: Request) -> Response:
+            try:
+                principal = None
+                if route.role:
+                    principal = await self.tokens.principal(request.headers.get("authorization", "").encode("latin-1"))
+                    principal.require(route.role)
+                return await route.handler(Call(self.app, request, principal))
+            except Refusal as refusal:
+                return refused(refusal)
+            except (StoreUnavailable, StoreBroken) as error:
+                log.warning("web.store_unavailable", reason=str(error))
+                return refused(Busy("The store does not answer at present.", retry_after_s=2))
+
+        return StarletteRoute(route.path, handle, methods=[route.method])
+
+
+def refused(refusal: Refusal) -> Response:
+    status, body, headers = answer_of(refusal)
+    return Response(body, status, {name.decode(): value.decode() for name, value in headers})
+
+
+async def not_a_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return refused(NotFound("There is nothing at this path. GET /openapi.json lists what there is."))
+    problem = Problem(error.detail, error.status_code, f"{request.method} is not possible here.")
+    return Response(encoded(problem), error.status_code, dict(error.headers or {}), PROBLEM_TYPE)
+
+
+async def our_fault(request: Request, error: Exception) -> Response:
+    """What went wrong is in the log; the answer tells nothing about our inside."""
+    log.error("web.failed", path=request.url.path, exc_info=error)
+    return our_answer()
+
+
+def our_answer() -> Response:
+    problem = Problem("Internal error", 500, "Something went wrong inside Tocsin; its log says what.")
+    return Response(encoded(problem), 500, media_type=PROBLEM_TYPE)
+
+
+class Server(uvicorn.Server):
+    """uvicorn in our own loop, without its signal handlers: the worker decides when to stop."""
+
+    def install_signal_handlers(self) -> None: ...
+
+    async def started_on(self) -> None:
+        while not self.started:
+            await asyncio.sleep(0.005)
+
+
+def server_of(asgi: Any) -> Server:
+    config = uvicorn.Config(
+        asgi,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=True,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=10,
+        backlog=2048,
+        h11_max_incomplete_event_size=65_536,
+    )
+    return Server(config)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises OSError where the port is taken or the host is not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind((host, port))
+    listening.listen(2048)
+    listening.setblocking(False)
+    return listening

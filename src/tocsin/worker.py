@@ -1,0 +1,64 @@
+"""Runs the stages until told to stop; owns waiting and shutdown."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from tocsin.app import App
+from tocsin.store.database import StoreBroken, StoreUnavailable
+
+SWEEP_S = 1.0
+RESTART_S = 1.0
+log = structlog.get_logger()
+
+
+class Worker:
+    """The background tasks of one process. `failed` is set where the store broke and the process has to end."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self.tasks: list[asyncio.Task[None]] = []
+        self.failed = asyncio.Event()
+        self.sweep_now = asyncio.Event()
+
+    def start(self) -> None:
+        app = self.app
+        jobs: list[Callable[[], Awaitable[None]]] = [app.intake.run]
+        if app.works:
+            app.deliver.on_disabled = self.sweep_now.set
+            jobs += [app.deliver.run_claims, app.deliver.run_records, self.run_sweeps]
+        self.tasks = [asyncio.create_task(self.keep(job)) for job in jobs]
+
+    async def keep(self, job: Callable[[], Awaitable[None]]) -> None:
+        """An error in one round is logged, and the job goes on; a broken disk ends the process."""
+        while True:
+            try:
+                await job()
+            except StoreBroken as error:
+                log.critical("worker.store_broken", reason=str(error))
+                self.failed.set()
+                return
+            except StoreUnavailable as error:
+                log.warning("worker.store_unavailable", reason=str(error))
+            except Exception:
+                log.exception("worker.job_failed", job=getattr(job, "__qualname__", "job"))
+            await asyncio.sleep(RESTART_S)
+
+    async def run_sweeps(self) -> None:
+        while True:
+            await self.app.sweep.sweep()
+            try:
+                async with asyncio.timeout(SWEEP_S):
+                    await self.sweep_now.wait()
+            except TimeoutError:
+                pass
+            self.sweep_now.clear()
+
+    async def stop(self) -> None:
+        """What is on its way ends, what waits in memory goes back to the store, and nothing new is begun."""
+        if self.app.works:
+            await self.app.deliver.drain(self.app.settings.drain_s)
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
