@@ -1,16 +1,18 @@
 """What a delivery costs when 1,000,000 wait, beside what it costs when a few thousand do; and the memory.
 
-An API process without a worker takes the events in (batches of 100, each event to twenty endpoints), so the backlog is
-made through the front door. Then a worker process starts on it. The first deliveries are let pass; what is measured is
-the CPU per delivery of the next ones, claim, send and record, of the worker and of PostgreSQL. Nothing but the sink's
-count is asked meanwhile, since counting a million rows has a price of its own.
+The backlog is made as life makes it: the receiver is down while events come in (batches of 100, each event to twenty
+endpoints of that one host). Then the receiver is back and Tocsin is started anew, so that it begins without a wait. The
+first deliveries are let pass; what is measured is the CPU per delivery of the next ones, claim, send and record, of
+Tocsin and of PostgreSQL. Nothing but the sink's count is asked meanwhile: counting a million rows has its own price.
 """
 
 import time
 from collections.abc import Iterator
 
+from tests.postgres import free_port
+
 from benchmarks.figure import Figure
-from benchmarks.systems import WAIT_S, Bench, Tocsin
+from benchmarks.systems import WAIT_S, Bench, Sink, Tocsin
 
 ENDPOINTS = 20
 SMALL = 8_000
@@ -43,30 +45,33 @@ def run(bench: Bench, store: str) -> Iterator[Figure]:
         unit="MB",
         hold=f"≤ {HOLD_RSS_MB:.0f} MB",
         held=rss_mb <= HOLD_RSS_MB,
-        note="the worker, while it drains",
+        note="while it drains",
     )
 
 
 def drained(bench: Bench, store: str, backlog: int) -> tuple[float, float, float]:
     """µs of CPU per delivery, the most RSS seen in MB, and deliveries planned per second while the backlog was made."""
+    port = free_port()
     with bench.new(Tocsin, store) as system:
-        system.only = "api"
         system.start()
         for number in range(ENDPOINTS):
-            system.add_endpoint(f"e{number}", bench.sink.url("/ok", f"127.0.1.{number + 1}"), ("*",))
+            system.add_endpoint(f"e{number}", f"http://127.0.0.1:{port}/{number}", ("*",))
         made = system.load(events=backlog // ENDPOINTS, batch=100)
         waiting, _ = system.progress()
         if waiting < backlog * 0.99:
             raise RuntimeError(f"{backlog} deliveries were to wait; /metrics says {waiting}")
         system.stop()
-        system.only = "worker"
-        bench.sink.reset()
-        system.launch()
-        rss_mb = wait_for(system, PASSED)
-        cpu, start = sum(system.cpu_s()), bench.sink.count()
-        rss_mb = max(rss_mb, wait_for(system, start + MEASURED))
-        done = bench.sink.count() - start
-        return (sum(system.cpu_s()) - cpu) / done * 1e6, rss_mb, made.per_s * ENDPOINTS
+        system.sink = Sink(system.folder, port)
+        try:
+            system.start()
+            rss_mb = wait_for(system, PASSED)
+            cpu, start = sum(system.cpu_s()), system.sink.count()
+            rss_mb = max(rss_mb, wait_for(system, start + MEASURED))
+            done = system.sink.count() - start
+            return (sum(system.cpu_s()) - cpu) / done * 1e6, rss_mb, made.per_s * ENDPOINTS
+        finally:
+            system.stop()
+            system.sink.program.stop()
 
 
 def wait_for(system: Tocsin, received: int) -> float:

@@ -47,14 +47,16 @@ def accepts(port: int, event: bytes, token: str) -> bool:
 def gauge(metrics: str, name: str, label: str = "") -> float:
     """The sum of a metric's samples, of those that carry `label` where one is given."""
     found = re.findall(rf"^{name}(\{{[^}}]*\}})? ([0-9.eE+-]+)", metrics, re.MULTILINE)
+    if not found:
+        raise RuntimeError(f"/metrics has no {name} now:\n{metrics[:2000]}")
     return sum(float(value) for labels, value in found if label in labels)
 
 
 class Sink:
     """The receiver, in a process of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        self.port = port or free_port()
         self.program = Program(module("sink", "--port", self.port), log=folder / "sink.log")
         self.program.wait_for(self.port)
 
@@ -177,13 +179,12 @@ class BareLine(System):
 
 
 class Tocsin(System):
-    """The product. `only` is api or worker for half of it."""
+    """The product."""
 
     name = "tocsin"
-    only = ""
 
     def command(self) -> list[str]:
-        return [TOCSIN, "serve", *(["--only", self.only] if self.only else [])]
+        return [TOCSIN, "serve"]
 
     def env(self) -> dict[str, str]:
         return {

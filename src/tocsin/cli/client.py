@@ -11,7 +11,7 @@ TIMEOUT_S = 30
 
 
 def ask(method: str, path: str, body: Any = None, *, url: str, token: str) -> Any:
-    """The answer's JSON. Ends the command: 2 for a refused input, 3 for a token that may not, 4 where nobody answers."""
+    """The answer's JSON. Ends the command: 2 refused input, 3 a token that may not, 4 nobody answers."""
     request = urllib.request.Request(  # noqa: S310 - the user's own server
         url.rstrip("/") + path, method=method, data=None if body is None else json.dumps(body).encode()
     )

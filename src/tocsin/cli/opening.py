@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from tocsin.app import App, clock_ms, open_store
+from tocsin.cli.logs import set_up_logging
 from tocsin.cli.output import fail
 from tocsin.model.errors import Refusal
 from tocsin.settings import Settings, SettingsError, read_settings
@@ -21,7 +22,9 @@ def code_of(error: Exception) -> int:
 
 def settings_or_fail() -> Settings:
     try:
-        return read_settings()
+        settings = read_settings()
+        set_up_logging(settings)
+        return settings
     except SettingsError as error:
         fail(str(error), 2)
 

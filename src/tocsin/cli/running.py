@@ -2,7 +2,6 @@
 
 import asyncio
 import fcntl
-import logging
 import signal
 import socket
 import sys
@@ -22,25 +21,6 @@ LOCK_FILE = "tocsin.lock"
 log = structlog.get_logger()
 
 
-def set_up_logging(settings: Settings) -> None:
-    """One line an entry, control characters escaped: JSON, or for people on a terminal."""
-    console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
-    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks if not console else structlog.processors.format_exc_info,
-            structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-
-
 def lock_store(settings: Settings) -> IO[str] | None:
     """SQLite is for one process: a second one is refused. The lock ends with the process, however it ends."""
     if not settings.is_sqlite:
@@ -50,7 +30,8 @@ def lock_store(settings: Settings) -> IO[str] | None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise SettingsError(
-            f"Another Tocsin already uses {settings.data_dir}. For several processes set TOCSIN_DATABASE_URL to PostgreSQL."
+            f"Another Tocsin already uses {settings.data_dir}. "
+            "For several processes set TOCSIN_DATABASE_URL to PostgreSQL."
         ) from error
     return file
 
@@ -64,7 +45,6 @@ def run_process(
     meanwhile: Callable[[App], Awaitable[None]] | None = None,
 ) -> int:
     """Runs until a signal, or until `meanwhile` ends. Returns the exit code: 1 where the store broke."""
-    set_up_logging(settings)
     lock = lock_store(settings)
     try:
         listening = None
@@ -102,7 +82,7 @@ async def serve(
     if listening is not None:
         server = server_of(Tocsin(app, extra(app)))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
-        await server.started_on()
+        await server.serving.wait()
         host, port = listening.getsockname()[:2]
         log.info("serving", url=f"http://{host}:{port}", store=app.db.dialect, works=works)
     else:

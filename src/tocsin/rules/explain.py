@@ -84,5 +84,6 @@ def summary(
         return "Nobody was told: there is no rule, and no webhook has this event among its enabled events."
     if not decisions:
         return f"Nobody was told: none of the {len(considered)} rules asks for this event."
-    first_no = decisions[0]
-    return f"Nobody was told: {first_no.rule} {'did not match' if first_no.verdict == 'not_matched' else 'matched'}: {first_no.reason}."
+    first = decisions[0]
+    said = "did not match" if first.verdict == "not_matched" else "matched"
+    return f"Nobody was told: {first.rule} {said}: {first.reason}."

@@ -1,7 +1,7 @@
 """Rate limits as one number: the theoretical arrival time of the generic cell rate algorithm, in microseconds.
 
-https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm: one number per bucket, easily kept in the store, so that a limit
-holds over all processes and restarts.
+https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm: one number per bucket, easily kept in the store, so that a
+limit holds over all processes and restarts.
 """
 
 from msgspec import Struct

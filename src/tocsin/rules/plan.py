@@ -18,7 +18,8 @@ MAX_TRACED = 100
 class Channel(Struct, frozen=True):
     """An endpoint as planning sees it.
 
-    suppressed: why nothing is sent there at present, or "". waits: Tocsin switched it off; deliveries wait for a person.
+    suppressed: why nothing is sent there at present, or "". waits: Tocsin switched it off; deliveries wait
+    for a person.
     """
 
     endpoint_id: str

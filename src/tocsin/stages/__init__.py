@@ -1,1 +1,1 @@
-"""The line: intake, deliver, sweep. Each reads rows, decides, and writes rows in one transaction; they meet in the store."""
+"""The line: intake, deliver, sweep. Each reads rows, decides, and writes rows; they meet in the store."""

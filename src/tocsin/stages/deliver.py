@@ -1,7 +1,7 @@
 """Deliver: what is due is claimed, composed, sent, understood and recorded.
 
-One try per claim. No transaction is open while sending. A claim is a lease with a fencing token: a result is written only
-while the lease still holds, and losing it is a normal path. Results are written in groups.
+One try per claim. No transaction is open while sending. A claim is a lease with a fencing token: a result is written
+only while the lease still holds, and losing it is a normal path. Results are written in groups.
 """
 
 import asyncio

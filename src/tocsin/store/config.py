@@ -1,4 +1,4 @@
-"""What people set up: endpoints, rules, tokens. Each change moves the tenant's config version, so that caches notice."""
+"""What people set up: endpoints, rules, tokens. Each change moves the tenant's config version: caches notice."""
 
 import hashlib
 from typing import Any

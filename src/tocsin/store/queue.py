@@ -96,7 +96,7 @@ async def runs(tx: Transaction, of: Iterable[Event]) -> dict[tuple[str, str, str
 
 
 async def finish(tx: Transaction, results: Sequence[Result], now_ms: int) -> set[str]:
-    """Writes the results whose lease still holds; returns their delivery ids. The others were somebody else's by now."""
+    """Writes the results whose lease still holds; returns their delivery ids. The others were somebody else's."""
     kept = await tx.fetch_many(
         "finish_deliveries",
         [

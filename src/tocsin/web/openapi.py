@@ -15,7 +15,7 @@ REF = "#/components/schemas/{name}"
 
 def document(routes: Iterable[Route]) -> dict[str, Any]:
     routes = list(routes)
-    shapes = [shape for route in routes for shape in (route.body, route.answer) if shape is not None]
+    shapes = [shape for route in routes for shape in (route.body, *route.answers) if shape is not None]
     schemas, components = msgspec.json.schema_components([*shapes, Problem], ref_template=REF)
     schema_of = dict(zip(map(repr, [*shapes, Problem]), schemas, strict=True))
     paths: dict[str, Any] = {}
@@ -41,8 +41,9 @@ def operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
     problem = {"description": "Refused", "content": {PROBLEM_TYPE: {"schema": schema_of[repr(Problem)]}}}
     answer: dict[str, Any] = {"description": route.summary}
     if route.status != 204:
-        schema = schema_of[repr(route.answer)] if route.answer is not None else {}
-        if route.answer is not None and "limit" in route.query:
+        known = [schema_of[repr(shape)] for shape in route.answers]
+        schema = {"anyOf": known} if len(known) > 1 else known[0] if known else {}
+        if known and "limit" in route.query:
             schema = {
                 "type": "object",
                 "required": ["items", "next"],

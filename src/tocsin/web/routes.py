@@ -52,10 +52,17 @@ class Route(Struct, frozen=True, kw_only=True):
     summary: str
     role: str
     body: Any = None
-    answer: Any = None
+    answer: Any = None  # a type, or a tuple of those it may be
     status: int = 200
     query: Mapping[str, str] = {}
     media: str = "application/json"
+
+    @property
+    def answers(self) -> tuple[Any, ...]:
+        """The types of the answer, as many as there may be."""
+        if isinstance(self.answer, tuple):
+            return self.answer
+        return () if self.answer is None else (self.answer,)
 
 
 def reply(value: Any, status: int = 200) -> Response:

@@ -1,7 +1,9 @@
 """The application: routes, authentication, one error shape; and the server that carries it in our own event loop."""
 
 import asyncio
+import contextlib
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import structlog
@@ -98,13 +100,19 @@ def our_answer() -> Response:
 
 
 class Server(uvicorn.Server):
-    """uvicorn in our own loop, without its signal handlers: the worker decides when to stop."""
+    """uvicorn in our own loop, without its signal handlers: the process decides when to stop."""
 
-    def install_signal_handlers(self) -> None: ...
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.serving = asyncio.Event()
 
-    async def started_on(self) -> None:
-        while not self.started:
-            await asyncio.sleep(0.005)
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.serving.set()
 
 
 def server_of(asgi: Any) -> Server:

@@ -66,12 +66,12 @@ class RulePatch(Struct, frozen=True, forbid_unknown_fields=True):
     event_type: str | UnsetType = UNSET
     pipelines: tuple[str, ...] | UnsetType = UNSET
     labels: Annotated[dict[str, str], Meta(max_length=32)] | UnsetType = UNSET
-    condition: str | None | UnsetType = UNSET
+    condition: str | UnsetType | None = UNSET
     webhook_endpoint_ids: tuple[str, ...] | UnsetType = UNSET
     webhook_endpoint_id: str | UnsetType = UNSET
     is_active: bool | UnsetType = UNSET
-    retry: RetryIn | None | UnsetType = UNSET
-    rate_limit: RateLimitIn | None | UnsetType = UNSET
+    retry: RetryIn | UnsetType | None = UNSET
+    rate_limit: RateLimitIn | UnsetType | None = UNSET
 
 
 class PreviewIn(RuleIn, frozen=True, forbid_unknown_fields=True):

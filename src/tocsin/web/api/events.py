@@ -185,7 +185,7 @@ ROUTES = (
         summary="Take in one event, a batch, or CloudEvents; 202 once they are durable",
         role="developer",
         body=NativeBody,
-        answer=Receipt | Accepted,
+        answer=(Receipt, Accepted),
         status=202,
     ),
     Route(
