@@ -1,6 +1,17 @@
-"""Options that every test folder shares."""
+"""Options that every test folder shares; a running Tocsin on both stores (see harness.py)."""
 
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import asyncpg
 import pytest
+from tests.harness import Clock, Receiver, Running, Start, receiving, running
+from tests.postgres import PostgresServer, start_postgres
+
+STORES = ("sqlite", "postgres")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -15,3 +26,83 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """asyncio with uvloop, as the service runs."""
+    return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A real server for the whole session. Nobody pulls the plug on it, so it need not sync."""
+    server = start_postgres(tmp_path_factory.mktemp("postgres"), durable=False)
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn(postgres: PostgresServer) -> str:
+    """The one database that tests share; `store` empties it for each."""
+    return postgres.create_database("shared")
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """The settings that say where the store is: an empty one, of either kind."""
+    found = {"TOCSIN_DATA_DIR": str(tmp_path / "data"), "TOCSIN_DATABASE_URL": ""}
+    if request.param == "postgres":
+        found["TOCSIN_DATABASE_URL"] = request.getfixturevalue("postgres_dsn")
+        asyncio.run(empty(found["TOCSIN_DATABASE_URL"]))
+    return found
+
+
+async def empty(dsn: str) -> None:
+    """Deletes every row of Tocsin's: quicker than another database, or than TRUNCATE with its new files."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        found = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        tables = {row[0] for row in found} - {"migration"}
+        last = ("tenant",)  # others refer to it
+        for table in (*sorted(tables - set(last)), *(name for name in last if name in tables)):
+            await connection.execute(f'DELETE FROM "{table}"')
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def receiver(anyio_backend: Any, clock: Clock) -> AsyncIterator[Receiver]:
+    """Fails the test, at its end, for every message that it did not expect."""
+    async with receiving(clock) as found:
+        yield found
+    found.check()
+
+
+@pytest.fixture
+async def start(store: dict[str, str], clock: Clock, receiver: Receiver) -> AsyncIterator[Start]:
+    """Starts Tocsin with settings of the test's own."""
+    async with AsyncExitStack() as stack:
+
+        async def started(*, works: bool = True, **environment: str) -> Running:
+            standard = {
+                "TOCSIN_ALLOW_TARGETS": "127.0.0.0/8",
+                "TOCSIN_CONNECT_TO": f"hooks.slack.com=http://127.0.0.1:{receiver.port}",
+                "TOCSIN_DRAIN_SECONDS": "0.2",
+            }
+            return await stack.enter_async_context(
+                running(store | standard | environment, clock, receiver, works=works)
+            )
+
+        yield started
+
+
+@pytest.fixture
+async def tocsin(start: Start) -> Running:
+    """Tocsin with standard settings, on each store."""
+    return await start()

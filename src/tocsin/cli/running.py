@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import gc
 import signal
 import socket
 import sys
@@ -55,6 +56,8 @@ def run_process(
                 where = f"TOCSIN_HOST={settings.host} TOCSIN_PORT={settings.port}"
                 raise SettingsError(f"{where}: {error.strerror}. `tocsin doctor` says more.") from error
         sys.setswitchinterval(0.001)
+        gc.freeze()
+        gc.set_threshold(25_000, 20, 50)  # events come and go young: looking through them often finds nothing
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(serve(settings, listening, works=works, extra=extra, meanwhile=meanwhile))
     finally:

@@ -84,6 +84,6 @@ def summary(
         return "Nobody was told: there is no rule, and no webhook has this event among its enabled events."
     if not decisions:
         return f"Nobody was told: none of the {len(considered)} rules asks for this event."
-    first = decisions[0]
-    said = "did not match" if first.verdict == "not_matched" else "matched"
-    return f"Nobody was told: {first.rule} {said}: {first.reason}."
+    decision = decisions[0]
+    said = "did not match" if decision.verdict == "not_matched" else "matched"
+    return f"Nobody was told: {decision.rule} {said}: {decision.reason}."

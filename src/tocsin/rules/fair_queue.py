@@ -50,7 +50,7 @@ class Waiting(Generic[Item]):
 class FairQueue(Generic[Item]):
     """`capacity` bounds what waits in memory, `in_flight` what is being sent; a third of that is the second lane's."""
 
-    def __init__(self, capacity: int = 2048, in_flight: int = 192) -> None:
+    def __init__(self, capacity: int = 4096, in_flight: int = 192) -> None:
         self.capacity = capacity
         self.room: dict[Lane, int] = {"first": in_flight - in_flight // 3, "again": in_flight // 3}
         self.endpoints: dict[str, Waiting[Item]] = {}
@@ -70,7 +70,7 @@ class FairQueue(Generic[Item]):
     def free(self, endpoint_id: str, tenant_id: str) -> int:
         """How many more of this endpoint's deliveries this process should take on: none that would wait for long."""
         waiting = self.endpoint(endpoint_id, tenant_id)
-        share = (self.capacity - self.size) // SHARE
+        share = (self.capacity - self.size) // 2
         return max(0, min(self.soon(waiting) - waiting.size, share))
 
     @staticmethod

@@ -33,7 +33,7 @@ from tocsin.store.database import Database, StoreUnavailable, Transaction
 from tocsin.store.sealing import Keyring, WrongKey
 
 READY_AT_ONCE = 64
-LINGER_S = 0.004
+LINGER_S = 0.012
 """Results wait this long for company: a commit for each would cost more than the sends."""
 
 RESPONSE_CHARS = 2000
@@ -129,7 +129,13 @@ class Deliver:
         self.pump()
 
     def wake(self) -> None:
-        self.claim_now.set()
+        """Something became due. While there is enough in memory, what waits is looked at when that runs low."""
+        if not self.more_waits or self.is_low:
+            self.claim_now.set()
+
+    @property
+    def is_low(self) -> bool:
+        return self.queue.size < self.queue.capacity // 8
 
     # Claiming.
 
@@ -151,8 +157,7 @@ class Deliver:
 
     async def claim_or_wait_s(self) -> float:
         """Claims what is due. Returns how long nothing more is due, in seconds, at most `poll_s`; 0 for "go on"."""
-        if self.stopping or self.cannot_record or self.queue.size > self.queue.capacity // 2:
-            self.more_waits = True
+        if self.stopping or self.cannot_record or (self.more_waits and not self.is_low):
             return self.poll_s
         soonest = (await self.db.read("soonest_due"))[0][0]
         now_ms = self.clock_ms()
@@ -167,7 +172,7 @@ class Deliver:
                 item, item.delivery.endpoint_id, item.delivery.tenant_id, is_retry=item.delivery.attempts > 0
             )
         self.pump()
-        return 0.0 if claimed else 0.02
+        return self.poll_s if claimed and not self.is_low else 0.02
 
     async def claim(self, tx: Transaction, now_ms: int) -> list[Claimed]:
         ready = await queue.ready(tx, now_ms, READY_AT_ONCE)
@@ -257,7 +262,7 @@ class Deliver:
                 now_ms = self.clock_ms()
                 for shed in self.queue.shed(endpoint_id):
                     self._release(shed, now_ms + 1000)
-            if self.more_waits and self.queue.size < self.queue.capacity // 4:
+            if self.more_waits and self.is_low:
                 self.claim_now.set()
             following = None if self.cannot_record else self.queue.take()
             if following is None:

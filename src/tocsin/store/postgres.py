@@ -104,7 +104,7 @@ class PostgresDatabase:
             raise StoreUnavailable(f"PostgreSQL: {error or type(error).__name__}") from error
 
     async def weaknesses(self) -> tuple[str, ...]:
-        found = dict(await self.read("durability_settings"))
+        found = {row[0]: row[1] for row in await self.read("durability_settings")}
         return tuple(
             f"PostgreSQL runs with {name}={value}: a crash or power cut loses events. Set it to on."
             for name, value in sorted(found.items())

@@ -58,7 +58,22 @@ class Result(msgspec.Struct, frozen=True, gc=False):
 
 async def ready(tx: Transaction, now_ms: int, limit: int) -> list[Ready]:
     found = await tx.fetch("ready_endpoints", {"now": now_ms, "limit": limit})
-    return [Ready(*row[:7], bool(row[7])) for row in found]
+    return [as_ready(*row) for row in found]
+
+
+def as_ready(
+    endpoint_id: str,
+    tenant_id: str,
+    paused_until_ms: int,
+    bucket_us: int,
+    provider_type: str,
+    settings: str,
+    version: int,
+    is_open: int,
+) -> Ready:
+    return Ready(
+        endpoint_id, tenant_id, paused_until_ms, bucket_us, provider_type, settings, version, bool(is_open)
+    )
 
 
 async def claim(

@@ -125,6 +125,7 @@ def server_of(asgi: Any) -> Server:
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,
         date_header=True,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=10,
