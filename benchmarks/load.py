@@ -27,12 +27,13 @@ PAUSE_S = 0.02
 BUSY = (429, 503)
 TIMEOUT_S = 60.0
 
+# The time of sending is part of run_id, since not every message repeats the event's data.
 EVENT = (
-    '{"type":"%(type)s","source":"bench","pipeline":"%(pipeline)s","run_id":"run-%(number)d","stage":"load",'
+    '{"type":"%(type)s","source":"bench","pipeline":"%(pipeline)s","run_id":"run-%(number)d-at-%(sent_ns)d","stage":"load",'
     '"severity":"error","labels":{"env":"prod","team":"data-platform","region":"eu-west-1"},'
     '"data":{"rows":182334,"expected_rows":200000,"table":"warehouse.orders_daily","duration_s":412.7,"attempt":2,'
     '"host":"worker-17.eu-west-1.example.com","error":"psycopg.errors.UniqueViolation: duplicate key value violates '
-    'unique constraint orders_pkey","sent_ns":%(sent_ns)d},'
+    'unique constraint orders_pkey","owner":"data-platform"},'
     '"links":{"run":"https://airflow.example.com/dags/orders/runs/%(number)d","logs":"https://logs.example.com/r/%(number)d"}}'
 )
 

@@ -9,12 +9,13 @@
     GET  /reset         forget
 
 It listens on every loopback address, so that a benchmark can have many hosts (127.0.0.1, 127.0.1.1, …).
-The delay of a message is from the `sent_ns` that `load.py` put into its data to its arrival here: both are
-CLOCK_MONOTONIC, which all processes of a machine share.
+The delay of a message is from the time that `load.py` put into its `run_id` (`run-7-at-<ns>`) to its arrival here: both
+are CLOCK_MONOTONIC, which all processes of a machine share.
 """
 
 import argparse
 import asyncio
+import re
 import time
 from array import array
 from typing import cast
@@ -24,7 +25,7 @@ import msgspec
 import uvloop
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
-MARK = b'"sent_ns":'
+SENT_AT = re.compile(rb'"run_id":\s*"[^"]*-at-(\d+)"')
 
 
 class Stats(msgspec.Struct, kw_only=True):
@@ -114,10 +115,9 @@ class Receiver(asyncio.Protocol):
         ledger.received += 1
         ledger.arrived.setdefault(self.id, now_ns)
         ledger.paths[self.path] = ledger.paths.get(self.path, 0) + 1
-        found = self.body.find(MARK)
-        if found >= 0 and not self.path.startswith(b"/hang"):
-            number = self.body[found + len(MARK) : found + 40].lstrip()
-            ledger.delays_ns.append(now_ns - int(number[: len(number) - len(number.lstrip(b"0123456789"))]))
+        sent = SENT_AT.search(self.body)
+        if sent and not self.path.startswith(b"/hang"):
+            ledger.delays_ns.append(now_ns - int(sent[1]))
         self.reply()
 
     def reply(self) -> None:

@@ -65,13 +65,20 @@ class Sink:
 
     def count(self, path: str = "") -> int:
         """Requests since the last reset, of those whose path begins with `path` where one is given."""
-        return int(call(self.port, "GET", f"/count{path}"))
+        return int(self._ask(f"/count{path}"))
 
     def reset(self) -> None:
-        call(self.port, "GET", "/reset")
+        self._ask("/reset")
 
     def stats(self) -> sink.Stats:
-        return msgspec.json.decode(call(self.port, "GET", "/stats"), type=sink.Stats)
+        return msgspec.json.decode(self._ask("/stats"), type=sink.Stats)
+
+    def _ask(self, path: str) -> bytes:
+        try:
+            return call(self.port, "GET", path)
+        except OSError as error:
+            state = self.program.process.poll()
+            raise RuntimeError(f"the sink does not answer (exit code {state}): {self.program.tail()}") from error
 
 
 class System:

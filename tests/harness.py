@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 from aiohttp import web
@@ -330,10 +331,16 @@ class Running:
         return sent
 
     async def deliveries(self, **filters: str) -> Rows:
-        """Newest first."""
-        query = "&".join(f"{name}={value}" for name, value in ({"limit": "100"} | filters).items())
-        items: Rows = (await self.client.get(f"/v1/deliveries?{query}")).ok()["items"]
-        return items
+        """All of them, newest first."""
+        items: Rows = []
+        cursor = ""
+        while True:
+            asked = {"limit": "100", "cursor": cursor} | filters
+            page = (await self.client.get("/v1/deliveries?" + urlencode(asked))).ok()
+            items += page["items"]
+            cursor = page["next"]
+            if cursor is None:
+                return items
 
     async def delivery(self, **filters: str) -> dict[str, Any]:
         """The only one that there is, with its attempts as `log`."""

@@ -20,6 +20,7 @@ import atexit
 import contextlib
 import importlib.util
 import os
+import random
 import shutil
 import signal
 import socket
@@ -178,11 +179,16 @@ def start_postgres(folder: Path, *, durable: bool, port: int | None = None) -> P
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on right now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """A TCP port that nobody listens on right now.
+
+    From below the ephemeral range (Linux: 32768 up): there, another program's outgoing connection may take the port
+    before our server binds it, and a client that polls for the server can even connect to itself.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("0.0.0.0", port))
+            return port
 
 
 def _runs(process: psutil.Process) -> bool:

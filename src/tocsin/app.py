@@ -20,7 +20,7 @@ from tocsin.providers import PROVIDERS
 from tocsin.settings import Settings, SettingsError, provider_tuning
 from tocsin.stages.deliver import Deliver
 from tocsin.stages.intake import Intake, Nowhere
-from tocsin.stages.sweep import Sweep
+from tocsin.stages.sweep import LEASE_LOSSES, Sweep
 from tocsin.store import config, queue
 from tocsin.store.database import Database
 from tocsin.store.migrate import migrate
@@ -167,7 +167,7 @@ class App:
         await app.take_environment()
         if works and db.dialect == "sqlite":
             async with db.transaction() as tx:
-                await queue.take_back(tx, "my_old_leases", {"now": clock()})
+                await queue.take_back(tx, "my_old_leases", {"now": clock(), "limit": LEASE_LOSSES})
         return app
 
     async def take_environment(self) -> None:

@@ -10,10 +10,12 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
+from tests.end_to_end.power_cut_vfs import PowerCutVfs
+
 import tocsin.app
 import tocsin.stages.deliver
-from tests.end_to_end.power_cut_vfs import PowerCutVfs
 from tocsin.cli.main import run
+from tocsin.store.sqlite import SqliteDatabase
 
 
 def change(module: ModuleType, name: str, value: Any) -> None:
@@ -36,7 +38,7 @@ vfs = PowerCutVfs(float(chance)) if chance else None
 if vfs is not None:
     options["vfs"] = vfs.name
 if options:
-    change(tocsin.app, "SqliteDatabase", partial(tocsin.app.SqliteDatabase, **options))
+    change(tocsin.app, "SqliteDatabase", partial(SqliteDatabase, **options))
 
 if __name__ == "__main__":
     run()

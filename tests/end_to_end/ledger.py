@@ -169,4 +169,3 @@ class Load:
             elif not reply.headers.get("Retry-After"):
                 self.ledger.broken_promises.append(f"answered {reply.status} without Retry-After: {raw[:300]!r}")
         return None
-

@@ -15,7 +15,6 @@ from typing import Any
 import apsw
 import asyncpg
 import psutil  # type: ignore[import-untyped]
-
 from tests.postgres import PostgresServer, free_port
 
 TOCSIN = Path(sys.executable).with_name("tocsin")

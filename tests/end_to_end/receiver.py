@@ -17,13 +17,12 @@ import time
 import urllib.request
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import httptools
 import msgspec
 import uvloop
 from standardwebhooks import Webhook, WebhookVerificationError
-
 from tests.end_to_end.process import ROOT, SECRET, wait_for
 
 PIECE = b"x" * 16_384
@@ -129,8 +128,7 @@ class Connection(asyncio.Protocol):
         self.body = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.task is not None:

@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from tests.end_to_end.ledger import Load
 from tests.end_to_end.process import Server, Site, short_lease
 from tests.end_to_end.receiver import Receiver
@@ -51,7 +50,9 @@ def kill_again_and_again(
     with Load([api.url for api in apis], site.token, per_s=PER_S, seed=SEED) as load:
         for number in range(kills):
             time.sleep(dice.uniform(0.05, 0.9))
-            what, processes, database = victims[number % len(victims)] if number < len(victims) else dice.choice(victims)
+            what, processes, database = (
+                victims[number % len(victims)] if number < len(victims) else dice.choice(victims)
+            )
             kill = Kill(what, time.monotonic_ns(), sends=any(server.only != "api" for server in processes))
             killed.append(kill)
             for server in processes:

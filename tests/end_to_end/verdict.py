@@ -1,6 +1,6 @@
 """Comparing the ledgers: what was acknowledged, what the store says became of it, and what the receiver got."""
 
-
+import itertools
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -44,7 +44,8 @@ class Verdict:
         return (
             f"{self.kills} kills; {self.acked} events acknowledged, {self.events_lost} lost; "
             f"{self.unknown} unknown, {self.unknown_stored} of them stored; {self.deliveries} deliveries, "
-            f"{self.deliveries_lost} lost; {self.arrivals} arrivals, {self.duplicates} duplicates; answers {self.answers}"
+            f"{self.deliveries_lost} lost; {self.arrivals} arrivals, {self.duplicates} duplicates; "
+            f"answers {self.answers}"
         )
 
 
@@ -105,10 +106,12 @@ def check_arrivals(
         if len({a.body for a in arrivals}) != 1:
             wrong.append(f"{id_} arrived with {len({a.body for a in arrivals})} different bodies")
         taken = [a for a in arrivals if a.status == 200]
-        for first, second in zip(taken, taken[1:], strict=False):
+        for first, second in itertools.pairwise(taken):
             verdict.duplicates += 1
             if not any(in_flight(first, second, kill) for kill in kills):
-                wrong.append(f"{id_} arrived again after {(second.at_ns - first.at_ns) / 1e9:.3f} s, and nothing was killed")
+                wrong.append(
+                    f"{id_} arrived again after {(second.at_ns - first.at_ns) / 1e9:.3f} s, and nothing was killed"
+                )
     return wrong
 
 
@@ -117,5 +120,3 @@ def in_flight(first: Arrival, second: Arrival, kill: Kill) -> bool:
     if not kill.sends:
         return False
     return kill.from_ns - int(UNRECORDED_S * 1e9) <= first.at_ns <= kill.to_ns and second.at_ns >= kill.from_ns
-
-

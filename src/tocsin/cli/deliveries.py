@@ -46,6 +46,7 @@ def replay(
 ) -> None:
     """Send again what failed: one delivery, or all that match.
 
+    \b
     Examples:
       tocsin deliveries replay dlv_0198c5f2
       tocsin deliveries replay --webhook whk_0198 --since 2026-11-21T14:00:00Z --dry-run

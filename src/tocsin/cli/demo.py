@@ -1,5 +1,173 @@
-"""`tocsin demo`."""
+"""`tocsin demo`: Tocsin on this machine alone, a pipeline that fails and recovers, and a page of what arrives."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tocsin.cli.output import fail, safe
+
+if TYPE_CHECKING:
+    from starlette.routing import Route
+
+    from tocsin.app import App
+    from tocsin.cli.demo_page.receivers import Inbox
+    from tocsin.cli.demo_page.story import Story
+    from tocsin.settings import Settings
+
+HOST = "127.0.0.1"
+SLACK, SLACK_OF_OTHERS = "hooks.slack.com", "hooks.slack-gov.com"
 
 
-def demo() -> None:
-    """placeholder"""
+def demo(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Another one is taken where it is in use.")] = 8000,
+    data_dir: Annotated[str, typer.Option(help="Keep the data here; without it, it goes when the demo ends.")] = "",
+    slack_webhook_url: Annotated[
+        str, typer.Option(envvar="SLACK_WEBHOOK_URL", help="Send to this channel too, for real.")
+    ] = "",
+    exit_after_story: Annotated[
+        bool, typer.Option("--exit-after-story", help="End once every message has arrived; exit 1 if one has not.")
+    ] = False,
+) -> None:
+    """Watch a sample pipeline run, fail and recover, and see what Slack and a webhook get.
+
+    It needs no account and nothing leaves this machine, unless SLACK_WEBHOOK_URL is set. Other settings are not read.
+
+    Example: tocsin demo --port 8123
+    """
+    import tempfile
+
+    from tocsin.cli.opening import EXPECTED, code_of
+
+    try:
+        if data_dir:
+            code = run(port, data_dir, slack_webhook_url, exit_after_story)
+        else:
+            with tempfile.TemporaryDirectory(prefix="tocsin-demo-") as folder:
+                code = run(port, folder, slack_webhook_url, exit_after_story)
+    except EXPECTED as error:
+        fail(str(error), code_of(error))
+    raise typer.Exit(code)
+
+
+def run(port: int, data_dir: str, real_slack: str, exit_after_story: bool) -> int:
+    """The exit code."""
+    from tocsin.cli.logs import set_up_logging
+    from tocsin.cli.running import run_process
+    from tocsin.providers.slack import check_address
+
+    if real_slack:
+        check_address(real_slack)
+    free = free_port(port)
+    if free != port and port:
+        print(f"Port {port} is in use; the demo takes {free}.")
+    # What is meant for the fake must not meet what is meant for Slack: they go by different host names.
+    slack_host = SLACK_OF_OTHERS if SLACK in real_slack else SLACK
+    settings = settings_for(free, data_dir, slack_host)
+    set_up_logging(settings)
+    show = Show(slack_host, real_slack, exit_after_story)
+    code = run_process(settings, api=True, works=True, extra=show.routes, meanwhile=show.tell)
+    return code or int(exit_after_story and not show.passed)
+
+
+def free_port(wanted: int) -> int:
+    """`wanted` where nobody listens there, else one that the system picks."""
+    from tocsin.web.server import listen
+
+    try:
+        listening = listen(HOST, wanted)
+    except OSError:
+        listening = listen(HOST, 0)
+    with listening:
+        found: int = listening.getsockname()[1]
+    return found
+
+
+def settings_for(port: int, data_dir: str, slack_host: str) -> "Settings":
+    """The defaults, so that a demo never touches the store that the environment names."""
+    from tocsin.settings import read_settings
+
+    return read_settings(
+        {
+            "TOCSIN_DATA_DIR": data_dir,
+            "TOCSIN_HOST": HOST,
+            "TOCSIN_PORT": str(port),
+            "TOCSIN_ALLOW_TARGETS": f"{HOST}:{port}",
+            "TOCSIN_CONNECT_TO": f"{slack_host}=http://{HOST}:{port}",
+            "TOCSIN_LOG_LEVEL": "error",
+        }
+    )
+
+
+class Show:
+    """The demo inside a running Tocsin: its routes, and what happens meanwhile."""
+
+    def __init__(self, slack_host: str, real_slack: str, exit_after_story: bool) -> None:
+        self.slack_host = slack_host
+        self.real_slack = real_slack
+        self.exit_after_story = exit_after_story
+        self.began_ms = 0
+        self.passed = False
+        self.inbox: Inbox | None = None
+
+    def routes(self, app: "App") -> "tuple[Route, ...]":
+        from tocsin.cli.demo_page.receivers import Inbox
+
+        self.began_ms = app.clock_ms()
+        self.inbox = Inbox(app.clock_ms, lambda text: self.say(app, text), fail_once="run.failed")
+        return self.inbox.routes()
+
+    def say(self, app: "App", text: str) -> None:
+        """One line with the seconds since the start."""
+        print(f"{(app.clock_ms() - self.began_ms) / 1000:5.1f} s  {safe(text)}", flush=True)
+
+    async def tell(self, app: "App") -> None:
+        """The story, then what to try next; ends only where it was asked to."""
+        import asyncio
+
+        from tocsin.cli.demo_page.story import Story
+
+        assert self.inbox is not None, "the routes are made before the server starts"
+        story = Story(app, self.inbox, lambda text: self.say(app, text), self.slack_host, self.real_slack)
+        print(welcome(app.settings.url, self.real_slack), flush=True)
+        try:
+            await story.set_up()
+            await story.tell()
+            self.passed = story.passed
+            print(f"\n{story.summary()}", flush=True)
+        except typer.Exit:  # `ask` has said why
+            print("\nThe story broke off.", flush=True)
+        if self.exit_after_story:
+            return
+        print(what_next(story), flush=True)
+        await asyncio.Event().wait()
+
+
+def welcome(url: str, real_slack: str) -> str:
+    also = "\nSLACK_WEBHOOK_URL is set: that channel gets the messages too." if real_slack else ""
+    return f"Tocsin runs on {url} with a fake Slack and a fake webhook receiver.\nOpen  {url}/demo{also}\n"
+
+
+def what_next(story: "Story") -> str:
+    tocsin = command()
+    curl = (
+        f"curl {story.url}/v1/events -H 'Authorization: Bearer {story.token}' \\\n"
+        '    -d \'{"type": "run.failed", "pipeline": "mine", "data": {"error": "disk full"}}\''
+    )
+    return f"""
+Try next, in another terminal:
+
+  {curl}
+
+  export TOCSIN_URL={story.url} TOCSIN_TOKEN={story.token}
+  {tocsin} deliveries list
+  {tocsin} why {story.missed_event}
+      (the second run dropped few rows: why Slack was not told)
+
+Ctrl-C ends the demo."""
+
+
+def command() -> str:
+    """`tocsin` as this process was called, so that the lines can be copied."""
+    import sys
+
+    return sys.argv[0] if sys.argv[0].endswith("/tocsin") else "tocsin"

@@ -4,6 +4,7 @@ import logging
 import sys
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 
 from tocsin.settings import Settings
 
@@ -11,6 +12,8 @@ from tocsin.settings import Settings
 def set_up_logging(settings: Settings) -> None:
     """Standard output is left to what a command answers. JSON escapes control characters of hostile text."""
     console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
+    # The variables of a failing function may be tokens, addresses or what a customer sent: none of them is logged.
+    without_locals = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
@@ -18,7 +21,7 @@ def set_up_logging(settings: Settings) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks if not console else structlog.processors.format_exc_info,
+            structlog.processors.format_exc_info if console else without_locals,
             structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),

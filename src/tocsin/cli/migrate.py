@@ -8,7 +8,10 @@ import typer
 def migrate(
     check: Annotated[bool, typer.Option("--check", help="Only say what is pending; exit 1 if anything is.")] = False,
 ) -> None:
-    """Run pending migrations. `tocsin serve` does so by itself; this is for doing it beforehand."""
+    """Run pending migrations. `tocsin serve` does so by itself; this is for doing it beforehand.
+
+    Example: tocsin migrate --check
+    """
     import asyncio
 
     from tocsin.app import open_database

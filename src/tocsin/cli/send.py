@@ -27,7 +27,9 @@ def send(
 ) -> None:
     """Send one event.
 
-    Example: tocsin send run.failed -p etl/orders -r 2026-11-21 -d error='disk full' -l env=prod
+    \b
+    Example:
+      tocsin send run.failed -p etl/orders -r 2026-11-21 -d error='disk full' -l env=prod
     """
     from tocsin.cli.client import ask
     from tocsin.cli.output import rows

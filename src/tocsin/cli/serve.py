@@ -9,10 +9,13 @@ from tocsin.cli.output import fail
 
 def serve(
     only: Annotated[str, typer.Option(help="api or worker; both where it is not given (PostgreSQL only).")] = "",
-    port: Annotated[int, typer.Option(help="Instead of TOCSIN_PORT; 0 takes a free one and says which.")] = -1,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Instead of TOCSIN_PORT; 0 takes a free one and says which.")
+    ] = None,
 ) -> None:
     """Run Tocsin until SIGTERM or Ctrl-C.
 
+    \b
     Examples:
       tocsin serve
       TOCSIN_DATABASE_URL=postgresql://tocsin@db/tocsin tocsin serve --only worker
@@ -28,7 +31,7 @@ def serve(
     from tocsin.cli.running import run_process
 
     settings = settings_or_fail()
-    if port >= 0:
+    if port is not None:
         settings = replace(settings, port=port)
     if only and settings.is_sqlite:
         fail("--only needs PostgreSQL: SQLite is for one process. Set TOCSIN_DATABASE_URL.", 2)

@@ -29,8 +29,10 @@ LINK_LABELS = (("run", "Open run"), ("logs", "Logs"), ("dashboard", "Dashboard")
 _URL = re.compile(r"https?://[^\s\x00-\x20\x7f]+", re.IGNORECASE)
 
 
-def compose(event: Event, run: Run | None, *, note: str = "", home: str = "") -> Message:
-    """Words for one event. `note` is the small print that the caller adds ("and 3 more like it"); `home` is the address
+def compose(event: Event, run: Run | None, *, note: str = "", home: str = "", only_headline: bool = False) -> Message:
+    """Words for one event. `only_headline` leaves out facts, detail, actions and footer.
+
+    `note` is the small print that the caller adds ("and 3 more like it"); `home` is the address
     of this Tocsin (TOCSIN_PUBLIC_URL): with it the message links to the run's page (S0-02)."""
     kind, data = event.kind, event.data
     say = words(kind, event.severity)
@@ -56,10 +58,10 @@ def compose(event: Event, run: Run | None, *, note: str = "", home: str = "") ->
         sentence=sentence(event, emoji, clause, took, stage, cause, note),
         cause=cause,
         text=cut(lines(event.message[: TEXT_CHARS * 2]), TEXT_CHARS) if event.message else "",
-        detail=tail(error, DETAIL_CHARS) if len(error) > len(cause) else "",
-        facts=facts(data, first_facts(event, run, stage, took)),
-        actions=actions(event, run, home),
-        footer=footer(event, where, note),
+        detail="" if only_headline or len(error) <= len(cause) else tail(error, DETAIL_CHARS),
+        facts=() if only_headline else facts(data, first_facts(event, run, stage, took)),
+        actions=() if only_headline else actions(event, run, home),
+        footer=() if only_headline else footer(event, where, note),
         pipeline=event.pipeline,
         run_id=event.run_id,
         stage=event.stage,

@@ -19,6 +19,8 @@ class Provider(Struct, frozen=True, kw_only=True):
     check_address: raises `Invalid` for an address this provider cannot use; returns the address to keep, byte-exact.
     render: a sending to the request to make; the same input gives the same bytes.
     classify: a reply to what it means; total, every reply has a meaning.
+    headline_does: whether a body for these settings does without facts, detail, actions and footer. Composing those
+        costs as much as all the rest, and custom webhooks mostly leave them out.
     fix_body: where given, the body is made once, when planned, so that every retry carries the same bytes.
     max_age_s: a message older than this expires instead of being sent.
     rate_per_s: None is unlimited. timeout_s bounds one attempt. max_attempts None is the whole schedule.
@@ -32,6 +34,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     classify: Callable[[Reply], Outcome]
     check_settings: Callable[[Any], None] | None = None
     fix_body: Callable[[Message, Any], bytes] | None = None
+    headline_does: Callable[[Any], bool] = lambda settings: False
     signs: bool = False
     rate_per_s: float | None = None
     timeout_s: float = 10.0

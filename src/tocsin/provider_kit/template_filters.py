@@ -6,7 +6,7 @@ given and what it gives.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -27,6 +27,7 @@ DIRECTIVES = frozenset("aAbBdeFHIjklLmMnpPsSTuUwyYzZ%")
 
 Filter = Callable[..., Any]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_json = msgspec.json.Encoder(enc_hook=lambda _: None)  # Liquid's own objects, such as forloop, are no data
 
 
 def text_of(value: Any) -> str:
@@ -41,15 +42,12 @@ def text_of(value: Any) -> str:
         return str(value)
     if isinstance(value, range):
         return f"{value.start}..{value.stop - 1}"
-    return json(value) if isinstance(value, Sequence | Mapping) else ""
+    return json(value) if isinstance(value, dict | list | tuple) else ""
 
 
 def json(value: Any) -> str:
     """The value as JSON, quotes included: `{"text": {{ event.title | json }}}` is valid whatever the title is."""
-    try:
-        return msgspec.json.encode(None if isinstance(value, Undefined) else value).decode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise _bad("json: this is no data") from error
+    return _json.encode(None if isinstance(value, Undefined) else value).decode()
 
 
 def replace(value: Any, old: Any, new: Any = "") -> str:
@@ -72,9 +70,9 @@ def _texts(*values: Any) -> list[str]:
 
 
 def append(value: Any, more: Any) -> str:
-    text, more = _texts(value, more)
-    _checked_chars("append", len(text) + len(more))
-    return text + more
+    text, end = _texts(value, more)
+    _checked_chars("append", len(text) + len(end))
+    return text + end
 
 
 def prepend(value: Any, before: Any) -> str:

@@ -14,6 +14,7 @@ from tocsin.provider_kit.body import CONTENT_TYPES, MAX_BYTES, Format, Include, 
 from tocsin.provider_kit.classify import by_status
 from tocsin.provider_kit.provider import Provider, refuse_address
 from tocsin.provider_kit.signing import hex_signature, sign
+from tocsin.provider_kit.templates import check_template
 from tocsin.provider_kit.text import masked
 
 ADDRESS_CHARS = 2048
@@ -58,6 +59,17 @@ def fix_body(message: Message, settings: WebhookSettings) -> bytes:
     return body(message, settings.format, settings.include, settings.template)
 
 
+def headline_does(settings: WebhookSettings) -> bool:
+    """`simple` shows actions, a template may show anything; the other two hold ids and the headline."""
+    return settings.format in ("tocsin", "cloudevents")
+
+
+def check_settings(settings: WebhookSettings) -> None:
+    """Raises Invalid for a template that could never be rendered."""
+    if settings.format == "template":
+        check_template(settings.template)
+
+
 def render(sending: Sending) -> HttpRequest:
     """The request, signed over exactly the bytes that it carries."""
     target = sending.target
@@ -92,6 +104,8 @@ PROVIDER = Provider(
     check_address=check_address,
     render=render,
     classify=classify,
+    check_settings=check_settings,
+    headline_does=headline_does,
     fix_body=fix_body,
     signs=True,
     timeout_s=5.0,  # WEBHOOK_CUSTOM_TIMEOUT_SECONDS in seeds/001

@@ -184,6 +184,8 @@ def _scanned(node: Node) -> tuple[str, tuple[Node, ...]]:
         return "", ()
     if node.name == "matches":
         return "states", node.children[:1]
+    if node.name == "size" and node.children[0].kind in ("loop", "list"):
+        return "", ()  # the length of a list is known; only a string is counted through
     if node.name in SCAN:
         return "bytes", tuple(child for child in node.children[:1] if not _is_constant(child))
     if node.name == "@in":

@@ -141,6 +141,8 @@ def compile_condition(source: str) -> Condition:
     """
     if not source.strip():
         raise Invalid("condition", "nothing", "an expression such as data.accuracy < 0.9")
+    if "\x00" in source:
+        raise Invalid("condition", "a U+0000", "text without it")  # PostgreSQL could not keep it
     size = len(source.encode(errors="replace"))
     if size > MAX_BYTES:
         raise Invalid("condition", f"{size} bytes", f"at most {MAX_BYTES}")

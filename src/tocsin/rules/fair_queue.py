@@ -99,6 +99,17 @@ class FairQueue(Generic[Item]):
         self.size += 1
         return True
 
+    def empty(self) -> list[Item]:
+        """Takes out everything that waits."""
+        left = [item for waiting in self.endpoints.values() for lane in LANES for item in waiting.items[lane]]
+        for waiting in self.endpoints.values():
+            for lane in LANES:
+                waiting.items[lane].clear()
+        for lane in LANES:
+            self.turns[lane].clear()
+        self.size -= len(left)
+        return left
+
     def cancel(self, endpoint_id: str, tenant_id: str) -> None:
         """Gives a reserved place back."""
         self.endpoint(endpoint_id, tenant_id).reserved -= 1

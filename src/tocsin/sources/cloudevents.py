@@ -190,7 +190,7 @@ def draft_of(attributes: Mapping[str, Any], data: dict[str, Any], nul: bool) -> 
     if len(labels) > 64:
         raise Invalid("extensions", f"{len(labels)} labels and extensions", "at most 64")
     if not is_harmless(rest, nul):
-        hostile_values({"data": rest, "labels": labels} | dict(attributes) | msgspec.to_builtins(given))
+        hostile_values({"data": rest} | dict(attributes) | msgspec.to_builtins(given))
     checked_names({"id": core.id, "source": core.source})
     kind = kind_of_cloudevent(core.type)
     return Draft(

@@ -29,16 +29,22 @@ from tocsin.rules.next_step import DISABLE_AFTER, WARN_AFTER, Step, Tried, next_
 from tocsin.rules.outage import Hosts
 from tocsin.rules.pacing import allowed, next_us, spaced, taken
 from tocsin.store import config, queue
-from tocsin.store.database import Database, StoreUnavailable, Transaction
+from tocsin.store.database import Database, StoreBroken, StoreUnavailable, Transaction
 from tocsin.store.sealing import Keyring, WrongKey
 
 READY_AT_ONCE = 64
 LINGER_S = 0.012
 """Results wait this long for company: a commit for each would cost more than the sends."""
 
+NOTED_MS = 1000
+"""That an endpoint works is written down once in this time, unless it failed in between."""
+
 RESPONSE_CHARS = 2000
 REQUEST_BYTES = 65_536
 LEASE_MARGIN_MS = 10_000
+EXPIRES_SOON_MS = 5000
+"""What is too old is left to the sweep, which says so; until then it is not claimed again."""
+
 MASK = "***"
 log = structlog.get_logger()
 
@@ -93,6 +99,7 @@ class Deliver:
         self.hosts = Hosts()
         self.opened: dict[str, Open] = {}
         self.paused: dict[str, int] = {}
+        self.noted: dict[str, int] = {}
         self.finished: list[Finished] = []
         self.released: list[tuple[str, str, str, int]] = []
         self.claim_now = asyncio.Event()
@@ -179,6 +186,8 @@ class Deliver:
         wanted: dict[str, int] = {}
         left: dict[str, queue.Requeue] = {}
         for endpoint in ready:
+            if off := self.tuning[endpoint.provider_type].off:
+                await queue.suppress(tx, endpoint.endpoint_id, off, now_ms)
             count, not_before_ms = self._share(endpoint, now_ms)
             if count:
                 wanted[endpoint.endpoint_id] = count
@@ -254,6 +263,10 @@ class Deliver:
             failed, took_ms = True, 0.0
             try:
                 failed, took_ms = await self._send(item)
+            except (StoreUnavailable, StoreBroken) as error:  # the message goes back untried, once that can be written
+                log.warning("deliver.store_unavailable", reason=str(error))
+                self.cannot_record, failed = True, False
+                self._release(item, self.clock_ms())
             except Exception:  # whatever one message does, it must not stop the others
                 log.exception("deliver.failed", delivery=item.delivery.id)
                 self._crashed(item)
@@ -274,7 +287,7 @@ class Deliver:
         delivery = item.delivery
         now_ms = self.clock_ms()
         if delivery.expires_ms <= now_ms:
-            self._release(item, now_ms)
+            self._release(item, now_ms + EXPIRES_SOON_MS)
             return False, 0.0
         paused_ms = self._paused_until(delivery.endpoint_id, now_ms)
         if paused_ms:
@@ -291,12 +304,11 @@ class Deliver:
         if item.lease_until_ms - now_ms < tuning.timeout_s * 1000 + LEASE_MARGIN_MS / 2:
             self._release(item, now_ms)
             return False, 0.0
+        request = opened.provider.render(self._sending(item, opened, tuning, now_ms))
         hold_s = self.hosts.wait_s(opened.host, now_ms)
         if hold_s > 0:
             self._release(item, now_ms + int(hold_s * 1000 * (1.2 + 0.2 * self.draw())))
             return False, 0.0
-        sending = self._sending(item, opened, tuning, now_ms)
-        request = opened.provider.render(sending)
         clock = asyncio.get_running_loop().time
         start_s = clock()
         reply = await self.outbound.send(request, tuning.timeout_s)
@@ -474,8 +486,12 @@ class Deliver:
                 pauses[endpoint_id] = max(pauses.get(endpoint_id, 0), self.paused.get(endpoint_id, 0))
             if step.status == "retrying":
                 due[endpoint_id] = min(due.get(endpoint_id, step.due_ms), step.due_ms)
-        if succeeded:
-            await queue.succeeded(tx, succeeded, now_ms)
+        for endpoint_id in failures:
+            self.noted.pop(endpoint_id, None)
+        unnoted = [endpoint_id for endpoint_id in succeeded if self.noted.get(endpoint_id, 0) <= now_ms - NOTED_MS]
+        if unnoted:
+            await queue.succeeded(tx, unnoted, now_ms)
+            self.noted.update(dict.fromkeys(unnoted, now_ms))
         notices = False
         for tenant_id, endpoint_id, count in await queue.failed(tx, failures) if failures else ():
             added = failures[endpoint_id][0]
@@ -495,9 +511,7 @@ class Deliver:
         """Stops taking on; lets what is on its way end; hands the rest back. Called once, before the process ends."""
         self.stopping = True
         now_ms = self.clock_ms()
-        while (next_ := self.queue.take()) is not None:
-            item, endpoint_id, lane = next_
-            self.queue.done(endpoint_id, lane, took_ms=0, failed=False)
+        for item in self.queue.empty():
             self._release(item, now_ms)
         if self.senders:
             await asyncio.wait(self.senders, timeout=grace_s)

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 import msgspec
 import structlog
-from msgspec.structs import replace
 
 from tocsin.compose.message import compose
 from tocsin.model.delivery import Claimed, Delivery
@@ -96,7 +95,7 @@ class TenantConfig(msgspec.Struct, frozen=True):
     version: int
     index: RuleIndex
     channels: Mapping[str, Channel]
-    outlets: Mapping[str, tuple[Provider, Any]]
+    outlets: Mapping[str, tuple[Provider, Any, bool]]
 
 
 class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -134,6 +133,7 @@ class Intake:
         self.waiting_bytes = 0
         self.wake = asyncio.Event()
         self.counts = {"accepted": 0, "duplicate": 0, "refused": 0}
+        self.groups = 0
 
     async def accept(
         self,
@@ -166,6 +166,8 @@ class Intake:
             await self.wake.wait()
             self.wake.clear()
             while self.waiting:
+                await asyncio.sleep(0)  # what has arrived at the sockets already comes along: it costs nobody any time
+                await asyncio.sleep(0)
                 await self.write(self._group())
 
     def _group(self) -> list[Submission]:
@@ -214,8 +216,8 @@ class Intake:
         raise StoreUnavailable("other processes keep writing the same events")
 
     async def _write(self, group: list[Submission]) -> None:
-        now_ms = self.clock_ms()
-        batch = Batch(self, now_ms)
+        self.groups += 1
+        batch = Batch(self, self.clock_ms())
         try:
             async with self.db.transaction() as tx:
                 answers = await batch.store(tx, group)
@@ -256,7 +258,7 @@ def compiled(
     version: int, tenant_id: str, endpoints: Sequence[Row], rules: Sequence[Rule], tuning: Mapping[str, Tuning]
 ) -> TenantConfig:
     channels: dict[str, Channel] = {}
-    outlets: dict[str, tuple[Provider, Any]] = {}
+    outlets: dict[str, tuple[Provider, Any, bool]] = {}
     short: list[Rule] = []
     for id_, _user_id, provider_type, name, enabled_events, settings, is_active, disabled_reason, version_ in endpoints:
         provider = PROVIDERS.get(provider_type)
@@ -265,7 +267,8 @@ def compiled(
         tuned = tuning[provider_type]
         unfit = ""
         try:
-            outlets[id_] = (provider, msgspec.json.decode(settings, type=provider.settings_type))
+            fitting = msgspec.json.decode(settings, type=provider.settings_type)
+            outlets[id_] = (provider, fitting, provider.headline_does(fitting))
         except msgspec.ValidationError as error:  # written by something other than this program
             unfit = f"its settings do not fit: {error}"
         channels[id_] = Channel(
@@ -375,13 +378,15 @@ class Batch:
             planned = plan_test(tenant_id, submission.only_endpoint, config.channels)
         else:
             planned = plan(event, run, config.index.candidates(event), config.channels)
-        message: Message | None = None
+        messages: dict[bool, Message] = {}
         for send in planned.sends:
             body = None
-            provider, settings = config.outlets.get(send.channel.endpoint_id, (None, None))
-            if provider is not None and provider.fix_body is not None:
-                message = message or compose(event, run)
-                body = provider.fix_body(message, settings)
+            outlet = config.outlets.get(send.channel.endpoint_id)
+            if outlet is not None and outlet[0].fix_body is not None:
+                _, settings, only_headline = outlet
+                if only_headline not in messages:
+                    messages[only_headline] = compose(event, run, only_headline=only_headline)
+                body = outlet[0].fix_body(messages[only_headline], settings)
             self._deliver(event, run, send, body)
         self.events.append((event, trace_of(planned, config, self.now_ms)))
         return Receipt(event.id, False)
@@ -405,6 +410,12 @@ class Batch:
 
     def _deliver(self, event: Event, run: Run | None, send: Planned, body: bytes | None) -> None:
         channel, rule = send.channel, send.rule
+        due_ms = self._due(rule)
+        at_once = (
+            not (channel.suppressed or channel.waits or channel.paced)
+            and due_ms <= self.now_ms
+            and self.intake.hand_over.reserve(channel.endpoint_id, event.tenant_id)
+        )
         delivery = Delivery(
             id=self.intake.new_id("dlv"),
             tenant_id=event.tenant_id,
@@ -413,18 +424,16 @@ class Batch:
             rule_id=rule.id,
             provider_type=channel.provider_type,
             event_type=event.type,
-            status="suppressed" if channel.suppressed else "pending",
+            status="suppressed" if channel.suppressed else "sending" if at_once else "pending",
             reason=channel.suppressed,
-            due_ms=self._due(rule),
+            due_ms=due_ms,
             expires_ms=self.now_ms + channel.max_age_s * 1000,
             created_ms=self.now_ms,
             body=body,
         )
         policy = "" if rule.retry == NO_POLICY else msgspec.json.encode(rule.retry).decode()
-        at_once = not (channel.suppressed or channel.waits or channel.paced) and delivery.due_ms <= self.now_ms
-        if at_once and self.intake.hand_over.reserve(channel.endpoint_id, event.tenant_id):
+        if at_once:
             lease, until_ms = self.intake.hand_over.lease, self.now_ms + self.intake.lease_ms
-            delivery = replace(delivery, status="sending")
             self.deliveries.append((delivery, policy, lease, until_ms))
             self.handed.append(
                 Claimed(

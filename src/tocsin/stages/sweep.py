@@ -14,6 +14,9 @@ LEASE_LOSSES = 10
 """After so many dead workers a message is taken to be what kills them."""
 
 CLEANING_MS = 10_000
+ORPHANS_MS = 7 * 24 * 3600 * 1000
+"""Longer than any message waits."""
+
 KEY_KEPT_MS = 24 * 3600 * 1000
 log = structlog.get_logger()
 
@@ -48,15 +51,15 @@ class Sweep:
         if now_ms >= self.next_cleaning_ms:
             self.next_cleaning_ms = now_ms + CLEANING_MS
             await self.wake_overdue(now_ms)
+            async with self.db.transaction() as tx:
+                await tx.fetch("cancel_orphans", {"now": now_ms, "since_ms": now_ms - ORPHANS_MS})
             await self.clean(now_ms)
 
     async def send_notices(self) -> None:
         """An endpoint that fails or was switched off is an event of its own, which rules can send elsewhere. Its id is
         made of what it tells, so that it is told once even where the note that it was told is lost."""
-        for tenant_id, endpoint_id, notice, failures, error, name, provider, reason, version in await self.db.read(
-            "due_notices"
-        ):
-            draft = notice_of(endpoint_id, notice, failures, error, name, provider, reason, version)
+        for tenant_id, endpoint_id, notice, *told in await self.db.read("due_notices"):
+            draft = notice_of(endpoint_id, notice, *told)
             try:
                 await self.accept(tenant_id, [draft])
             except Refusal as refusal:
@@ -86,11 +89,20 @@ class Sweep:
 
 
 def notice_of(
-    endpoint_id: str, notice: str, failures: int, error: str, name: str, provider: str, reason: str, version: int
+    endpoint_id: str,
+    notice: str,
+    failures: int,
+    error: str,
+    name: str,
+    provider: str,
+    reason: str,
+    version: int,
+    last_used_ms: int,
 ) -> Draft:
+    """Each time it is switched off has a version of its own; each time it begins to fail has a last success."""
     off = notice == "disabled"
     return Draft(
-        id=f"endpoint.{notice}:{endpoint_id}:{version}",
+        id=f"endpoint.{notice}:{endpoint_id}:{version}" + ("" if off else f":{last_used_ms}"),
         source="tocsin",
         type=f"endpoint.{notice}",
         kind="alert",

@@ -148,8 +148,11 @@ async def switch_endpoint(
 
 
 async def delete_endpoint(tx: Transaction, tenant_id: str, endpoint_id: str, now_ms: int) -> bool:
-    gone = await tx.fetch("delete_endpoint", {"tenant_id": tenant_id, "id": endpoint_id, "now": now_ms})
+    """Softly; what waits for it is cancelled."""
+    values = {"tenant_id": tenant_id, "id": endpoint_id, "now": now_ms}
+    gone = await tx.fetch("delete_endpoint", values)
     if gone:
+        await tx.fetch("cancel_waiting", values | {"reason": "the webhook was deleted"})
         await tx.fetch("bump_config", {"tenant_id": tenant_id})
     return bool(gone)
 

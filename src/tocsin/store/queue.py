@@ -71,9 +71,7 @@ def as_ready(
     version: int,
     is_open: int,
 ) -> Ready:
-    return Ready(
-        endpoint_id, tenant_id, paused_until_ms, bucket_us, provider_type, settings, version, bool(is_open)
-    )
+    return Ready(endpoint_id, tenant_id, paused_until_ms, bucket_us, provider_type, settings, version, bool(is_open))
 
 
 async def claim(
@@ -164,6 +162,11 @@ async def disable(tx: Transaction, tenant_id: str, endpoint_id: str, reason: str
 
 async def notice(tx: Transaction, endpoint_id: str, what: str) -> None:
     await tx.run_many("note_notice", [(what, endpoint_id)])
+
+
+async def suppress(tx: Transaction, endpoint_id: str, reason: str, now_ms: int) -> None:
+    """What is due at this endpoint is not sent, for this reason."""
+    await tx.fetch("suppress_deliveries", {"endpoint_id": endpoint_id, "reason": reason, "now": now_ms})
 
 
 async def pause(tx: Transaction, until_ms: Mapping[str, int]) -> None:

@@ -24,6 +24,11 @@ LOCK_WAIT_S = 5.0
 READERS = 4
 
 
+def library_version() -> str:
+    """Of the SQLite that apsw brings, such as `3.51.3`; the system's own is not used."""
+    return apsw.sqlite_lib_version()
+
+
 class SqliteTransaction:
     def __init__(self, writer: apsw.Connection) -> None:
         self.cursor = writer.cursor()
@@ -43,9 +48,9 @@ class SqliteDatabase:
     dialect: Dialect = "sqlite"
 
     def __init__(self, path: Path, *, synchronous: str = "FULL", vfs: str | None = None) -> None:
-        if tuple(int(part) for part in apsw.sqlite_lib_version().split(".")) < OLDEST:
+        if tuple(int(part) for part in library_version().split(".")) < OLDEST:
             raise StoreUnfit(
-                f"SQLite {apsw.sqlite_lib_version()} can corrupt a write-ahead log; 3.51.3 or newer is needed. "
+                f"SQLite {library_version()} can corrupt a write-ahead log; 3.51.3 or newer is needed. "
                 "Install the apsw wheel that Tocsin's requirements name: it brings its own SQLite."
             )
         self.path = path

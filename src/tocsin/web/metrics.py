@@ -24,6 +24,8 @@ class Stages(Collector):
         for outcome, count in app.intake.counts.items():
             events.add_metric([outcome], count)
         yield events
+        groups = "Transactions that intake wrote: many events share one under load"
+        yield CounterMetricFamily("tocsin_intake_groups", groups, app.intake.groups)
         attempts = CounterMetricFamily("tocsin_attempts", "Attempts made, by outcome", labels=["outcome"])
         for outcome in ("sent", "failed", "rate_limited"):
             attempts.add_metric([outcome], app.deliver.counts[outcome])

@@ -51,6 +51,9 @@ class Tocsin:
         if scope["type"] == "http" and scope["path"] == "/v1/events" and scope["method"] == "POST":
             try:
                 await self.events(scope, receive, send)
+            except (StoreUnavailable, StoreBroken) as error:
+                response = unavailable(error)
+                await response(scope, receive, send)
             except Exception:
                 log.exception("web.failed", path="/v1/events")
                 response = our_answer()
@@ -69,8 +72,7 @@ class Tocsin:
             except Refusal as refusal:
                 return refused(refusal)
             except (StoreUnavailable, StoreBroken) as error:
-                log.warning("web.store_unavailable", reason=str(error))
-                return refused(Busy("The store does not answer at present.", retry_after_s=2))
+                return unavailable(error)
 
         return StarletteRoute(route.path, handle, methods=[route.method])
 
@@ -78,6 +80,11 @@ class Tocsin:
 def refused(refusal: Refusal) -> Response:
     status, body, headers = answer_of(refusal)
     return Response(body, status, {name.decode(): value.decode() for name, value in headers})
+
+
+def unavailable(error: Exception) -> Response:
+    log.warning("web.store_unavailable", reason=str(error))
+    return refused(Busy("The store does not answer at present.", retry_after_s=2))
 
 
 async def not_a_route(request: Request, error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""What arrived, as HTML. Every piece of text in it came from outside and goes through `esc`; links are http or https."""
+"""What arrived, as HTML. Every text in it came from outside and goes through `esc`; links are http or https."""
 
 import html
 import json
@@ -18,6 +18,7 @@ from tocsin.cli.demo_page.slack_shapes import (
     Payload,
     Piece,
     Preformatted,
+    RichSection,
     RichText,
     Section,
     Text,
@@ -82,20 +83,17 @@ def webhook_arrival(
     marks = [signature, (f"answered {status}", "good" if status < 300 else "warning")]
     if attempt > 1:
         marks.append((f"attempt {attempt}", "neutral"))
-    told = ""
+    told = str(fields.get("title") or "")
     if attempt > 1:
-        told = "Tried again: same id, " + ("same bytes." if same_bytes else "other bytes!")
+        told += f" – tried again: same id, {'same' if same_bytes else 'other'} bytes"
     elif status >= 500:
-        told = "Not taken. Tocsin tries again in about two seconds."
+        told += " – not taken: Tocsin tries again in about two seconds"
     lines = "".join(f"<dt>{esc(name)}</dt><dd>{esc(value)}</dd>" for name, value in headers.items())
-    opened = " open" if status >= 500 or attempt > 1 else ""
+    opened = " open" if attempt > 1 else ""
     return (
-        f'<article class="delivery"><p class="by"><b>{esc(what)}</b> {clock(at_ms)}</p>'
-        f"<p>{esc(fields.get('title') or '')}</p>"
-        f'<p class="marks">{"".join(mark(text, tone) for text, tone in marks)}</p>'
-        + (f'<p class="told">{esc(told)}</p>' if told else "")
-        + f"<details{opened}><summary>Headers and body</summary><dl>{lines}</dl><pre>{esc(shown)}</pre></details>"
-        "</article>"
+        f'<article class="delivery"><details{opened}><summary><b>{esc(what)}</b> {clock(at_ms)} '
+        f'<span class="marks">{"".join(mark(text, tone) for text, tone in marks)}</span>'
+        f'<span class="told">{esc(told)}</span></summary><dl>{lines}</dl><pre>{esc(shown)}</pre></details></article>'
     )
 
 
@@ -141,12 +139,14 @@ def block(one: Block) -> str:
         case Actions(elements=buttons):
             return f'<p class="actions">{"".join(anchor(button.url, esc(button.text.text)) for button in buttons)}</p>'
         case RichText(elements=elements):
-            return "".join(
-                f"<pre>{inner(part.elements)}</pre>" if isinstance(part, Preformatted) else f"<p>{inner(part.elements)}</p>"
-                for part in elements
-            )
+            return "".join(map(rich, elements))
         case Divider():
             return "<hr>"
+
+
+def rich(part: RichSection | Preformatted) -> str:
+    tag = "pre" if isinstance(part, Preformatted) else "p"
+    return f"<{tag}>{inner(part.elements)}</{tag}>"
 
 
 def item(field: Text) -> str:

@@ -64,6 +64,11 @@ UPDATE endpoint SET disabled_reason = :reason, version = version + 1, updated_ms
 UPDATE endpoint SET deleted_ms = :now, version = version + 1, updated_ms = :now
  WHERE tenant_id = :tenant_id AND id = :id AND deleted_ms IS NULL RETURNING id;
 
+-- cancel_waiting
+-- What is being sent at this moment too: its result comes to nothing.
+UPDATE delivery SET status = 'cancelled', reason = :reason, updated_ms = :now, lease = NULL, lease_until_ms = NULL
+ WHERE tenant_id = :tenant_id AND endpoint_id = :id AND status IN ('pending', 'sending', 'retrying');
+
 -- clear_failures
 UPDATE endpoint_state SET consecutive_failures = 0, notice = '', paused_until_ms = 0, last_error = ''
  WHERE tenant_id = :tenant_id AND endpoint_id = :id;

@@ -71,10 +71,12 @@ SELECT a.number, a.started_ms, a.duration_ms, a.outcome, a.http_status, a.error,
  WHERE a.tenant_id = :tenant_id AND a.delivery_id = :delivery_id ORDER BY a.number;
 
 -- replay_deliveries
--- Back to the start of its schedule, same id, same bytes. What is on its way already is left alone.
+-- Back to the start of its schedule, same id, same bytes. What is on its way already, or has nowhere to go, is left alone.
 UPDATE delivery SET status = CASE WHEN attempts = 0 THEN 'pending' ELSE 'retrying' END, failures = 0, lease_losses = 0,
        reason = 'replayed', due_ms = :now, expires_ms = :expires_ms, updated_ms = :now
  WHERE tenant_id = :tenant_id AND id = :id AND status IN ('delivered', 'dead', 'expired', 'cancelled', 'suppressed')
+   AND EXISTS (SELECT 1 FROM endpoint e WHERE e.tenant_id = delivery.tenant_id AND e.id = delivery.endpoint_id
+                                          AND e.deleted_ms IS NULL)
 RETURNING id, endpoint_id;
 
 -- cancel_delivery

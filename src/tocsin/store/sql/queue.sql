@@ -100,10 +100,20 @@ RETURNING endpoint_id;
 
 -- my_old_leases
 -- One process alone uses this store, and it has just started: whatever is leased was left behind.
-UPDATE delivery SET status = CASE WHEN attempts = 0 THEN 'pending' ELSE 'retrying' END, lease = NULL, lease_until_ms = NULL,
-       lease_losses = lease_losses + 1, due_ms = :now
+UPDATE delivery SET status = CASE WHEN lease_losses + 1 >= :limit THEN 'dead'
+                                  WHEN attempts = 0 THEN 'pending' ELSE 'retrying' END,
+       reason = CASE WHEN lease_losses + 1 >= :limit THEN 'every worker that tried this message died' ELSE reason END,
+       lease = NULL, lease_until_ms = NULL, lease_losses = lease_losses + 1, due_ms = :now
  WHERE status = 'sending'
 RETURNING endpoint_id;
+
+-- cancel_orphans
+-- Driven by the endpoints deleted lately: a backlog elsewhere is not looked through.
+UPDATE delivery SET status = 'cancelled', reason = 'the webhook was deleted', updated_ms = :now
+ WHERE (tenant_id, id) IN (SELECT tenant_id, id FROM delivery
+                            WHERE endpoint_id IN (SELECT id FROM endpoint WHERE deleted_ms > :since_ms)
+                              AND status IN ('pending', 'retrying') LIMIT 1000)
+RETURNING id;
 
 -- expire_deliveries
 UPDATE delivery SET status = 'expired', reason = :reason, updated_ms = :now
@@ -114,7 +124,7 @@ RETURNING endpoint_id;
 
 -- due_notices
 SELECT s.tenant_id, s.endpoint_id, s.notice, s.consecutive_failures, s.last_error, e.name, e.provider_type, e.disabled_reason,
-       e.version
+       e.version, coalesce(s.last_used_ms, 0)
   FROM endpoint_state s JOIN endpoint e ON e.tenant_id = s.tenant_id AND e.id = s.endpoint_id
  WHERE s.notice <> '' LIMIT 100;
 

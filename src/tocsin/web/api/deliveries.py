@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.responses import Response
 
 from tocsin.app import App
-from tocsin.model.delivery import STATUSES
+from tocsin.model.delivery import STATUSES, WAITING
 from tocsin.model.errors import Conflict, Invalid, NotFound
 from tocsin.providers import PROVIDERS
 from tocsin.store import log
@@ -143,7 +143,9 @@ async def replay(call: Call) -> Response:
     found = await find(call)
     done = await replay_ids(call, [found["id"]], longest_age_s(found["provider_type"]))
     if not done:
-        raise Conflict(f"This delivery is {found['status']}: it is on its way already.")
+        waits = found["status"] in WAITING
+        because = f"it is {found['status']}, on its way already" if waits else "its webhook was deleted"
+        raise Conflict(f"This delivery cannot be sent again: {because}.")
     return reply(DeliveryOut(**fields(await find(call))), 202)
 
 

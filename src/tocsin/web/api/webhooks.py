@@ -148,6 +148,12 @@ def checked_settings(provider: Provider, settings: dict[str, Any]) -> dict[str, 
     return settings
 
 
+def settings_of(app: App, provider: Provider, given: dict[str, Any]) -> dict[str, Any]:
+    """The settings to keep: those given, checked, and the operator's name for the signature header."""
+    standard = {"signature_header": app.settings.signature_header} if provider.signs else {}
+    return checked_settings(provider, standard | given)
+
+
 def checked_patterns(field: str, patterns: tuple[str, ...]) -> tuple[str, ...]:
     if len(patterns) > MOST_PATTERNS:
         raise Invalid(field, f"{len(patterns)} patterns", f"at most {MOST_PATTERNS}")
@@ -168,8 +174,6 @@ async def create(call: Call) -> Response:
     provider = provider_of(given.provider_type)
     settings = dict(given.settings)
     address = checked_address(app, provider, given.webhook_url or str(settings.pop("webhook_url", "")))
-    if provider.signs:
-        settings.setdefault("signature_header", app.settings.signature_header)
     secret = given.secret or (new_secret() if provider.signs else "")
     if secret:
         signing.key(secret)
@@ -183,7 +187,7 @@ async def create(call: Call) -> Response:
         description=no_nul("description", given.description),
         address_hint=hint_of(address),
         enabled_events=checked_patterns("enabled_events", given.enabled_events),
-        settings=checked_settings(provider, settings),
+        settings=settings_of(app, provider, settings),
         header_names=tuple(sorted(given.headers)),
         is_active=given.is_active,
         created_by=call.by.who,
@@ -235,7 +239,7 @@ async def change(call: Call) -> Response:
             if given.enabled_events is UNSET
             else checked_patterns("enabled_events", given.enabled_events)
         ),
-        settings=endpoint.settings if given.settings is UNSET else checked_settings(provider, given.settings),
+        settings=endpoint.settings if given.settings is UNSET else settings_of(app, provider, given.settings),
         is_active=endpoint.is_active if given.is_active is UNSET else given.is_active,
     )
     now_ms = app.clock_ms()
