@@ -1,4 +1,4 @@
-"""What a delivery costs when 1,000,000 wait, beside what it costs when a few thousand do; and the memory.
+"""What a delivery costs when 1,000,000 wait, beside what it costs when some thousands do; and the memory.
 
 The backlog is made as life makes it: the receiver is down while events come in (batches of 100, each event to twenty
 endpoints of that one host). Then the receiver is back and Tocsin is started anew, so that it begins without a wait. The
@@ -15,10 +15,10 @@ from benchmarks.figure import Figure
 from benchmarks.systems import WAIT_S, Bench, Sink, Tocsin
 
 ENDPOINTS = 20
-SMALL = 8_000
-"""The small backlog: 2,000 to get going, 4,000 measured, 2,000 that still wait at the end."""
-PASSED = 2_000
-MEASURED = 4_000
+SMALL = 20_000
+"""The small backlog: 6,000 to get going, 10,000 measured, 4,000 that still wait at the end: some thousands throughout."""
+PASSED = 6_000
+MEASURED = 10_000
 HOLD = 1.3
 HOLD_RSS_MB = 300.0
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 from tests.harness import Clock, Receiver, Running, Start, receiving, running
 from tests.postgres import PostgresServer, start_postgres
 
@@ -72,6 +73,13 @@ async def empty(dsn: str) -> None:
 
 
 @pytest.fixture
+def logs() -> Iterator[list[dict[str, Any]]]:
+    """What is logged, down to debug, as dictionaries: `event` is the message. Nothing is printed."""
+    with capture_logs() as found:
+        yield found  # type: ignore[misc]
+
+
+@pytest.fixture
 def clock() -> Clock:
     return Clock()
 
@@ -85,8 +93,11 @@ async def receiver(anyio_backend: Any, clock: Clock) -> AsyncIterator[Receiver]:
 
 
 @pytest.fixture
-async def start(store: dict[str, str], clock: Clock, receiver: Receiver) -> AsyncIterator[Start]:
-    """Starts Tocsin with settings of the test's own."""
+async def start(
+    store: dict[str, str], clock: Clock, receiver: Receiver, logs: list[dict[str, Any]]
+) -> AsyncIterator[Start]:
+    """Starts Tocsin with settings of the test's own. Fails the test for an exception that nobody meant: one that is
+    meant is taken out of `logs`."""
     async with AsyncExitStack() as stack:
 
         async def started(*, works: bool = True, **environment: str) -> Running:
@@ -100,6 +111,8 @@ async def start(store: dict[str, str], clock: Clock, receiver: Receiver) -> Asyn
             )
 
         yield started
+    crashes = [entry for entry in logs if entry.get("exc_info")]
+    assert not crashes, crashes
 
 
 @pytest.fixture

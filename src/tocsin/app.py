@@ -1,6 +1,7 @@
 """Wiring: settings to store, outbound and stages. Owns the clock, randomness and ids; nothing else makes any."""
 
 import base64
+import contextlib
 import os
 import random
 import secrets
@@ -74,16 +75,9 @@ def keyring_of(settings: Settings) -> Keyring:
     text = settings.secret_key
     if not text:
         file = data_file(settings, KEY_FILE)
-        if not file.exists():
-            made = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
-            try:
-                with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-                    out.write(made + "\n")
-            except FileExistsError:
-                pass
-            except OSError as error:
-                raise SettingsError(f"{file}: {error.strerror}. Set TOCSIN_SECRET_KEY, or mend it.") from error
         try:
+            if not file.exists():
+                make_key(file)
             text = file.read_text("utf-8").strip()
         except OSError as error:
             raise SettingsError(f"{file}: {error.strerror}. Set TOCSIN_SECRET_KEY, or mend it.") from error
@@ -91,6 +85,25 @@ def keyring_of(settings: Settings) -> Keyring:
         return Keyring(parse_keys(text), lambda: secrets.token_bytes(12))
     except ValueError as error:
         raise SettingsError(str(error)) from error
+
+
+def make_key(file: Path) -> None:
+    """On the disk and whole before anything is sealed with it: a power cut must not leave secrets without their key.
+    Of several processes that start together one makes it."""
+    made = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+    part = file.with_name(f"{file.name}.{os.getpid()}")
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+        out.write(made + "\n")
+        out.flush()
+        os.fsync(out.fileno())
+    with contextlib.suppress(FileExistsError):
+        os.link(part, file)
+    part.unlink()
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 async def open_database(settings: Settings) -> Database:

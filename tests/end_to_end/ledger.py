@@ -47,6 +47,7 @@ class Load:
         self.ledger = Ledger()
         self.numbers = itertools.count()
         self.stopping = threading.Event()
+        self.at_once = False
         self.thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
 
     def __enter__(self) -> "Load":
@@ -54,9 +55,12 @@ class Load:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        if self.thread.is_alive():
+            self.stop()
 
-    def stop(self) -> Ledger:
+    def stop(self, *, at_once: bool = False) -> Ledger:
+        """`at_once` leaves what is on its way to its unknown fate; otherwise it is waited for."""
+        self.at_once = at_once
         self.stopping.set()
         self.thread.join(60)
         assert not self.thread.is_alive(), "the load did not end"
@@ -77,6 +81,8 @@ class Load:
                         tasks.add(task)
                         task.add_done_callback(tasks.discard)
                 await asyncio.sleep(TICK_S)
+            for task in tasks if self.at_once else ():
+                task.cancel()
             if tasks:
                 await asyncio.wait(tasks)
 

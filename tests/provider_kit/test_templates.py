@@ -1,12 +1,15 @@
 """User templates: what they can say, what they cannot reach, and that none takes long or grows large."""
 
+import gc
 import json
+import re
 import resource
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tocsin.model.errors import Invalid
@@ -70,7 +73,7 @@ HEAVY: dict[str, Any] = {
         ("{{ 7 | divided_by: 2 }} {{ 7 | modulo: 4 }} {{ 2.6 | round }} {{ -3 | abs }}", "3 3 3 3"),
         ("{{ data['rows'] }} {{ data.tags[0] }} {{ data.tags.size }} {{ data[labels.env] }}|", "12 b 3 |"),
         ("", ""),
-        ("no markup: { } {{'{{'}}".replace("{{'{{'}}", ""), "no markup: { } "),
+        ("no markup: { } % |", "no markup: { } % |"),
     ],
 )
 def test_what_a_template_can_say(template: str, text: str) -> None:  # S4-14
@@ -123,7 +126,7 @@ def test_nothing_but_the_values_can_be_reached(template: str) -> None:
     assert "<class" not in text
     assert "object at" not in text
     assert "built-in" not in text
-    assert "20" not in text.replace("2026", "", 0)  # no year: there is no clock
+    assert not re.search(r"20\d\d", text)  # no year: there is no clock
 
 
 def times(markup: str, count: int = 480) -> str:
@@ -210,6 +213,16 @@ BOMBS = {
 }
 
 
+@pytest.fixture(scope="module")
+def frozen() -> Iterator[None]:
+    """Takes what the test session holds out of garbage collection: going through it would be counted here."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("frozen")
 @pytest.mark.parametrize("name", BOMBS)
 def test_no_template_takes_long(name: str) -> None:
     template = BOMBS[name]
@@ -266,6 +279,7 @@ def test_a_failure_says_what_and_where() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(FILTERS))
+@settings(max_examples=25)
 @given(value=st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9), st.lists))
 def test_no_filter_raises_anything_else(name: str, value: Any) -> None:
     for arguments in ("", ": v", ": v, v", ": 'a'", ": -1, 5", ": v: v"):

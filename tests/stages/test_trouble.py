@@ -83,6 +83,7 @@ async def test_a_success_forgets_the_failures(tocsin: Running) -> None:
     for round_ in range(3):
         await send(tocsin, 9, f"round{round_}.")
         hook.answer(200)
+        await tocsin.move(1)
         await send(tocsin, 1, f"good{round_}.")
         assert (await tocsin.endpoint(webhook))["consecutive_failures"] == 0
     hook.expect(30)
@@ -208,7 +209,9 @@ async def test_a_host_that_comes_back_is_met_with_a_ramp(tocsin: Running) -> Non
     assert await tocsin.statuses() == {"delivered": 120}
 
 
-async def test_messages_that_cannot_be_made_do_not_hold_a_host(tocsin: Running) -> None:
+async def test_messages_that_cannot_be_made_do_not_hold_a_host(
+    tocsin: Running, logs: list[dict[str, Any]]
+) -> None:
     """A crash of ours between asking a recovering host's ramp and sending must not use up the ramp."""
     hosts = tocsin.app.deliver.hosts
     hook = tocsin.receiver.hook("/ramp", "127.0.0.3")
@@ -228,6 +231,8 @@ async def test_messages_that_cannot_be_made_do_not_hold_a_host(tocsin: Running) 
     await tocsin.wait_out(60)
     assert await tocsin.statuses() == {"dead": 4}
     provider._sending = whole  # type: ignore[method-assign]
+    assert [entry["event"] for entry in logs if entry.get("exc_info")] == ["deliver.failed"] * 4
+    logs.clear()
     await tocsin.send(id="good")
     await tocsin.wait_out(60)
     assert (await tocsin.delivery(event_id="good"))["status"] == "delivered"

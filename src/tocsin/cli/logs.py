@@ -17,6 +17,7 @@ def set_up_logging(settings: Settings) -> None:
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+    logging.getLogger("asyncpg").setLevel(logging.CRITICAL)  # what it says, the store says in one line
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

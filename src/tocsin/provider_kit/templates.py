@@ -59,6 +59,9 @@ MAX_MARKUPS_CHARS = 8 * 1024
 MAX_BLANKS = 50
 """White space in a row inside markup: the lexer goes back over it."""
 MAX_PARENTHESES = 8
+"""In one markup: at each of them the lexer looks ahead for a range."""
+MAX_BRACKETS = 20
+"""In one markup: `a[b[c]]` is parsed by recursion."""
 REMEMBERED = 128
 """Parsed templates, of at most about 1 MB each."""
 
@@ -132,8 +135,8 @@ def checked_markup(source: str) -> None:
         inside = source[start:end]
         if _MARKUP.search(inside) or "{" in inside[:1]:
             raise Invalid(FIELD, f"{opener} inside {opener} at {line}", "markup that is closed first")
-        if _BLANKS.search(inside) or inside.count("(") > MAX_PARENTHESES:
-            raise Invalid(FIELD, f"much white space or many parentheses at {line}", "shorter markup")
+        if _BLANKS.search(inside) or inside.count("(") > MAX_PARENTHESES or inside.count("[") > MAX_BRACKETS:
+            raise Invalid(FIELD, f"much white space or many brackets at {line}", "simpler markup")
         if count > MAX_MARKUPS:
             raise Invalid(FIELD, f"more than {MAX_MARKUPS} times {{{{ or {{%", "fewer")
         chars += len(inside)

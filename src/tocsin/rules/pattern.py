@@ -26,11 +26,14 @@ def is_exact(pattern: str) -> bool:
 
 
 def check_pattern(field: str, text: str) -> None:
-    """Raises Invalid, with `field` as the field, for a pattern that is empty, too long or has too many stars."""
+    """Raises Invalid, with `field` as the field, for a pattern that is empty, too long, has too many stars
+    or a NUL character, which PostgreSQL has no text for."""
     if not text:
         raise Invalid(field, "an empty pattern", "a name, or a pattern with * and ?")
     if len(text) > MAX_CHARS:
         raise Invalid(field, f"{len(text)} characters", f"at most {MAX_CHARS}")
+    if "\x00" in text:
+        raise Invalid(field, "a NUL character", "text without NUL characters")
     if text.count("*") > MAX_STARS:
         raise Invalid(field, f"{text.count('*')} times *", f"at most {MAX_STARS}")
 

@@ -5,6 +5,7 @@ only while the lease still holds, and losing it is a normal path. Results are wr
 """
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -33,6 +34,7 @@ from tocsin.store.database import Database, StoreBroken, StoreUnavailable, Trans
 from tocsin.store.sealing import Keyring, WrongKey
 
 READY_AT_ONCE = 64
+CLAIMED_AT_ONCE = 500
 LINGER_S = 0.012
 """Results wait this long for company: a commit for each would cost more than the sends."""
 
@@ -45,7 +47,10 @@ LEASE_MARGIN_MS = 10_000
 EXPIRES_SOON_MS = 5000
 """What is too old is left to the sweep, which says so; until then it is not claimed again."""
 
-MASK = "***"
+MASK = b"***"
+TOKEN_CHARS = 12
+"""A part of an address or a header that is shorter is taken to be a word."""
+
 log = structlog.get_logger()
 
 
@@ -57,6 +62,7 @@ class Open(msgspec.Struct, frozen=True):
     target: Target
     host: str
     until_ms: float
+    hidden: tuple[bytes, ...]
 
     def __repr__(self) -> str:
         return "Open(***)"
@@ -213,9 +219,9 @@ class Deliver:
             return 0, now_ms
         if endpoint.paused_until_ms > now_ms:
             return 0, endpoint.paused_until_ms
-        free = self.queue.free(endpoint.endpoint_id, endpoint.tenant_id)
+        free = min(CLAIMED_AT_ONCE, self.queue.free(endpoint.endpoint_id, endpoint.tenant_id))
         waiting = self.queue.endpoint(endpoint.endpoint_id, endpoint.tenant_id)
-        if free == 0 or free < waiting.size // 4:
+        if free == 0 or (free < CLAIMED_AT_ONCE and free < waiting.size // 4):
             return 0, now_ms + 20
         rate_per_s = self.tuning[endpoint.provider_type].rate_per_s
         if rate_per_s is None:
@@ -314,9 +320,10 @@ class Deliver:
         reply = await self.outbound.send(request, tuning.timeout_s)
         took_ms = (clock() - start_s) * 1000
         self.hosts.ended(opened.host, delivery.endpoint_id, ok=answered(reply), now_ms=now_ms)
+        reply = masked(reply, opened.hidden)
         outcome = opened.provider.classify(reply)
         failed = self._finish(
-            item, now_ms, took_ms, outcome, reply, request, host_is_down=self.hosts.is_down(opened.host), opened=opened
+            item, now_ms, took_ms, outcome, reply, request, host_is_down=self.hosts.is_down(opened.host)
         )
         return failed, took_ms
 
@@ -352,12 +359,14 @@ class Deliver:
         if not self.tuning[provider.kind].mentions and hasattr(settings, "mention_on_failure"):
             settings = replace(settings, mention_on_failure=False)
         ends = [s.expires_ms for s in sealed.secrets if s.expires_ms is not None and s.expires_ms > now_ms]
+        target = sealed.target(settings, now_ms)
         opened = self.opened[delivery.endpoint_id] = Open(
             sealed.version,
             provider,
-            sealed.target(settings, now_ms),
+            target,
             urlsplit(sealed.address).netloc,
             min(ends, default=float("inf")),
+            hidden_of(target),
         )
         return opened
 
@@ -382,7 +391,6 @@ class Deliver:
         request: HttpRequest | None,
         *,
         host_is_down: bool,
-        opened: Open | None = None,
     ) -> bool:
         delivery = item.delivery
         tried = Tried(
@@ -398,7 +406,7 @@ class Deliver:
         step = next_step(outcome, tried, now_ms, self.draw())
         if step.pause_s is not None:
             self.paused[delivery.endpoint_id] = now_ms + int(step.pause_s * 1000)
-        response = shown(reply, opened)
+        response = shown(reply)
         attempt = Attempt(
             tenant_id=delivery.tenant_id,
             delivery_id=delivery.id,
@@ -523,17 +531,33 @@ def answered(reply: Reply) -> bool:
     return isinstance(reply, HttpReply) and reply.status < 500
 
 
-def shown(reply: Reply, opened: Open | None) -> str:
-    """The start of a reply, fit to be stored and shown: receivers echo, and what they echo may be a secret."""
+def shown(reply: Reply) -> str:
+    """The start of a reply, fit to be stored and shown."""
     if isinstance(reply, NoReply):
         return ""
-    text = reply.body[: RESPONSE_CHARS * 4].decode("utf-8", "replace").replace("\x00", "�")[:RESPONSE_CHARS]
-    if opened is not None and len(text) > 2:
-        target = opened.target
-        for secret in (target.address, *target.secrets, *(value for _, value in target.headers)):
-            if len(secret) >= 4 and secret in text:
-                text = text.replace(secret, MASK)
-    return text
+    return reply.body[: RESPONSE_CHARS * 4].decode("utf-8", "replace").replace("\x00", "�")[:RESPONSE_CHARS]
+
+
+def hidden_of(target: Target) -> tuple[bytes, ...]:
+    """What of an endpoint may not be shown, the longest first: the address, its path, each part of it that may be a
+    token, the secrets, and the headers' values."""
+    path = "/" + target.address.partition("://")[2].partition("/")[2]
+    parts = [part for part in re.split(r"[/?&=;,]", path) if len(part) >= TOKEN_CHARS]
+    values = [value for _, value in target.headers]
+    words = [word for value in values for word in value.split() if len(word) >= TOKEN_CHARS]
+    found = {target.address, *target.secrets, *parts, *words, *(v for v in (path, *values) if len(v) >= 4)}
+    return tuple(sorted((text.encode() for text in found), key=len, reverse=True))
+
+
+def masked(reply: Reply, hidden: tuple[bytes, ...]) -> Reply:
+    """The reply without secrets: receivers echo what they got, and their words end up in reasons, notices and logs."""
+    if isinstance(reply, NoReply) or len(reply.body) < 4:
+        return reply
+    body = reply.body
+    for secret in hidden:
+        if secret in body:
+            body = body.replace(secret, MASK)
+    return reply if body is reply.body else replace(reply, body=body)
 
 
 def as_result(finished: Finished) -> queue.Result:

@@ -442,8 +442,8 @@ class Batch:
                     lease_until_ms=until_ms,
                     version=channel.version,
                     policy=rule.retry,
-                    event=event,
-                    run=run,
+                    event=event if body is None else None,
+                    run=run if body is None else None,
                 )
             )
             return

@@ -27,7 +27,8 @@ COLUMNS = (
 )
 """Of `list_deliveries`, in order."""
 
-MOST = 100_000
+LAST = "zzzz"
+"""Sorts after every id, in every collation that a database may have: PostgreSQL's usual en_US.UTF-8 puts `~` first."""
 
 
 async def list_events(db: Database, tenant_id: str, *, before: str, limit: int, filters: dict[str, str]) -> list[Event]:
@@ -61,11 +62,11 @@ def as_dict(row: Row) -> dict[str, Any]:
 
 
 async def deliveries_of_event(db: Database, tenant_id: str, event_uid: str) -> list[dict[str, Any]]:
-    return await list_deliveries(db, tenant_id, before="~", limit=1000, filters={"event_id": event_uid})
+    return await list_deliveries(db, tenant_id, before=LAST, limit=1000, filters={"event_id": event_uid})
 
 
 async def get_delivery(db: Database, tenant_id: str, id_: str) -> dict[str, Any] | None:
-    found = await list_deliveries(db, tenant_id, before="~", limit=1, filters={"id": id_})
+    found = await list_deliveries(db, tenant_id, before=LAST, limit=1, filters={"id": id_})
     return found[0] if found else None
 
 

@@ -56,13 +56,16 @@ class SqliteDatabase:
         self.path = path
         self.vfs = vfs
         self.synchronous = synchronous
-        self.writer = self._connect()
+        self.broken = False
+        try:
+            self.writer = self._connect()
+        except apsw.Error as error:
+            raise self._meaning(error) from error
         self.lock = asyncio.Lock()
         self.committer = ThreadPoolExecutor(1, "sqlite-commit")
         self.reading = ThreadPoolExecutor(READERS, "sqlite-read")
         self.local = threading.local()
         self.readers: list[apsw.Connection] = []
-        self.broken = False
 
     def _connect(self) -> apsw.Connection:
         connection = apsw.Connection(str(self.path), vfs=self.vfs)

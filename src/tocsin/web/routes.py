@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from tocsin.app import App
 from tocsin.model.errors import Invalid
+from tocsin.store import log
 from tocsin.web.auth import Principal
 
 Shape = TypeVar("Shape")
@@ -153,8 +154,8 @@ def page(items: list[Any], limit: int, next_: Callable[[Any], str]) -> dict[str,
     return {"items": items, "next": next_(items[-1]) if more else None}
 
 
-LAST = "~"
-"""Sorts after every id: the start of a list that begins with the newest."""
+LAST = log.LAST
+"""The start of a list that begins with the newest."""
 
 
 def rfc3339(ms: int | None) -> str | None:

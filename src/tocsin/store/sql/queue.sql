@@ -107,6 +107,11 @@ UPDATE delivery SET status = CASE WHEN lease_losses + 1 >= :limit THEN 'dead'
  WHERE status = 'sending'
 RETURNING endpoint_id;
 
+-- suppress_deliveries
+-- What waits although its provider was switched off since it was planned, or was replayed nevertheless.
+UPDATE delivery SET status = 'suppressed', reason = :reason, updated_ms = :now
+ WHERE endpoint_id = :endpoint_id AND status IN ('pending', 'retrying') AND due_ms <= :now;
+
 -- cancel_orphans
 -- Driven by the endpoints deleted lately: a backlog elsewhere is not looked through.
 UPDATE delivery SET status = 'cancelled', reason = 'the webhook was deleted', updated_ms = :now

@@ -12,7 +12,7 @@ from tocsin.model.errors import Invalid, NotFound, Refusal
 from tocsin.model.event import Event
 from tocsin.rules.explain import explain
 from tocsin.rules.index import compile_rule
-from tocsin.sources.cloudevents import decode_cloudevents, is_cloudevents
+from tocsin.sources.cloudevents import BATCH, decode_cloudevents, is_cloudevents, media_type
 from tocsin.sources.native import NativeBody, decode_native
 from tocsin.stages.intake import Receipt, Trace
 from tocsin.store import log
@@ -72,14 +72,13 @@ class EventsDoor:
         if key and not KEY.match(key):
             raise Invalid("Idempotency-Key", "something else", "1 to 255 printable ASCII characters")
         content_type = headers.get(b"content-type", b"").decode("latin-1")
-        if b"ce-specversion" in headers or b"cloudevents" in headers.get(b"content-type", b""):
+        if b"ce-specversion" in headers or is_cloudevents({}, content_type):
             texts = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
-            assert is_cloudevents(texts, content_type)
             drafts = decode_cloudevents(texts, content_type, body)
-            is_batch = "batch" in content_type
+            is_batch = media_type(content_type) == BATCH
         else:
             drafts = decode_native(body)
-            is_batch = IS_BATCH.match(body) is not None
+            is_batch = IS_BATCH.match(body) is not None or len(drafts) != 1
         receipts = await self.app.intake.accept(principal.tenant_id, drafts, size=len(body), key=key, body=body)
         return encoded(batch_answer(receipts) if is_batch else receipts[0])
 
