@@ -20,7 +20,7 @@ proof: .venv/ready       ## the long proofs: kills, power cuts, soak
 	$(BIN)/python -m pytest -q -m proof --proof
 
 golden: .venv/ready      ## rewrite the golden files from what the code says now; read the diff
-	$(BIN)/python -m pytest -q tests/providers tests/compose --update-golden
+	$(BIN)/python -m pytest -q tests/providers tests/compose tests/test_docs.py --update-golden
 
 lock: .venv/ready        ## hash-locked requirements, without index addresses
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 pyproject.toml -o requirements/runtime.txt

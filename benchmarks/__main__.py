@@ -1,6 +1,6 @@
 """`make bench`: every figure beside the limit measured in the same run.
 
-    python -m benchmarks                         all of them
+    python -m benchmarks                         all of them, about a quarter of an hour
     python -m benchmarks sqlite-single idle      some
     python -m benchmarks --list                  their names
     python -m benchmarks --seconds 2 --rounds 1 --backlog 100000   a quick look
@@ -12,6 +12,7 @@ database and the system under test: trust the ratios. Exit code 1 where a figure
 import argparse
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -81,8 +82,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("names", nargs="*", metavar="figure", help="default: all; see --list")
     parser.add_argument("--list", action="store_true", help="the names of the figures")
-    parser.add_argument("--seconds", type=float, default=4.0, help="how long a round takes (default: 4)")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of each system, in turns (default: 3)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="how long a round takes (default: 3)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each system, in turns (default: 5)")
     parser.add_argument("--backlog", type=int, default=1_000_000, help="deliveries that wait (default: 1,000,000)")
     asked = parser.parse_args()
     if asked.list:
@@ -91,6 +92,7 @@ def main() -> int:
     if unknown := [name for name in asked.names if name not in FIGURES]:
         parser.error(f"no figure {', '.join(unknown)}; there are {', '.join(FIGURES)}")
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the programs under test are stopped
     at = machine()
     with tempfile.TemporaryDirectory(prefix="tocsin-bench-") as folder:
         Path(folder).chmod(0o755)  # PostgreSQL's own account has to pass through

@@ -16,7 +16,7 @@ from benchmarks.systems import WAIT_S, Bench, Sink, Tocsin
 
 ENDPOINTS = 20
 SMALL = 20_000
-"""The small backlog: 6,000 to get going, 10,000 measured, 4,000 that still wait at the end: some thousands throughout."""
+"""The small backlog: 6,000 to get going, 10,000 measured, 4,000 that still wait at the end."""
 PASSED = 6_000
 MEASURED = 10_000
 HOLD = 1.3

@@ -126,7 +126,11 @@ class System:
         self.program = None
 
     def running(self) -> Program:
+        """The program; raises where it has ended, and shows its last words."""
         assert self.program is not None, f"{self.name} was not started"
+        code = self.program.process.poll()
+        if code is not None:
+            raise RuntimeError(f"{self.name} ended by itself or was killed, exit code {code}:\n{self.program.tail()}")
         return self.program
 
     def cpu_s(self) -> tuple[float, float]:
@@ -166,12 +170,13 @@ class System:
         """Return once the sink has `received` requests, of those whose path begins with `path` where one is given."""
         until = time.monotonic() + WAIT_S
         while (count := self.sink.count(path)) < received:
+            self.running()
             if time.monotonic() > until:
                 raise RuntimeError(f"{self.name}: {count} of {received} came in {WAIT_S:.0f} s\n{self.tail()}")
             time.sleep(POLL_S)
 
     def tail(self) -> str:
-        """The end of its log."""
+        """The end of its log; raises where it has ended."""
         return self.running().tail()
 
 

@@ -91,13 +91,15 @@ class Answer:
 class Client:
     """A user of the HTTP API."""
 
-    def __init__(self, session: aiohttp.ClientSession, base: str, token: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, base: str, token: str, history: list[Answer]) -> None:
         self.session = session
         self.base = base
         self.token = token
+        self.history = history
 
     def with_token(self, token: str) -> "Client":
-        return Client(self.session, self.base, token)
+        """Another user. The history is everybody's."""
+        return Client(self.session, self.base, token, self.history)
 
     async def request(
         self,
@@ -117,7 +119,9 @@ class Client:
             method, self.base + path, data=data, headers=sent, allow_redirects=False
         ) as reply:
             found = {name.lower(): value for name, value in reply.headers.items()}
-            return Answer(reply.status, found, await reply.read())
+            answer = Answer(reply.status, found, await reply.read())
+        self.history.append(answer)
+        return answer
 
     async def get(self, path: str) -> Answer:
         return await self.request("GET", path)
@@ -231,8 +235,7 @@ class Receiver:
     def slack(self, name: str = "A") -> Hook:
         """An address of Slack's; TOCSIN_CONNECT_TO brings it here."""
         path = f"/services/T0000000{name}/B0000000{name}/{name * 24}"
-        hook = self._added("hooks.slack.com", path, f"https://hooks.slack.com{path}")
-        return hook
+        return self._added("hooks.slack.com", path, f"https://hooks.slack.com{path}")
 
     def _added(self, host: str, path: str, url: str) -> Hook:
         assert (host, path) not in self.hooks
@@ -290,7 +293,7 @@ async def receiving(clock: Clock) -> AsyncIterator[Receiver]:
 class Running:
     """A running Tocsin. `client` has an admin's token of the tenant "default"."""
 
-    def __init__(self, app: App, clock: Clock, receiver: Receiver, worker: Worker | None, client: Client) -> None:
+    def __init__(self, app: App, clock: Clock, receiver: Receiver, worker: Worker, client: Client) -> None:
         self.app = app
         self.clock = clock
         self.receiver = receiver
@@ -327,7 +330,8 @@ class Running:
 
     async def send(self, client: Client | None = None, **event: Any) -> dict[str, Any]:
         """One event; `run.failed` where no type is given."""
-        sent: dict[str, Any] = (await (client or self.client).post("/v1/events", {"type": "run.failed"} | event)).ok(202)
+        answer = await (client or self.client).post("/v1/events", {"type": "run.failed"} | event)
+        sent: dict[str, Any] = answer.ok(202)
         return sent
 
     async def deliveries(self, **filters: str) -> Rows:
@@ -430,7 +434,7 @@ async def running(
     base = f"http://127.0.0.1:{listening.getsockname()[1]}"
     session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S * 2))
     try:
-        tocsin = Running(app, clock, receiver, worker, Client(session, base, ""))
+        tocsin = Running(app, clock, receiver, worker, Client(session, base, "", []))
         tocsin.client.token = await tocsin.token("admin")
         yield tocsin
     finally:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Meta, field
 
+from tocsin.model.hidden import Hidden
 from tocsin.provider_kit.provider import Tuning
 from tocsin.providers import PROVIDERS
 
@@ -23,7 +24,7 @@ class SettingsError(Exception):
 Seconds = Annotated[float, Meta(gt=0, le=120)]
 
 
-class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+class Settings(Hidden, frozen=True, forbid_unknown_fields=True):
     """Each field has its environment variable's name; settings.default.toml says what it means."""
 
     data_dir: str = field(name="TOCSIN_DATA_DIR")
@@ -51,9 +52,6 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     slack_timeout_s: Annotated[float, Meta(gt=0, le=30)] = field(name="SLACK_TIMEOUT_SECONDS")
     webhook_retries: Annotated[int, Meta(ge=-1, le=100)] = field(name="WEBHOOK_CUSTOM_RETRY_ATTEMPTS")
     webhook_timeout_s: Annotated[float, Meta(gt=0, le=30)] = field(name="WEBHOOK_CUSTOM_TIMEOUT_SECONDS")
-
-    def __repr__(self) -> str:
-        return "Settings(***)"
 
     @property
     def is_sqlite(self) -> bool:

@@ -1,6 +1,7 @@
 """`tocsin` with what only tests may change; none of it is a setting of the product.
 
 TEST_LEASE_MS       how long a worker's claim holds, with a margin to match
+TEST_LOCK_WAIT_S    how long SQLite waits for another program that holds the file
 TEST_SYNCHRONOUS    SQLite's level, for the control that has to lose events
 TEST_POWER_CUT      the chance that an unsynced write reaches the disk by itself; "" runs without power_cut_vfs.py
 """
@@ -14,6 +15,7 @@ from tests.end_to_end.power_cut_vfs import PowerCutVfs
 
 import tocsin.app
 import tocsin.stages.deliver
+import tocsin.store.sqlite
 from tocsin.cli.main import run
 from tocsin.store.sqlite import SqliteDatabase
 
@@ -28,6 +30,10 @@ lease_ms = os.environ.get("TEST_LEASE_MS", "")
 if lease_ms:
     change(tocsin.app, "LEASE_MS", int(lease_ms))
     change(tocsin.stages.deliver, "LEASE_MARGIN_MS", 1000)
+
+lock_wait_s = os.environ.get("TEST_LOCK_WAIT_S", "")
+if lock_wait_s:
+    change(tocsin.store.sqlite, "LOCK_WAIT_S", float(lock_wait_s))
 
 options: dict[str, Any] = {}
 synchronous = os.environ.get("TEST_SYNCHRONOUS", "")

@@ -2,7 +2,8 @@
 
     python -m tests.end_to_end.power_cut_fs BACKING MOUNT
 
-SIGKILL is the power cut: what was not synced was in this process's memory, and is gone. Needs root, /dev/fuse, libfuse2.
+SIGKILL is the power cut: what was not synced was in this process's memory, and is gone. Needs root, /dev/fuse and
+libfuse2.
 """
 
 import errno
@@ -13,7 +14,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import fuse
-
 from tests.end_to_end.power_cut_vfs import Cache
 
 

@@ -1,10 +1,13 @@
 """Real Tocsin processes: started, killed and brought back as a supervisor does it."""
 
 import asyncio
+import contextlib
 import http.client
 import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +18,7 @@ from typing import Any
 import apsw
 import asyncpg
 import psutil  # type: ignore[import-untyped]
-from tests.postgres import PostgresServer, free_port
+from tests.postgres import PostgresServer
 
 TOCSIN = Path(sys.executable).with_name("tocsin")
 LAUNCHER = Path(__file__).with_name("launcher.py")
@@ -28,6 +31,16 @@ LEASE_MS = 4000
 """What `short_lease` sets: a killed worker's messages are free again after it, not after a minute."""
 
 
+def steady_port() -> int:
+    """A free port that stays ours between a kill and the next start: no outgoing connection is ever given it."""
+    first_given_away = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(10_000, max(first_given_away, 11_000))
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
+
+
 class Server:
     """One `tocsin serve`, in a process group of its own; its log goes on over restarts."""
 
@@ -36,7 +49,7 @@ class Server:
         self.only = only
         self.log_file = site.folder / f"{only or 'tocsin'}-{len(site.servers)}.log"
         self.process: subprocess.Popen[bytes] | None = None
-        self.port = free_port()
+        self.port = steady_port()
         self.log_began = 0
 
     @property

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.end_to_end.ledger import Load
-from tests.end_to_end.process import Server, Site, short_lease
+from tests.end_to_end.process import Server, Site, short_lease, steady_port
 from tests.end_to_end.receiver import Receiver
 from tests.end_to_end.verdict import Kill, Verdict, compare, wait_until_quiet
 from tests.postgres import PostgresServer, start_postgres
@@ -84,7 +84,7 @@ def on_sqlite(folder: Path, kills: int) -> Verdict:
 
 def on_postgres(folder: Path, kills: int) -> Verdict:
     """The API and the worker are processes of their own."""
-    postgres = start_postgres(folder, durable=True)
+    postgres = start_postgres(folder, durable=True, port=steady_port())
     try:
         with (
             Receiver(folder / "receiver") as receiver,

@@ -14,12 +14,11 @@ from pathlib import Path
 
 import apsw
 import pytest
-
 from tests.end_to_end.ledger import Load
 from tests.end_to_end.process import ROOT, Server, Site, wait_for
 
 SEED = int(os.environ.get("TOCSIN_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 1_000_000)
-LONG, LONG_CONTROL = int(os.environ.get("TMPCUTS","100")), int(os.environ.get("TMPCUTS","100"))//10
+LONG, LONG_CONTROL = 100, 10
 
 
 @dataclass
@@ -63,7 +62,7 @@ def load_for(server: Server, seconds: float, number: int) -> set[str]:
 
 
 def cuts_on_the_vfs(site: Site, cuts: list[tuple[str, float]]) -> Cuts:
-    """The real server on power_cut_vfs.py, with (synchronous, writeback) of each cut; one's files are the next one's."""
+    """The real server on power_cut_vfs.py, with (synchronous, writeback) of each cut; the files go on to the next."""
     dice = random.Random(SEED)
     result = Cuts()
     server = site.server()

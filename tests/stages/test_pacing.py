@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,8 +12,7 @@ pytestmark = pytest.mark.anyio
 
 
 def gaps_s(messages: list[Received]) -> list[float]:
-    times = [m.at_ms for m in messages]
-    return [(later - earlier) / 1000 for earlier, later in zip(times, times[1:], strict=False)]
+    return [(later.at_ms - earlier.at_ms) / 1000 for earlier, later in pairwise(messages)]
 
 
 async def batch(tocsin: Running, count: int, **fields: Any) -> None:

@@ -4,15 +4,14 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from tocsin.model.hidden import Hidden
 
-class Secret(Struct, frozen=True):
+
+class Secret(Hidden, frozen=True):
     """A signing secret (`whsec_…`). `expires_ms` is None for the current one; an old one signs along until then."""
 
     value: str
     expires_ms: int | None = None
-
-    def __repr__(self) -> str:
-        return "Secret(***)"
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
@@ -41,13 +40,10 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     updated_ms: int = 0
 
 
-class Target(Struct, frozen=True):
+class Target(Hidden, frozen=True):
     """An endpoint opened for sending. Everything in it may be secret, so it never prints itself."""
 
     address: str
     settings: Any
     secrets: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
-
-    def __repr__(self) -> str:
-        return "Target(***)"

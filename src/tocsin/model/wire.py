@@ -6,6 +6,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from tocsin.model.endpoint import Target
+from tocsin.model.hidden import Hidden
 from tocsin.model.message import Message
 
 
@@ -25,7 +26,7 @@ class Sending(Struct, frozen=True):
     plain: bool = False
 
 
-class HttpRequest(Struct, frozen=True):
+class HttpRequest(Hidden, frozen=True):
     """`timeout_s` bounds the whole exchange, reading the reply included."""
 
     method: Literal["GET", "POST", "PUT", "PATCH"]

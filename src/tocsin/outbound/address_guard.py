@@ -14,6 +14,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from tocsin.model.errors import Invalid
+from tocsin.model.hidden import Hidden
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -116,16 +117,13 @@ class Allow(Struct, frozen=True):
 Allowed = tuple[Allow, ...]
 
 
-class ParsedUrl(Struct, frozen=True):
+class ParsedUrl(Hidden, frozen=True):
     """A URL as it will be sent. `host` is lower-case and without brackets, `target` the path and query, byte-exact."""
 
     scheme: str
     host: str
     port: int
     target: str
-
-    def __repr__(self) -> str:
-        return "ParsedUrl(***)"
 
 
 def parse_allow_targets(text: str) -> Allowed:

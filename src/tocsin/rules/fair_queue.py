@@ -15,7 +15,7 @@ LANES: tuple[Lane, ...] = ("first", "again")
 SHARE = 4
 """An endpoint holds at most 1/SHARE of a lane's free room."""
 
-MOST_IN_FLIGHT = 16
+MOST_IN_FLIGHT = 64
 """Connections to one endpoint at once, from one process."""
 
 SLOW_MS = 1000
@@ -50,7 +50,7 @@ class Waiting(Generic[Item]):
 class FairQueue(Generic[Item]):
     """`capacity` bounds what waits in memory, `in_flight` what is being sent; a third of that is the second lane's."""
 
-    def __init__(self, capacity: int = 16_384, in_flight: int = 192) -> None:
+    def __init__(self, capacity: int = 16_384, in_flight: int = 384) -> None:
         self.capacity = capacity
         self.room: dict[Lane, int] = {"first": in_flight - in_flight // 3, "again": in_flight // 3}
         self.endpoints: dict[str, Waiting[Item]] = {}

@@ -20,6 +20,7 @@ from tocsin.model.delivery import Attempt, Claimed
 from tocsin.model.endpoint import Target
 from tocsin.model.errors import NotFound
 from tocsin.model.event import Event
+from tocsin.model.hidden import Hidden
 from tocsin.model.run import Run
 from tocsin.model.wire import HttpReply, HttpRequest, NoReply, Outcome, Rejected, Reply, Sending
 from tocsin.outbound.http import Outbound
@@ -54,7 +55,7 @@ TOKEN_CHARS = 12
 log = structlog.get_logger()
 
 
-class Open(msgspec.Struct, frozen=True):
+class Open(Hidden, frozen=True):
     """An endpoint opened for sending, as of `version`. `until_ms`: when an old signing secret ends, if one does."""
 
     version: int
@@ -63,9 +64,6 @@ class Open(msgspec.Struct, frozen=True):
     host: str
     until_ms: float
     hidden: tuple[bytes, ...]
-
-    def __repr__(self) -> str:
-        return "Open(***)"
 
 
 class Finished(msgspec.Struct, frozen=True, gc=False):
@@ -116,6 +114,8 @@ class Deliver:
         self.more_waits = False
         self.counts: Counter[str] = Counter()
         self.on_disabled: Callable[[], None] = lambda: None
+        self.claiming = asyncio.Lock()
+        self.recording = asyncio.Lock()
 
     # What intake hands over, leased to this process already.
 
@@ -177,13 +177,16 @@ class Deliver:
         if soonest is None or soonest > now_ms:
             self.more_waits = False
             return self.poll_s if soonest is None else min(self.poll_s, (soonest - now_ms) / 1000)
-        async with self.db.transaction() as tx:
-            claimed = await self.claim(tx, now_ms)
-        self.more_waits = True
-        for item in claimed:
-            self.queue.add(
-                item, item.delivery.endpoint_id, item.delivery.tenant_id, is_retry=item.delivery.attempts > 0
-            )
+        async with self.claiming:
+            if self.stopping:
+                return self.poll_s
+            async with self.db.transaction() as tx:
+                claimed = await self.claim(tx, now_ms)
+            self.more_waits = True
+            for item in claimed:
+                self.queue.add(
+                    item, item.delivery.endpoint_id, item.delivery.tenant_id, is_retry=item.delivery.attempts > 0
+                )
         self.pump()
         return self.poll_s if claimed and not self.is_low else 0.02
 
@@ -435,20 +438,24 @@ class Deliver:
 
     async def record(self) -> None:
         """Writes what is finished. While the store is away nothing more is sent: it could not be noted."""
-        finished, self.finished = self.finished, []
-        released, self.released = self.released, []
-        while finished or released:
-            try:
-                await self._record(finished, released)
-            except StoreUnavailable as error:
-                log.warning("deliver.record_unavailable", reason=str(error), results=len(finished))
-                self.cannot_record = True
-                await asyncio.sleep(0.5)
-                continue
-            if self.cannot_record:
-                self.cannot_record = False
-                self.pump()
-            break
+        async with self.recording:
+            finished, self.finished = self.finished, []
+            released, self.released = self.released, []
+            while finished or released:
+                try:
+                    await self._record(finished, released)
+                except StoreUnavailable as error:
+                    log.warning("deliver.record_unavailable", reason=str(error), results=len(finished))
+                    self.cannot_record = True
+                    await asyncio.sleep(0.5)
+                    continue
+                except Exception:
+                    self.cannot_record = False
+                    raise
+                if self.cannot_record:
+                    self.cannot_record = False
+                    self.pump()
+                break
 
     async def _record(self, finished: list[Finished], released: list[tuple[str, str, str, int]]) -> None:
         now_ms = self.clock_ms()
@@ -518,12 +525,18 @@ class Deliver:
     async def drain(self, grace_s: float) -> None:
         """Stops taking on; lets what is on its way end; hands the rest back. Called once, before the process ends."""
         self.stopping = True
-        now_ms = self.clock_ms()
-        for item in self.queue.empty():
-            self._release(item, now_ms)
-        if self.senders:
-            await asyncio.wait(self.senders, timeout=grace_s)
-        await self.record()
+        try:
+            async with asyncio.timeout(grace_s):
+                async with self.claiming:  # a claim under way ends first: what it takes is ours to hand back
+                    now_ms = self.clock_ms()
+                    for item in self.queue.empty():
+                        self._release(item, now_ms)
+                if self.senders:
+                    await asyncio.wait(self.senders)
+                await self.record()
+        except TimeoutError:
+            waiting = len(self.senders) + len(self.finished) + len(self.released)
+            log.warning("deliver.not_drained", within_s=grace_s, waiting=waiting)
 
 
 def answered(reply: Reply) -> bool:

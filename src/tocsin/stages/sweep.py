@@ -52,7 +52,7 @@ class Sweep:
             self.next_cleaning_ms = now_ms + CLEANING_MS
             await self.wake_overdue(now_ms)
             async with self.db.transaction() as tx:
-                await tx.fetch("cancel_orphans", {"now": now_ms, "since_ms": now_ms - ORPHANS_MS})
+                await queue.cancel_orphans(tx, now_ms, now_ms - ORPHANS_MS)
             await self.clean(now_ms)
 
     async def send_notices(self) -> None:

@@ -7,6 +7,7 @@ import msgspec
 
 from tocsin.model.endpoint import Endpoint, Secret, Target
 from tocsin.model.errors import NotFound
+from tocsin.model.hidden import Hidden
 from tocsin.model.rule import Rule
 from tocsin.store import rows
 from tocsin.store.database import Database, Transaction
@@ -15,7 +16,7 @@ from tocsin.store.sealing import Keyring, Place
 _secrets = msgspec.json.Decoder(tuple[Secret, ...])
 
 
-class Opened(msgspec.Struct, frozen=True):
+class Opened(Hidden, frozen=True):
     """An endpoint's sealed parts, opened. `secrets` newest first, with their ends."""
 
     provider_type: str
@@ -24,9 +25,6 @@ class Opened(msgspec.Struct, frozen=True):
     headers: dict[str, str]
     settings: dict[str, Any]
     version: int
-
-    def __repr__(self) -> str:
-        return "Opened(***)"
 
     def target(self, settings: Any, now_ms: int) -> Target:
         live = tuple(s.value for s in self.secrets if s.expires_ms is None or s.expires_ms > now_ms)

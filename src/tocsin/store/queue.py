@@ -166,7 +166,14 @@ async def notice(tx: Transaction, endpoint_id: str, what: str) -> None:
 
 async def suppress(tx: Transaction, endpoint_id: str, reason: str, now_ms: int) -> None:
     """What is due at this endpoint is not sent, for this reason."""
-    await tx.fetch("suppress_deliveries", {"endpoint_id": endpoint_id, "reason": reason, "now": now_ms})
+    for query in ("suppress_pending", "suppress_retrying"):
+        await tx.fetch(query, {"endpoint_id": endpoint_id, "reason": reason, "now": now_ms})
+
+
+async def cancel_orphans(tx: Transaction, now_ms: int, since_ms: int) -> None:
+    """What waits for endpoints deleted since then will never be sent: it says so."""
+    for query in ("cancel_orphans_pending", "cancel_orphans_retrying"):
+        await tx.fetch(query, {"now": now_ms, "since_ms": since_ms})
 
 
 async def pause(tx: Transaction, until_ms: Mapping[str, int]) -> None:

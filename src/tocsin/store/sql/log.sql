@@ -103,7 +103,8 @@ SELECT tenant_id, id, pipeline, run_id, attempt, status, started_ms, finished_ms
 
 -- waiting_deliveries
 -- For the gauges; partial indexes answer it.
-SELECT (SELECT count(*) FROM delivery WHERE status IN ('pending', 'retrying')),
+SELECT (SELECT count(*) FROM delivery WHERE status = 'pending')
+     + (SELECT count(*) FROM delivery WHERE status = 'retrying'),
        (SELECT count(*) FROM delivery WHERE status = 'sending'),
        (SELECT count(*) FROM delivery WHERE status = 'dead'),
        (SELECT min(next_ms) FROM endpoint_state WHERE next_ms IS NOT NULL);

@@ -107,17 +107,28 @@ UPDATE delivery SET status = CASE WHEN lease_losses + 1 >= :limit THEN 'dead'
  WHERE status = 'sending'
 RETURNING endpoint_id;
 
--- suppress_deliveries
+-- suppress_pending
 -- What waits although its provider was switched off since it was planned, or was replayed nevertheless.
 UPDATE delivery SET status = 'suppressed', reason = :reason, updated_ms = :now
- WHERE endpoint_id = :endpoint_id AND status IN ('pending', 'retrying') AND due_ms <= :now;
+ WHERE endpoint_id = :endpoint_id AND status = 'pending' AND due_ms <= :now;
 
--- cancel_orphans
+-- suppress_retrying
+UPDATE delivery SET status = 'suppressed', reason = :reason, updated_ms = :now
+ WHERE endpoint_id = :endpoint_id AND status = 'retrying' AND due_ms <= :now;
+
+-- cancel_orphans_pending
 -- Driven by the endpoints deleted lately: a backlog elsewhere is not looked through.
 UPDATE delivery SET status = 'cancelled', reason = 'the webhook was deleted', updated_ms = :now
  WHERE (tenant_id, id) IN (SELECT tenant_id, id FROM delivery
                             WHERE endpoint_id IN (SELECT id FROM endpoint WHERE deleted_ms > :since_ms)
-                              AND status IN ('pending', 'retrying') LIMIT 1000)
+                              AND status = 'pending' LIMIT 1000)
+RETURNING id;
+
+-- cancel_orphans_retrying
+UPDATE delivery SET status = 'cancelled', reason = 'the webhook was deleted', updated_ms = :now
+ WHERE (tenant_id, id) IN (SELECT tenant_id, id FROM delivery
+                            WHERE endpoint_id IN (SELECT id FROM endpoint WHERE deleted_ms > :since_ms)
+                              AND status = 'retrying' LIMIT 1000)
 RETURNING id;
 
 -- expire_deliveries

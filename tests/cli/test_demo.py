@@ -1,0 +1,345 @@
+"""`tocsin demo`: the story as a real process, its fake Slack, and its page, which shows whatever comes."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.compose.samples import SAMPLES
+from tests.postgres import free_port
+
+from tocsin.cli.demo_page import rendering
+from tocsin.cli.demo_page.receivers import POLICY, STATIC, read, type_and_stage
+from tocsin.cli.demo_page.slack_shapes import Refused, payload_of
+from tocsin.compose.message import compose
+from tocsin.model.endpoint import Target
+from tocsin.model.wire import Sending
+from tocsin.providers import slack
+
+TOCSIN = Path(sys.executable).with_name("tocsin")
+ADDRESS = "https://hooks.slack.com/services/T0000DEMO/B0000DEMO/" + "demo" * 6
+STORY_S = 60.0
+AT_MS = 1_795_226_400_000
+
+TAGS = {
+    *(
+        "article",
+        "div",
+        "p",
+        "b",
+        "i",
+        "s",
+        "code",
+        "pre",
+        "br",
+        "h3",
+        "ul",
+        "ol",
+        "li",
+        "span",
+        "a",
+        "img",
+        "hr",
+        "time",
+    ),
+    *("details", "summary", "dl", "dt", "dd"),
+}
+ATTRIBUTES = {
+    "class",
+    "href",
+    "target",
+    "rel",
+    "datetime",
+    "src",
+    "alt",
+    "width",
+    "height",
+    "open",
+    "id",
+    "aria-hidden",
+}
+
+
+# The story.
+
+
+class Demo:
+    """A running `tocsin demo`."""
+
+    def __init__(self, *words: str, **environment: str) -> None:
+        self.port = free_port()
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("TOCSIN_", "SLACK_"))}
+        self.process = subprocess.Popen(
+            [TOCSIN, "demo", "--port", str(self.port), *words],
+            env=clean | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def get(self, path: str) -> tuple[dict[str, str], bytes]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            return {name.lower(): value for name, value in answer.headers.items()}, answer.read()
+
+    def until(self, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The page's news, as soon as this holds of them."""
+        end = time.monotonic() + STORY_S
+        while True:
+            try:
+                news: dict[str, Any] = json.loads(self.get("/demo/news")[1])
+                if holds(news):
+                    return news
+            except OSError:
+                pass
+            assert self.process.poll() is None, self.process.communicate()
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+    def end(self) -> tuple[int, str, str]:
+        out, err = self.process.communicate(timeout=STORY_S)
+        return self.process.returncode, out, err
+
+
+@pytest.fixture
+def demo() -> Iterator[Callable[..., Demo]]:
+    started: list[Demo] = []
+
+    def start(*words: str, **environment: str) -> Demo:
+        started.append(Demo(*words, **environment))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.communicate()
+
+
+def test_the_story_is_told_and_every_message_arrives(demo: Callable[..., Demo], tmp_path: Path) -> None:
+    """A wrong setting in the environment does not matter: the demo reads none of it."""
+    began = time.monotonic()
+    running = demo("--exit-after-story", TOCSIN_DATABASE_URL="postgresql://nobody@127.0.0.1:1/x", TMPDIR=str(tmp_path))
+    running.until(lambda news: bool(news["latest"]))
+    headers, page = running.get("/demo")
+    assert headers["content-security-policy"] == POLICY
+    assert b"style=" not in page
+    assert page.count(b"<script") == page.count(b"<script src=") == 1
+    for name, media in STATIC.items():
+        headers, content = running.get(f"/demo/{name}")
+        assert headers["content-type"].startswith(media)
+        assert content == read(name)
+    news = running.until(lambda news: "attempt 2" in str(news["items"]))
+    shown = [item["html"] for item in news["items"]]
+    code, out, err = running.end()
+    assert (code, err) == (0, "")
+    assert time.monotonic() - began < 25
+    assert "The story is over: 18 messages delivered in 19 attempts (5 to Slack, 13 to the webhook)" in out
+    assert "run.failed: signature verified, answered 503" in out
+    assert "run.failed: signature verified, answered 200, attempt 2: same id, same bytes" in out
+    assert "No space left on device" in out
+    assert sum("✓ signature verified" in one for one in shown) >= 7
+    assert not any("signature wrong" in one for one in shown)
+    assert any("<h3>❌ shop/orders failed in prod</h3>" in one and "<pre>Traceback" in one for one in shown)
+    assert list(tmp_path.iterdir()) == []  # its data directory went with it
+
+
+def test_a_port_in_use_is_said_and_another_taken_and_ctrl_c_ends_it(demo: Callable[..., Demo]) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        running = demo("--port", str(taken))  # the later option counts
+        assert running.process.stdout is not None
+        said = running.process.stdout.readline()
+        found = re.fullmatch(rf"Port {taken} is in use; the demo takes (\d+)\.\n", said)
+        assert found is not None, said
+        running.port = int(found[1])
+        running.until(lambda news: bool(news["latest"]))
+        running.process.send_signal(2)
+        code, out, _ = running.end()
+    assert code == 0
+    assert f"Open  http://127.0.0.1:{running.port}/demo" in out
+
+
+# The fake Slack.
+
+
+def payload(**fields: Any) -> bytes:
+    return msgspec.json.encode({"text": "words"} | fields)
+
+
+def header(title: str) -> dict[str, Any]:
+    return {"type": "header", "text": {"type": "plain_text", "text": title}}
+
+
+SECTION = {"type": "section", "text": {"type": "mrkdwn", "text": "x"}}
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        (b"", "invalid_payload"),
+        (b"[]", "invalid_payload"),
+        (b'{"text": "\xff"}', "invalid_payload"),
+        (b"[" * 100_000, "invalid_payload"),
+        (b"{}", "no_text"),
+        (payload(text=" "), "no_text"),
+        (payload(text=7), "invalid_payload"),
+        (payload(blocks=[{"type": "nonsense"}]), "invalid_blocks"),
+        (payload(blocks=[header("x" * 151)]), "invalid_blocks"),
+        (payload(blocks=[header("")]), "invalid_blocks"),
+        (payload(blocks=[SECTION] * 51), "invalid_blocks"),
+        (payload(blocks=[{"type": "section"}]), "invalid_blocks"),
+        (payload(blocks=[{"type": "section", "fields": [{"type": "mrkdwn", "text": "x" * 2001}]}]), "invalid_blocks"),
+        (payload(attachments=[{"blocks": [header("x" * 151)]}]), "invalid_attachments"),
+        (payload(attachments=[{}] * 101), "invalid_attachments"),
+    ],
+)
+def test_slack_refuses_what_slack_refuses(body: bytes, word: str) -> None:
+    with pytest.raises(Refused, match=f"^{word}$"):
+        payload_of(body)
+
+
+def test_slack_takes_what_is_just_small_enough() -> None:
+    payload_of(payload(blocks=[header("x" * 150)] + [SECTION] * 49, attachments=[{}] * 100))
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_slack_takes_and_the_page_shows_every_message_of_ours(sample: str, plain: bool) -> None:
+    target = Target(ADDRESS, slack.SlackSettings(mention_on_failure=True))
+    request = slack.render(Sending("dlv_1", AT_MS // 1000, target, compose(*SAMPLES[sample]), plain=plain))
+    check_html(rendering.slack_message(payload_of(request.body), AT_MS))
+
+
+# The page.
+
+
+class Checker(HTMLParser):
+    """Raises AssertionError for a tag or an attribute that rendering does not make, and for what is left open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in TAGS, tag
+        for name, value in attrs:
+            assert name in ATTRIBUTES, (tag, name)
+            assert name != "href" or str(value).lower().startswith(("http://", "https://")), value
+            assert name != "src" or value == "/demo/bell.svg"
+        if tag not in ("br", "hr", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def handle_comment(self, data: str) -> None:
+        raise AssertionError(f"a comment: {data}")
+
+    def handle_decl(self, decl: str) -> None:
+        raise AssertionError(f"a declaration: {decl}")
+
+
+def check_html(html: str) -> str:
+    """The text that is shown."""
+    checker = Checker()
+    checker.feed(html)
+    checker.close()
+    assert checker.open == []
+    return checker.text
+
+
+HOSTILE = [
+    '"><script>alert(1)</script>',
+    "<javascript:alert(1)|click>",
+    '<https://a.example/" onmouseover="alert(1)|x>',
+    "<!--", "</pre></article>", "&lt;img src=x onerror=alert(1)&gt;", "<!date^99999999999^x|y>", "<!date^x|<b>>",
+    "*<https://a.example|*_`x`_*>*", "<@U0<script>>", "\x00\x1b[31m", "``<i>``",
+]  # fmt: skip
+ANY = st.one_of(st.text(max_size=40), st.sampled_from(HOSTILE), st.text("<>&|!^*_~`\n\"'/ahtps:", max_size=40))
+SOME = ANY.filter(bool)
+TEXTS = st.builds(lambda kind, text: {"type": kind, "text": text}, st.sampled_from(["plain_text", "mrkdwn"]), SOME)
+PIECES = st.one_of(
+    st.builds(lambda text: {"type": "text", "text": text, "style": {"bold": True, "code": True}}, SOME),
+    st.builds(lambda url, text: {"type": "link", "url": url, "text": text}, ANY, ANY),
+)
+BLOCKS = st.one_of(
+    st.builds(header, SOME),
+    st.builds(
+        lambda text, fields: {"type": "section", "text": text, "fields": fields}, TEXTS, st.lists(TEXTS, max_size=3)
+    ),
+    st.builds(lambda elements: {"type": "context", "elements": elements}, st.lists(TEXTS, min_size=1, max_size=3)),
+    st.builds(
+        lambda kind, pieces: {"type": "rich_text", "elements": [{"type": kind, "elements": pieces}]},
+        st.sampled_from(["rich_text_section", "rich_text_preformatted"]),
+        st.lists(PIECES, max_size=3),
+    ),
+    st.builds(
+        lambda label, url: {
+            "type": "actions",
+            "elements": [{"type": "button", "text": {"type": "plain_text", "text": label}, "url": url}],
+        },
+        SOME,
+        ANY,
+    ),
+    st.just({"type": "divider"}),
+)
+
+
+@given(text=SOME, mrkdwn=st.booleans(), blocks=st.lists(BLOCKS, max_size=3), color=ANY)
+def test_no_slack_message_breaks_out_of_the_page(text: str, mrkdwn: bool, blocks: list[Any], color: str) -> None:
+    body = json.dumps(
+        {"text": text, "mrkdwn": mrkdwn, "blocks": blocks, "attachments": [{"color": color, "fallback": text}]}
+    ).encode("utf-8", "replace")
+    try:
+        found = payload_of(body)
+    except Refused:
+        return
+    check_html(rendering.slack_message(found, AT_MS))
+
+
+@given(text=ANY, name=st.sampled_from(["type", "title", "stage"]), headers=st.dictionaries(ANY, ANY, max_size=3))
+def test_no_webhook_breaks_out_of_the_page(text: str, name: str, headers: dict[str, str]) -> None:
+    for body in (json.dumps({name: text, "data": {text: [text]}}).encode(), text.encode("utf-8", "replace")):
+        html = rendering.webhook_arrival(
+            body=body, headers=headers, at_ms=AT_MS, attempt=2, verified=False, status=503, same_bytes=False
+        )
+        assert "signature wrong" in check_html(html)
+        type_and_stage(body)
+
+
+@pytest.mark.parametrize(
+    ("markup", "html"),
+    [
+        ("*bold* _it_ ~no~ `co*de*`", "<b>bold</b> <i>it</i> <s>no</s> <code>co*de*</code>"),
+        ("a*b*c snake_case_name 2 * 3 * 4", "a*b*c snake_case_name 2 * 3 * 4"),
+        ("&lt;b&gt; &amp;amp;", "&lt;b&gt; &amp;amp;"),
+        ("*Step*\nload", "<b>Step</b><br>load"),
+        ("<https://a.example/?x=1&amp;y=2|Open>", rendering.anchor("https://a.example/?x=1&y=2", "Open")),
+        ("<javascript:alert(1)|Open>", "Open"),
+        ("<!here> <@U123ABC>", '<span class="mention">@here</span> <span class="mention">@U123ABC</span>'),
+        (
+            "<!date^1795226400^{date_short_pretty} {time}|2026-11-21 02:00 UTC>",
+            '<time datetime="2026-11-21T02:00:00+00:00">02:00 UTC</time>',
+        ),
+    ],
+)
+def test_mrkdwn_is_read_as_slack_reads_it(markup: str, html: str) -> None:
+    assert rendering.mrkdwn(markup) == html
