@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from typer.testing import CliRunner
 
+from tocsin.cli import opening
 from tocsin.cli.main import app
 from tocsin.settings import defaults
 
@@ -31,11 +33,14 @@ class Done:
 
 
 @pytest.fixture
-def invoke(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Invoke:
+def invoke(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Invoke]:
     """`invoke("why", "evt_1", TOCSIN_TOKEN="…")`: standard output is no terminal, and no setting leaks in."""
     for name in (*defaults(), "TOCSIN_CONFIG", "TOCSIN_URL", "TOCSIN_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TOCSIN_DATA_DIR", str(tmp_path / "data"))
+    # Loggers are kept once they are made: they must not keep the standard error of one test for all that follow.
+    monkeypatch.setattr(opening, "set_up_logging", lambda settings: None)
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory(), cache_logger_on_first_use=False)
 
     def run(*words: str, **environment: str) -> Done:
         found = CliRunner().invoke(app, words, env=environment, prog_name="tocsin")
@@ -43,7 +48,8 @@ def invoke(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Invoke:
             raise found.exception
         return Done(found.exit_code, found.stdout, found.stderr)
 
-    return run
+    yield run
+    structlog.reset_defaults()
 
 
 @dataclass

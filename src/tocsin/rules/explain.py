@@ -77,8 +77,8 @@ def summary(
         for delivery in deliveries:
             counts[delivery["status"]] = counts.get(delivery["status"], 0) + 1
         told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-        first = next((d for d in deliveries if d["status"] not in ("delivered", "sending", "pending")), None)
-        because = f" ({first['status']}: {first['reason'] or first['error_message']})" if first else ""
+        reasons = [(d["status"], d["reason"] or d["error_message"]) for d in deliveries if d["status"] != "delivered"]
+        because = next((f" ({status}: {reason})" for status, reason in reasons if reason), "")
         return f"This event led to {len(deliveries)} notification{'s' * (len(deliveries) != 1)}: {told}{because}."
     if not considered:
         return "Nobody was told: there is no rule, and no webhook has this event among its enabled events."

@@ -107,6 +107,17 @@ class RuleIndex:
         return known
 
 
+def rule_of_endpoint(tenant_id: str, endpoint_id: str, name: str, event_types: tuple[str, ...]) -> Rule:
+    """An endpoint's `enabled_events`, as the rule that they are short for."""
+    return Rule(
+        id=f"ep:{endpoint_id}",
+        tenant_id=tenant_id,
+        name=f"events of {name}",
+        event_types=event_types,
+        endpoint_ids=(endpoint_id,),
+    )
+
+
 def anchors_of(rule: Rule) -> list[tuple[str, ...]]:
     """Where the rule stands: under each exact pipeline, else its first exact label, else each exact type."""
     if rule.pipelines and all(is_exact(pipeline) for pipeline in rule.pipelines):

@@ -18,7 +18,7 @@ MAX_TRACED = 100
 class Channel(Struct, frozen=True):
     """An endpoint as planning sees it.
 
-    suppressed: why nothing is sent there at present, or "". waits: Tocsin switched it off; deliveries wait
+    suppressed: why nothing is sent there at present, or "". waits: why Tocsin switched it off, or "": deliveries wait
     for a person.
     """
 
@@ -27,7 +27,7 @@ class Channel(Struct, frozen=True):
     version: int
     max_age_s: int
     suppressed: str = ""
-    waits: bool = False
+    waits: str = ""
     paced: bool = False
 
 

@@ -24,7 +24,7 @@ from tocsin.model.run import Run
 from tocsin.provider_kit.provider import Provider, Tuning
 from tocsin.providers import PROVIDERS
 from tocsin.rules import run_state
-from tocsin.rules.index import RuleIndex
+from tocsin.rules.index import RuleIndex, rule_of_endpoint
 from tocsin.rules.pacing import Rate, next_us, taken
 from tocsin.rules.plan import Channel, Decision, Plan, Planned, plan, plan_test
 from tocsin.sources.draft import Draft
@@ -277,20 +277,12 @@ def compiled(
             version_,
             provider.max_age_s,
             suppressed=tuned.off or unfit or ("" if is_active else "the webhook is switched off"),
-            waits=bool(disabled_reason),
+            waits=disabled_reason,
             paced=tuned.rate_per_s is not None,
         )
         types = msgspec.json.decode(enabled_events, type=tuple[str, ...])
         if types:
-            short.append(
-                Rule(
-                    id=f"ep:{id_}",
-                    tenant_id=tenant_id,
-                    name=f"events of {name}",
-                    event_types=types,
-                    endpoint_ids=(id_,),
-                )
-            )
+            short.append(rule_of_endpoint(tenant_id, id_, name, types))
     return TenantConfig(version, RuleIndex([*rules, *short]), channels, outlets)
 
 
@@ -425,7 +417,7 @@ class Batch:
             provider_type=channel.provider_type,
             event_type=event.type,
             status="suppressed" if channel.suppressed else "sending" if at_once else "pending",
-            reason=channel.suppressed,
+            reason=channel.suppressed or (f"the webhook was switched off: {channel.waits}" if channel.waits else ""),
             due_ms=due_ms,
             expires_ms=self.now_ms + channel.max_age_s * 1000,
             created_ms=self.now_ms,
@@ -462,12 +454,15 @@ class Batch:
         return -(-next_us(rate, bucket_us, now_us) // 1000)
 
     async def _write(self, tx: Transaction) -> None:
-        await store.save_events(tx, self.events, alone=self.intake.alone)
-        await store.save_runs(
-            tx, [self.runs[key] for key in sorted(self.new_runs)], [self.runs[key] for key in sorted(self.changed_runs)]
+        await store.save(
+            tx,
+            self.events,
+            [self.runs[key] for key in sorted(self.new_runs)],
+            [self.runs[key] for key in sorted(self.changed_runs)],
+            self.deliveries,
+            self.buckets,
+            alone=self.intake.alone,
         )
-        await store.save_deliveries(tx, self.deliveries)
-        await store.save_buckets(tx, self.buckets)
         await store.wake(tx, self.due)
 
 

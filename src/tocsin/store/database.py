@@ -36,6 +36,12 @@ class Transaction(Protocol):
     async def fetch_many(self, name: str, rows: Sequence[Row]) -> list[Row]:
         """As `run_many`, with the rows that come back, all together."""
 
+    async def run_together(self, work: Sequence[tuple[str, Sequence[Row]]]) -> list[int]:
+        """Several `run_many` that do not need each other's rows, in one round trip where the store is across a wire.
+
+        Returns how many rows came back from each: a query that says RETURNING tells so what it did.
+        """
+
 
 class Database(Protocol):
     """One store. `transaction` is for writing; what leaves its block without an error is durable."""

@@ -44,72 +44,59 @@ async def runs(tx: Transaction, keys: Iterable[RunKey]) -> dict[RunKey, Run]:
     return {(run.tenant_id, run.pipeline, run.run_id, run.attempt): run for run in known}
 
 
-async def save_runs(tx: Transaction, new: Sequence[Run], changed: Sequence[Run]) -> None:
-    """Raises Contended where another process made one of the new runs first."""
-    if new:
-        made = await tx.fetch_many(
-            "insert_runs",
-            [
-                (
-                    run.tenant_id,
-                    run.id,
-                    run.pipeline,
-                    run.run_id,
-                    run.attempt,
-                    run.status,
-                    run.started_ms,
-                    run.finished_ms,
-                )
-                + (run.updated_ms, run.error, rows.text(run.stages))
-                for run in new
-            ],
-        )
-        if len(made) != len(new):
-            raise Contended
-    if changed:
-        await tx.run_many(
-            "update_runs",
-            [
-                (run.status, run.started_ms, run.finished_ms, run.updated_ms, run.error, rows.text(run.stages))
-                + (run.tenant_id, run.id)
-                for run in changed
-            ],
-        )
-
-
-async def save_events(tx: Transaction, events: Sequence[tuple[Event, str]], *, alone: bool) -> None:
-    """Events with their traces. `alone`: no other process can have written one of them since `known_events`."""
-    values = [
-        (e.tenant_id, e.uid, e.id, e.source, e.type, e.kind, e.severity, e.pipeline, e.run_id, e.stage)
-        + (e.time_ms, e.received_ms, rows.event_content(e), trace)
-        for e, trace in events
-    ]
-    if alone:
-        await tx.run_many("insert_events", values)
-    elif len(await tx.fetch_many("insert_events", values)) != len(values):
+async def save(
+    tx: Transaction,
+    events: Sequence[tuple[Event, str]],
+    new_runs: Sequence[Run],
+    changed_runs: Sequence[Run],
+    deliveries: Sequence[tuple[Delivery, str, str | None, int | None]],
+    buckets: Mapping[tuple[str, str], int],
+    *,
+    alone: bool,
+) -> None:
+    """Events with their traces, runs, deliveries with their retry policies (JSON) and, where this process takes them at
+    once, lease and its end. Raises Contended where another process wrote one of these events or new runs first;
+    `alone` says that there is none.
+    """
+    kept_events, made_runs, *_ = await tx.run_together(
+        [
+            ("insert_events", [event_row(event, trace) for event, trace in events]),
+            ("insert_runs", [run_row(run) for run in new_runs]),
+            ("update_runs", [changed_run_row(run) for run in changed_runs]),
+            ("insert_deliveries", [delivery_row(*delivery) for delivery in deliveries]),
+            ("put_buckets", [(*key, bucket_us) for key, bucket_us in sorted(buckets.items())]),
+        ]
+    )
+    if not alone and (kept_events, made_runs) != (len(events), len(new_runs)):
         raise Contended
 
 
-async def save_deliveries(tx: Transaction, planned: Sequence[tuple[Delivery, str, str | None, int | None]]) -> None:
-    """Deliveries with their retry policies (JSON) and, where this process takes them at once, lease and its end."""
-    await tx.run_many(
-        "insert_deliveries",
-        [
-            (
-                d.tenant_id,
-                d.id,
-                d.event_uid,
-                d.endpoint_id,
-                d.rule_id,
-                d.provider_type,
-                d.event_type,
-                d.status,
-                d.reason,
-            )
-            + (policy, d.due_ms, d.expires_ms, lease, lease_until_ms, d.body, d.created_ms, d.created_ms)
-            for d, policy, lease, lease_until_ms in planned
-        ],
-    )
+def event_row(e: Event, trace: str) -> Row:
+    return (
+        (e.tenant_id, e.uid, e.id, e.source, e.type, e.kind, e.severity, e.pipeline, e.run_id, e.stage)
+        + (e.time_ms, e.received_ms, rows.event_content(e), trace)
+    )  # fmt: skip
+
+
+def run_row(run: Run) -> Row:
+    return (
+        (run.tenant_id, run.id, run.pipeline, run.run_id, run.attempt, run.status, run.started_ms, run.finished_ms)
+        + (run.updated_ms, run.error, rows.text(run.stages))
+    )  # fmt: skip
+
+
+def changed_run_row(run: Run) -> Row:
+    return (
+        (run.status, run.started_ms, run.finished_ms, run.updated_ms, run.error, rows.text(run.stages))
+        + (run.tenant_id, run.id)
+    )  # fmt: skip
+
+
+def delivery_row(d: Delivery, policy: str, lease: str | None, lease_until_ms: int | None) -> Row:
+    return (
+        (d.tenant_id, d.id, d.event_uid, d.endpoint_id, d.rule_id, d.provider_type, d.event_type, d.status, d.reason)
+        + (policy, d.due_ms, d.expires_ms, lease, lease_until_ms, d.body, d.created_ms, d.created_ms)
+    )  # fmt: skip
 
 
 async def wake(tx: Transaction, due: Mapping[str, int]) -> None:
@@ -121,11 +108,6 @@ async def wake(tx: Transaction, due: Mapping[str, int]) -> None:
 async def rule_buckets(tx: Transaction, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
     found = await tx.fetch_many("lock_buckets", sorted(keys))
     return {(tenant_id, rule_id): bucket_us for tenant_id, rule_id, bucket_us in found}
-
-
-async def save_buckets(tx: Transaction, buckets: Mapping[tuple[str, str], int]) -> None:
-    if buckets:
-        await tx.run_many("put_buckets", [(*key, bucket_us) for key, bucket_us in sorted(buckets.items())])
 
 
 async def known_answer(tx: Transaction, tenant_id: str, key: str, since_ms: int) -> tuple[bytes, str] | None:

@@ -49,6 +49,13 @@ async def active_rules(db: Database, tenant_id: str) -> list[Rule]:
     return [rows.rule(row) for row in await db.read("config_rules", {"tenant_id": tenant_id})]
 
 
+async def enabled_events(db: Database, tenant_id: str) -> list[tuple[str, str, tuple[str, ...]]]:
+    """The endpoints that ask for event types of their own: id, name, types."""
+    found = await db.read("config_endpoints", {"tenant_id": tenant_id})
+    asking = [(row[0], row[3], rows.strings(row[4])) for row in found]
+    return [(id_, name, types) for id_, name, types in asking if types]
+
+
 async def list_deliveries(
     db: Database, tenant_id: str, *, before: str, limit: int, filters: dict[str, Any]
 ) -> list[dict[str, Any]]:

@@ -1,7 +1,9 @@
 """PostgreSQL through asyncpg. Many rows go over as arrays, one statement for all: sql/postgres/ has those queries."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 import asyncpg
@@ -46,6 +48,30 @@ class PostgresTransaction:
         if not rows:
             return []
         return [tuple(row) for row in await self.connection.fetch(query("postgres", name).text, *columns(rows))]
+
+    async def run_together(self, work: Sequence[tuple[str, Sequence[Row]]]) -> list[int]:
+        some = [(name, rows) for name, rows in work if rows]
+        if not some:
+            return [0] * len(work)
+        text = joined(tuple(name for name, _ in some))
+        counts = await self.connection.fetchrow(text, *(column for _, rows in some for column in columns(rows)))
+        found = dict(zip((name for name, _ in some), counts, strict=True))
+        return [found.get(name, 0) for name, _ in work]
+
+
+@cache
+def joined(names: tuple[str, ...]) -> str:
+    """Several statements as one: each a WITH part, and the number of rows that each returned."""
+    parts, counts, offset = [], [], 0
+    for number, name in enumerate(names):
+        one = query("postgres", name)
+        moved = offset
+        text = re.sub(r"\$(\d+)", lambda found, moved=moved: f"${int(found[1]) + moved}", one.text)  # type: ignore[misc]
+        parts.append(f"part{number} AS ({text})")
+        has_rows = re.search(r"\bRETURNING\b", text) is not None
+        counts.append(f"(SELECT count(*) FROM part{number})" if has_rows else "0::bigint")  # noqa: S608 - our own files
+        offset += len(one.parameters)
+    return f"WITH {', '.join(parts)} SELECT {', '.join(counts)}"
 
 
 class PostgresDatabase:

@@ -118,6 +118,10 @@ def delivery(row: Row) -> Delivery:
     )
 
 
+def strings(value: str) -> tuple[str, ...]:
+    return _strings.decode(value)
+
+
 def retry_policy(value: str) -> RetryPolicy:
     return _retry.decode(value) if value else RetryPolicy()
 

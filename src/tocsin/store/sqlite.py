@@ -43,6 +43,9 @@ class SqliteTransaction:
     async def fetch_many(self, name: str, rows: Sequence[Row]) -> list[Row]:
         return list(self.cursor.executemany(query("sqlite", name).text, rows))
 
+    async def run_together(self, work: Sequence[tuple[str, Sequence[Row]]]) -> list[int]:
+        return [len(await self.fetch_many(name, rows)) for name, rows in work]
+
 
 class SqliteDatabase:
     dialect: Dialect = "sqlite"

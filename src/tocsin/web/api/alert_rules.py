@@ -1,5 +1,6 @@
 """Rules: who hears of what."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -9,6 +10,8 @@ from starlette.responses import Response
 from tocsin.model.errors import Invalid, NotFound
 from tocsin.model.event import Event
 from tocsin.model.rule import RateLimit, RetryPolicy, Rule
+from tocsin.model.run import Run
+from tocsin.rules import run_state
 from tocsin.rules.condition import activation
 from tocsin.rules.explain import first_misfit
 from tocsin.rules.index import CompiledRule, compile_rule
@@ -30,6 +33,7 @@ from tocsin.web.routes import (
     rfc3339,
 )
 
+EVENTS_OF_RUN = 1000
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
@@ -206,14 +210,34 @@ async def delete(call: Call) -> Response:
     return Response(status_code=204)
 
 
-def verdict(compiled: CompiledRule, event: Event) -> tuple[bool, str]:
+def verdict(compiled: CompiledRule, event: Event, run: Run | None) -> tuple[bool, str]:
     """As planning decides it: the same functions."""
     if not compiled.wants(event):
         return False, first_misfit(compiled, event)
     if compiled.condition is None:
         return True, ""
-    said = compiled.condition.evaluate(activation(event, None))
+    said = compiled.condition.evaluate(activation(event, run))
     return said.matched, said.reason
+
+
+async def runs_at(call: Call, compiled: CompiledRule, events: Sequence[Event]) -> dict[str, Run]:
+    """By event: its run as it was with this event, built anew from the run's events. Only where the condition asks."""
+    if "run" not in compiled.rule.condition:
+        return {}
+    found: dict[str, Run] = {}
+    for pipeline, run_id in {(event.pipeline, event.run_id) for event in events if event.run_id}:
+        filters = {"pipeline": pipeline, "run_id": run_id}
+        history = await log.list_events(call.app.db, call.tenant_id, before=LAST, limit=EVENTS_OF_RUN, filters=filters)
+        new = [event for event in events if (event.pipeline, event.run_id) == (pipeline, run_id)]
+        known = {event.uid for event in history}
+        run: Run | None = None
+        for event in [*reversed(history), *(event for event in new if event.uid not in known)]:
+            if run_state.concerns_run(event):
+                run = run or Run(id="", tenant_id=call.tenant_id, pipeline=pipeline, run_id=run_id)
+                run = run_state.after(run, event)
+            if run is not None:
+                found[event.uid] = run
+    return found
 
 
 async def preview(call: Call) -> Response:
@@ -229,7 +253,8 @@ async def preview_saved(call: Call) -> Response:
 
 async def against_last(call: Call, compiled: CompiledRule, last: int) -> Response:
     events = await log.list_events(call.app.db, call.tenant_id, before=LAST, limit=last, filters={})
-    said = [(event, *verdict(compiled, event)) for event in events]
+    runs = await runs_at(call, compiled, events)
+    said = [(event, *verdict(compiled, event, runs.get(event.uid))) for event in events]
     return reply(
         {
             "events": len(said),
@@ -250,7 +275,8 @@ async def test(call: Call) -> Response:
     if len(drafts) != 1:
         raise Invalid("events", f"{len(drafts)} events", "one event")
     event = as_event(drafts[0], "evt_test", call.tenant_id, app.clock_ms())
-    matched, reason = verdict(compiled, event)
+    runs = await runs_at(call, compiled, [event])
+    matched, reason = verdict(compiled, event, runs.get(event.uid))
     return reply({"matched": matched, "reason": reason, "kind": event.kind})
 
 

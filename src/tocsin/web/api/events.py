@@ -11,7 +11,7 @@ from tocsin.app import App
 from tocsin.model.errors import Invalid, NotFound, Refusal
 from tocsin.model.event import Event
 from tocsin.rules.explain import explain
-from tocsin.rules.index import compile_rule
+from tocsin.rules.index import compile_rule, rule_of_endpoint
 from tocsin.sources.cloudevents import BATCH, decode_cloudevents, is_cloudevents, media_type
 from tocsin.sources.native import NativeBody, decode_native
 from tocsin.stages.intake import Receipt, Trace
@@ -166,6 +166,7 @@ async def why(call: Call) -> Response:
     db = call.app.db
     deliveries = await log.deliveries_of_event(db, call.tenant_id, event.uid)
     rules = await log.active_rules(db, call.tenant_id)
+    rules += [rule_of_endpoint(call.tenant_id, *asks) for asks in await log.enabled_events(db, call.tenant_id)]
     decided = {decision.rule_id for decision in trace.decisions}
     others = [compile_rule(rule) for rule in rules if rule.id not in decided]
     answer = explain(event, trace.decisions, trace.omitted, others, deliveries)

@@ -1,0 +1,72 @@
+"""No query of the hot path or of the sweep looks through the deliveries: a backlog of a million costs what a thousand does.
+
+SQLite says how it will run a query; a full scan of a table that grows is a failure here, long before anyone waits for it.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from tocsin.store.migrate import migrate
+from tocsin.store.queries import query, texts
+from tocsin.store.sqlite import SqliteDatabase
+
+GROWING = ("delivery", "event", "attempt", "run")
+ASKED = [
+    "find_events",
+    "lock_runs",
+    "update_runs",
+    "wake_endpoints",
+    "ready_endpoints",
+    "claim_first",
+    "claim_retries",
+    "requeue_endpoints",
+    "finish_deliveries",
+    "release_deliveries",
+    "lost_leases",
+    "my_old_leases",
+    "expire_deliveries",
+    "suppress_pending",
+    "suppress_retrying",
+    "cancel_orphans_pending",
+    "cancel_orphans_retrying",
+    "overdue_endpoints",
+    "events_of",
+    "runs_of",
+    "delete_old_attempts",
+    "delete_old_deliveries",
+    "delete_old_events",
+    "list_attempts",
+    "replay_deliveries",
+    "cancel_delivery",
+    "get_run",
+]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ASKED)
+async def test_finds_its_rows_by_an_index(tmp_path: Path, name: str) -> None:
+    db = SqliteDatabase(tmp_path / "plans.db")
+    try:
+        await migrate(db)
+        asked = query("sqlite", name)
+        steps = [
+            str(row[3])
+            for row in db.writer.execute(f"EXPLAIN QUERY PLAN {asked.text}", (None,) * len(asked.parameters))
+        ]
+    finally:
+        await db.close()
+    scans = [
+        step
+        for step in steps
+        if step.startswith("SCAN")
+        and step.split()[1] in GROWING
+        and "INDEX delivery_lease" not in step  # what is leased
+    ]
+    assert not scans, f"{name} looks through a whole table: {steps}"
+
+
+def test_both_stores_take_a_querys_values_in_one_order() -> None:
+    for name in texts("postgres"):
+        if name in texts("sqlite") and "{filters}" not in texts("sqlite")[name]:
+            assert query("postgres", name).parameters == query("sqlite", name).parameters, name

@@ -1,0 +1,190 @@
+"""What the API says of itself: the OpenAPI document, problems, health, metrics."""
+
+import re
+from typing import Any
+
+import jsonschema
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from tests.harness import Running
+
+from tocsin.web.openapi import document
+from tocsin.web.server import ROUTES
+
+METHODS = {"get", "post", "patch", "put", "delete"}
+DOCUMENT = document(ROUTES)
+OPERATIONS = [
+    (method.upper(), path, operation)
+    for path, operations in DOCUMENT["paths"].items()
+    for method, operation in operations.items()
+]
+
+
+def test_every_route_is_documented() -> None:
+    # S4-01
+    assert {(method, path) for method, path, _ in OPERATIONS} == {(route.method, route.path) for route in ROUTES}
+
+
+def test_the_shape_of_the_document() -> None:
+    assert DOCUMENT["openapi"] == "3.1.0"
+    assert DOCUMENT["info"]["title"]
+    assert DOCUMENT["info"]["version"]
+    ids = [operation["operationId"] for _, _, operation in OPERATIONS]
+    assert len(set(ids)) == len(ids)
+    for method, path, operation in OPERATIONS:
+        assert path.startswith("/")
+        assert method.lower() in METHODS
+        assert operation["summary"]
+        assert "default" in operation["responses"]
+        assert any(re.fullmatch(r"2\d\d", status) for status in operation["responses"])
+        placed = {p["name"] for p in operation["parameters"] if p["in"] == "path"}
+        assert placed == set(re.findall(r"{(\w+)}", path)), path
+        assert all(p["required"] for p in operation["parameters"] if p["in"] == "path")
+        assert all(p["schema"] for p in operation["parameters"])
+        if method == "GET":
+            assert "requestBody" not in operation
+        assert operation.get("security", []) in ([], [{"token": []}])
+
+
+def test_every_reference_leads_somewhere() -> None:
+    references: list[str] = []
+
+    def walk(value: Any) -> None:
+        if isinstance(value, dict):
+            if isinstance(value.get("$ref"), str):
+                references.append(value["$ref"])
+            for inner in value.values():
+                walk(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                walk(inner)
+
+    walk(DOCUMENT)
+    assert references
+    for reference in references:
+        found: Any = DOCUMENT
+        for part in reference.removeprefix("#/").split("/"):
+            found = found[part]
+    for schema in DOCUMENT["components"]["schemas"].values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def fits(value: Any, schema: dict[str, Any]) -> None:
+    jsonschema.validate(value, schema | {"components": DOCUMENT["components"]}, jsonschema.Draft202012Validator)
+
+
+def schema_of(method: str, path: str, status: str = "") -> dict[str, Any]:
+    operation = DOCUMENT["paths"][path][method.lower()]
+    status = status or next(status for status in operation["responses"] if status != "default")
+    (content,) = operation["responses"][status]["content"].values()
+    found: dict[str, Any] = content["schema"]
+    return found
+
+
+@pytest.mark.anyio
+async def test_answers_are_as_documented(tocsin: Running) -> None:
+    client = tocsin.client
+    hook = tocsin.receiver.hook("/hook")
+    webhook = await tocsin.webhook(hook, enabled_events=["*"])
+    fits(webhook, schema_of("POST", "/v1/webhooks"))
+    rule = await tocsin.rule(webhook, condition="data.rows < 3", rate_limit={"count": 1}, retry={"max_attempts": 2})
+    fits(rule, schema_of("POST", "/v1/alert-rules"))
+    fits(await tocsin.send(), schema_of("POST", "/v1/events"))
+    batch = (await client.post("/v1/events", {"events": [{"type": "run.failed"}]})).ok(202)
+    fits(batch, schema_of("POST", "/v1/events"))
+    fits((await client.post("/v1/tokens", {"name": "x", "role": "viewer"})).ok(201), schema_of("POST", "/v1/tokens"))
+    await tocsin.settle()
+    hook.expect(2)
+    delivery = (await tocsin.deliveries())[0]
+    replayed = await client.post(f"/v1/deliveries/{delivery['id']}/replay")
+    fits(replayed.ok(202), schema_of("POST", "/v1/deliveries/{id}/replay"))
+    await tocsin.settle()
+    hook.expect(1)
+    ids = {"/v1/webhooks/{id}": webhook["id"], "/v1/alert-rules/{id}": rule["id"], "/v1/deliveries/{id}": delivery["id"]}
+    for path, id_ in ids.items():
+        fits((await client.get(path.replace("{id}", id_))).ok(), schema_of("GET", path))
+        fits((await client.get(path.removesuffix("/{id}"))).ok(), schema_of("GET", path.removesuffix("/{id}")))
+    assert (await client.get("/openapi.json")).ok() == DOCUMENT
+
+
+@pytest.mark.anyio
+async def test_problems_are_as_documented(tocsin: Running) -> None:
+    # RFC 9457
+    client = tocsin.client
+    problem = DOCUMENT["components"]["schemas"]["Problem"]
+    answers = [
+        (await client.get("/v1/nothing"), 404),
+        (await client.get("/v1/events/nothing"), 404),
+        (await client.delete("/v1/events"), 405),
+        (await client.post("/v1/events", {"type": 1}), 400),
+        (await client.with_token("x").get("/v1/events"), 401),
+        (await (await tocsin.as_("viewer")).post("/v1/events", {"type": "run.failed"}), 403),
+        (await client.request("POST", "/v1/webhooks", data=b"{"), 400),
+        (await client.request("POST", "/v1/webhooks", data=b"\xff"), 400),
+        (await client.request("POST", "/v1/webhooks", data=b"[" * 100_000), 400),
+    ]
+    for answer, status in answers:
+        fits(answer.problem(status), problem)
+
+
+@pytest.mark.anyio
+async def test_a_fault_of_ours_tells_nothing(tocsin: Running, logs: list[dict[str, Any]]) -> None:
+    # S27
+    async def broken(*_: Any) -> Any:
+        raise RuntimeError("SELECT secret FROM inside")
+
+    tocsin.app.db.read = broken  # type: ignore[method-assign]
+    for path in ("/v1/runs", "/v1/events", "/v1/webhooks"):
+        answer = await tocsin.client.get(path)
+        assert answer.problem(500)["title"] == "Internal error"
+        assert b"SELECT" not in answer.body
+        assert b"Traceback" not in answer.body
+    del tocsin.app.db.read  # type: ignore[method-assign]
+    assert {entry["event"] for entry in logs if entry.get("exc_info")} >= {"web.failed"}
+    logs.clear()
+
+
+@pytest.mark.anyio
+async def test_health_and_readiness(tocsin: Running) -> None:
+    nobody = tocsin.client.with_token("")
+    assert (await nobody.get("/healthz")).ok()["status"] == "ok"
+    ready = (await nobody.get("/readyz")).ok()
+    if tocsin.dialect == "postgres":  # the tests' server does not sync, and says so
+        assert ready["durability"] == "reduced durability"
+        assert any("fsync=off" in warning for warning in ready["warnings"])
+    else:
+        assert ready == {"status": "ok", "durability": "full", "warnings": []}
+    tocsin.app.deliver.stopping = True
+    assert (await nobody.get("/readyz")).status == 503
+    tocsin.app.deliver.stopping = False
+
+
+@pytest.mark.anyio
+async def test_metrics_count_what_happened(tocsin: Running) -> None:
+    # S32
+    hook = tocsin.receiver.hook("/hook")
+    webhook = await tocsin.webhook(hook, name="name-of-a-webhook")
+    await tocsin.rule(webhook, retry={"max_attempts": 2})
+    hook.answer(200, 500)
+    for id_ in ("a", "b", "b"):
+        await tocsin.send(id=id_)
+        await tocsin.settle()
+    hook.expect(2)
+    body = (await tocsin.client.with_token("").get("/metrics")).body.decode()
+    found = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(body)
+        for sample in family.samples
+    }
+    assert found["tocsin_events_total", "accepted"] == 2
+    assert found["tocsin_events_total", "duplicate"] == 1
+    assert found["tocsin_attempts_total", "sent"] == 1
+    assert found["tocsin_attempts_total", "failed"] == 1
+    assert found["tocsin_deliveries_total", "delivered"] == 1
+    assert found["tocsin_deliveries_total", "retrying"] == 1
+    assert found["tocsin_deliveries_waiting",] == 1
+    assert found["tocsin_up",] == 1
+    for private in (webhook["id"], "name-of-a-webhook", "default", hook.url, "127.0.0.1"):
+        assert private not in body
+    await tocsin.wait_out()
+    hook.expect(1)
