@@ -65,8 +65,8 @@ async def add_endpoint(db: Database, keyring: Keyring, of: Endpoint, address: st
 async def add_deliveries(tx: Transaction, *deliveries: Delivery, alone: bool = True) -> None:
     """Each with an event of its own, due at once at its endpoint."""
     events = {d.event_uid: event(d.event_uid, d.tenant_id) for d in deliveries}
-    await intake.save_events(tx, [(e, "{}") for e in events.values()], alone=alone)
-    await intake.save_deliveries(tx, [(d, "", None, None) for d in deliveries])
+    planned = [(d, "", None, None) for d in deliveries]
+    await intake.save(tx, [(e, "{}") for e in events.values()], [], [], planned, {}, alone=alone)
     await intake.wake(tx, {d.endpoint_id: d.due_ms for d in deliveries})
 
 

@@ -7,6 +7,7 @@ import apsw
 import asyncpg
 import pytest
 from tests.harness import Reply, Running
+from tests.store.rows import seed_attempt
 
 pytestmark = pytest.mark.anyio
 
@@ -110,8 +111,6 @@ async def test_a_long_message_does_not_break_the_log_for_everybody(
     tocsin: Running, tmp_path: Path, cut_at: int
 ) -> None:
     """What is kept of a request is cut by bytes; the view must read it all the same."""
-    from tests.store.rows import seed_attempt
-
     await seed_attempt(tocsin, request_body=("x" * (cut_at - 65_530) + "ü" * 40_000).encode()[:65_536])
     (row,) = await ask(tocsin, "SELECT payload FROM webhook_logs", tmp_path)
     assert row["payload"].startswith("x" * (cut_at - 65_530) + "ü")

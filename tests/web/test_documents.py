@@ -1,9 +1,11 @@
 """What the API says of itself: the OpenAPI document, problems, health, metrics."""
 
+import json
 import re
 from typing import Any
 
 import jsonschema
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.harness import Running
@@ -12,7 +14,7 @@ from tocsin.web.openapi import document
 from tocsin.web.server import ROUTES
 
 METHODS = {"get", "post", "patch", "put", "delete"}
-DOCUMENT = document(ROUTES)
+DOCUMENT = json.loads(msgspec.json.encode(document(ROUTES)))
 OPERATIONS = [
     (method.upper(), path, operation)
     for path, operations in DOCUMENT["paths"].items()

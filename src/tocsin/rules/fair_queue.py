@@ -15,8 +15,8 @@ LANES: tuple[Lane, ...] = ("first", "again")
 SHARE = 4
 """An endpoint holds at most 1/SHARE of a lane's free room."""
 
-MOST_IN_FLIGHT = 64
-"""Connections to one endpoint at once, from one process."""
+FIRST_IN_FLIGHT, MOST_IN_FLIGHT = 8, 64
+"""Connections to one endpoint at once, from one process: few to one that is not known yet, one more for each success."""
 
 SLOW_MS = 1000
 SLOW_IN_FLIGHT = 2
@@ -31,6 +31,7 @@ class Waiting(Generic[Item]):
         self.items: dict[Lane, deque[Item]] = {"first": deque(), "again": deque()}
         self.in_flight: dict[Lane, int] = {"first": 0, "again": 0}
         self.reserved = 0
+        self.window = FIRST_IN_FLIGHT
         self.latency_ms = 20.0
         self.failing = False
 
@@ -163,7 +164,7 @@ class FairQueue(Generic[Item]):
     def most(waiting: Waiting[Item], room: int) -> int:
         if waiting.troubled:
             return SLOW_IN_FLIGHT
-        return min(MOST_IN_FLIGHT, max(1, room // SHARE))
+        return min(waiting.window, max(1, room // SHARE))
 
     def done(self, endpoint_id: str, lane: Lane, *, took_ms: float, failed: bool) -> None:
         """An attempt ended; what it showed of the endpoint decides its share of the next ones."""
@@ -172,6 +173,7 @@ class FairQueue(Generic[Item]):
         self.room[lane] += 1
         self.sending -= 1
         waiting.failing = failed
+        waiting.window = SLOW_IN_FLIGHT if failed else min(MOST_IN_FLIGHT, waiting.window + 1)
         waiting.latency_ms += 0.3 * (took_ms - waiting.latency_ms)
         if waiting.troubled and waiting.items["first"]:
             waiting.items["again"].extend(waiting.items["first"])

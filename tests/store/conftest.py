@@ -1,0 +1,28 @@
+"""An open, migrated, empty store of either kind."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from tests.store.rows import add_tenant
+
+from tocsin.app import open_database
+from tocsin.settings import read_settings
+from tocsin.store.database import Database
+from tocsin.store.migrate import migrate
+from tocsin.store.sealing import Keyring
+
+
+@pytest.fixture
+def keyring() -> Keyring:
+    numbers = iter(range(1_000_000))
+    return Keyring((b"k" * 32,), lambda: next(numbers).to_bytes(12, "big"))
+
+
+@pytest.fixture
+async def db(anyio_backend: Any, store: dict[str, str]) -> AsyncIterator[Database]:
+    database = await open_database(read_settings(store))
+    await migrate(database)
+    await add_tenant(database)
+    yield database
+    await database.close()
