@@ -20,12 +20,14 @@ from hypothesis import strategies as st
 from tests.compose.samples import SAMPLES
 from tests.postgres import free_port
 
+from tocsin.cli.demo import fake_slack_host, settings_for
 from tocsin.cli.demo_page import rendering
-from tocsin.cli.demo_page.receivers import POLICY, STATIC, read, type_and_stage
+from tocsin.cli.demo_page.receivers import POLICY, SLACK_PATH, STATIC, read, type_and_stage
 from tocsin.cli.demo_page.slack_shapes import Refused, payload_of
 from tocsin.compose.message import compose
 from tocsin.model.endpoint import Target
 from tocsin.model.wire import Sending
+from tocsin.outbound.http import parse_connect_to
 from tocsin.providers import slack
 
 TOCSIN = Path(sys.executable).with_name("tocsin")
@@ -171,6 +173,16 @@ def test_a_port_in_use_is_said_and_another_taken_and_ctrl_c_ends_it(demo: Callab
         code, out, _ = running.end()
     assert code == 0
     assert f"Open  http://127.0.0.1:{running.port}/demo" in out
+
+
+@pytest.mark.parametrize("real", ["", ADDRESS, ADDRESS.replace("slack.com", "slack-gov.com")])
+def test_what_is_for_a_real_channel_is_not_sent_to_the_fake(real: str) -> None:
+    """With SLACK_WEBHOOK_URL messages go to both."""
+    fake = fake_slack_host(real)
+    assert f"//{fake}/" not in real
+    diverted = parse_connect_to(settings_for(8000, "x", fake).connect_to)
+    assert set(diverted) == {fake}
+    slack.check_address(f"https://{fake}{SLACK_PATH}")
 
 
 # The fake Slack.

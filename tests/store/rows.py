@@ -67,7 +67,8 @@ async def add_deliveries(tx: Transaction, *deliveries: Delivery, alone: bool = T
     events = {d.event_uid: event(d.event_uid, d.tenant_id) for d in deliveries}
     planned = [(d, "", None, None) for d in deliveries]
     await intake.save(tx, [(e, "{}") for e in events.values()], [], [], planned, {}, alone=alone)
-    await intake.wake(tx, {d.endpoint_id: d.due_ms for d in deliveries})
+    for one in deliveries:
+        await intake.wake(tx, {one.endpoint_id: one.due_ms})
 
 
 async def seed_attempt(tocsin: Running, **fields: Any) -> None:

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 from tests.store.rows import add_deliveries, add_endpoint, add_tenant, delivery, endpoint, result
 
-from tocsin.store import config, log, queue
-from tocsin.store.database import Database, Row
+from tocsin.store import config, log, queue, retention
+from tocsin.store.database import Database
+from tocsin.store.intake import delivery_row
 from tocsin.store.sealing import Keyring
 
 pytestmark = pytest.mark.anyio
@@ -254,18 +255,10 @@ async def test_an_event_reaches_an_endpoint_once(db: Database, keyring: Keyring)
     twice = delivery("dlv_twice", event_uid="evt_whk_1_0000")
     with pytest.raises(Exception, match="(?i)unique|duplicate"):
         async with db.transaction() as tx:
-            await tx.run_many("insert_deliveries", [row_of(twice)])
-
-
-def row_of(one: object) -> Row:
-    from tocsin.store.intake import delivery_row
-
-    return delivery_row(one, "", None, None)  # type: ignore[arg-type]
+            await tx.run_many("insert_deliveries", [delivery_row(twice, "", None, None)])
 
 
 async def test_old_rows_go_and_what_waits_stays(db: Database, keyring: Keyring) -> None:
-    from tocsin.store import retention
-
     await add_endpoint(db, keyring, endpoint())
     old, new = "000000000064" + "7" * 20, "0000000000c8" + "7" * 20  # made at 100 ms and at 200 ms
     ids = {name: f"dlv_{hex_}{name}" for name, hex_ in (("sent", old), ("waits", old), ("young", new))}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tocsin.settings import Settings
 
 HOST = "127.0.0.1"
-SLACK, SLACK_OF_OTHERS = "hooks.slack.com", "hooks.slack-gov.com"
+SLACK, GOV_SLACK = "hooks.slack.com", "hooks.slack-gov.com"
 
 
 def demo(
@@ -60,13 +60,17 @@ def run(port: int, data_dir: str, real_slack: str, exit_after_story: bool) -> in
     free = free_port(port)
     if free != port and port:
         print(f"Port {port} is in use; the demo takes {free}.")
-    # What is meant for the fake must not meet what is meant for Slack: they go by different host names.
-    slack_host = SLACK_OF_OTHERS if SLACK in real_slack else SLACK
+    slack_host = fake_slack_host(real_slack)
     settings = settings_for(free, data_dir, slack_host)
     set_up_logging(settings)
     show = Show(slack_host, real_slack, exit_after_story)
     code = run_process(settings, api=True, works=True, extra=show.routes, meanwhile=show.tell)
     return code or int(exit_after_story and not show.passed)
+
+
+def fake_slack_host(real_slack: str) -> str:
+    """One of Slack's host names, and never the real channel's: what goes to this name comes to the fake."""
+    return GOV_SLACK if real_slack.startswith(f"https://{SLACK}/") else SLACK
 
 
 def free_port(wanted: int) -> int:

@@ -16,7 +16,7 @@ SHARE = 4
 """An endpoint holds at most 1/SHARE of a lane's free room."""
 
 FIRST_IN_FLIGHT, MOST_IN_FLIGHT = 8, 64
-"""Connections to one endpoint at once, from one process: few to one that is not known yet, one more for each success."""
+"""Connections to one endpoint at once, from one process: few while it is not known, one more for each success."""
 
 SLOW_MS = 1000
 SLOW_IN_FLIGHT = 2
@@ -166,15 +166,17 @@ class FairQueue(Generic[Item]):
             return SLOW_IN_FLIGHT
         return min(waiting.window, max(1, room // SHARE))
 
-    def done(self, endpoint_id: str, lane: Lane, *, took_ms: float, failed: bool) -> None:
-        """An attempt ended; what it showed of the endpoint decides its share of the next ones."""
+    def done(self, endpoint_id: str, lane: Lane, tried: tuple[bool, float] | None) -> None:
+        """An item is dealt with. `tried`: whether the attempt failed and the milliseconds it took; what that shows of
+        the endpoint decides its share of the next ones. None where there was no attempt."""
         waiting = self.endpoints[endpoint_id]
         waiting.in_flight[lane] -= 1
         self.room[lane] += 1
         self.sending -= 1
-        waiting.failing = failed
-        waiting.window = SLOW_IN_FLIGHT if failed else min(MOST_IN_FLIGHT, waiting.window + 1)
-        waiting.latency_ms += 0.3 * (took_ms - waiting.latency_ms)
+        if tried is not None:
+            waiting.failing, took_ms = tried
+            waiting.window = SLOW_IN_FLIGHT if waiting.failing else min(MOST_IN_FLIGHT, waiting.window + 1)
+            waiting.latency_ms += 0.3 * (took_ms - waiting.latency_ms)
         if waiting.troubled and waiting.items["first"]:
             waiting.items["again"].extend(waiting.items["first"])
             waiting.items["first"].clear()

@@ -269,18 +269,18 @@ class Deliver:
 
     async def _work(self, item: Claimed, endpoint_id: str, lane: Lane) -> None:
         while True:
-            failed, took_ms = True, 0.0
+            tried: tuple[bool, float] | None = None
             try:
-                failed, took_ms = await self._send(item)
+                tried = await self._send(item)
             except (StoreUnavailable, StoreBroken) as error:  # the message goes back untried, once that can be written
                 log.warning("deliver.store_unavailable", reason=str(error))
-                self.cannot_record, failed = True, False
+                self.cannot_record = True
                 self._release(item, self.clock_ms())
             except Exception:  # whatever one message does, it must not stop the others
                 log.exception("deliver.failed", delivery=item.delivery.id)
                 self._crashed(item)
-            self.queue.done(endpoint_id, lane, took_ms=took_ms, failed=failed)
-            if failed:
+            self.queue.done(endpoint_id, lane, tried)
+            if tried is not None and tried[0]:
                 now_ms = self.clock_ms()
                 for shed in self.queue.shed(endpoint_id):
                     self._release(shed, now_ms + 1000)
@@ -291,17 +291,18 @@ class Deliver:
                 return
             item, endpoint_id, lane = following
 
-    async def _send(self, item: Claimed) -> tuple[bool, float]:
-        """One attempt, or a hand-back where it must not be made now. Returns whether it failed, and milliseconds."""
+    async def _send(self, item: Claimed) -> tuple[bool, float] | None:
+        """One attempt, or a hand-back where it must not be made now. Returns whether it failed and
+        the milliseconds it took; None where there was no attempt."""
         delivery = item.delivery
         now_ms = self.clock_ms()
         if delivery.expires_ms <= now_ms:
             self._release(item, now_ms + EXPIRES_SOON_MS)
-            return False, 0.0
+            return None
         paused_ms = self._paused_until(delivery.endpoint_id, now_ms)
         if paused_ms:
             self._release(item, paused_ms)
-            return False, 0.0
+            return None
         opened = self.opened.get(delivery.endpoint_id)
         if opened is None or opened.version != item.version or opened.until_ms <= now_ms:
             found = await self._open(item)
@@ -312,12 +313,12 @@ class Deliver:
         tuning = self.tuning[delivery.provider_type]
         if item.lease_until_ms - now_ms < tuning.timeout_s * 1000 + LEASE_MARGIN_MS / 2:
             self._release(item, now_ms)
-            return False, 0.0
+            return None
         request = opened.provider.render(self._sending(item, opened, tuning, now_ms))
         hold_s = self.hosts.wait_s(opened.host, now_ms)
         if hold_s > 0:
             self._release(item, now_ms + int(hold_s * 1000 * (1.2 + 0.2 * self.draw())))
-            return False, 0.0
+            return None
         clock = asyncio.get_running_loop().time
         start_s = clock()
         reply = await self.outbound.send(request, tuning.timeout_s)
@@ -421,7 +422,7 @@ class Deliver:
             http_status=reply.status if isinstance(reply, HttpReply) else None,
             error="" if step.status == "delivered" else step.reason,
             response_body=response,
-            request_body=request.body[:REQUEST_BYTES] if request is not None and delivery.body is None else None,
+            request_body=kept(request.body) if request is not None and delivery.body is None else None,
         )
         self.finished.append(Finished(item, step, attempt))
         self.record_now.set()
@@ -542,6 +543,11 @@ class Deliver:
 def answered(reply: Reply) -> bool:
     """Whether the host is up: it gave an answer that is not a server's own failure."""
     return isinstance(reply, HttpReply) and reply.status < 500
+
+
+def kept(body: bytes) -> bytes:
+    """What is kept of a request's body: it ends with a whole character, or PostgreSQL's view could not show it."""
+    return body if len(body) <= REQUEST_BYTES else body[:REQUEST_BYTES].decode("utf-8", "ignore").encode()
 
 
 def shown(reply: Reply) -> str:

@@ -60,7 +60,7 @@ class Keyring:
             raise WrongKey(f"No key with id {sealed[1:5].hex()} is known; check TOCSIN_SECRET_KEY.")
         try:
             text = cipher.decrypt(sealed[5 : 5 + NONCE_BYTES], sealed[5 + NONCE_BYTES :], place.associated())
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:  # ValueError: cut off before the nonce's end
             raise WrongKey(f"{place.table}.{place.column} does not open: wrong key, or it was moved.") from error
         return msgspec.json.decode(text)
 
