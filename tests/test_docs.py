@@ -268,7 +268,7 @@ def functions() -> dict[str, Any]:
     return found
 
 
-def test_the_ways_to_check_a_signature_work() -> None:
+def test_the_ways_to_check_a_signature_work() -> None:  # S4-08, S4-17
     headers, content = signed_request(int(time.time()))
     check = functions()
     assert set(check) == {"verified", "event", "hex_verified"}

@@ -129,7 +129,9 @@ def demo() -> Iterator[Callable[..., Demo]]:
             one.process.communicate()
 
 
-def test_the_story_is_told_and_every_message_arrives(demo: Callable[..., Demo], tmp_path: Path) -> None:
+def test_the_story_is_told_and_every_message_arrives(  # S0-01, S0-02, S0-03, S0-05
+    demo: Callable[..., Demo], tmp_path: Path
+) -> None:
     """A wrong setting in the environment does not matter: the demo reads none of it."""
     began = time.monotonic()
     running = demo("--exit-after-story", TOCSIN_DATABASE_URL="postgresql://nobody@127.0.0.1:1/x", TMPDIR=str(tmp_path))

@@ -28,7 +28,9 @@ def test_base_and_cap(failures: int, base_s: float, cap_s: float, draw: float) -
     found = delay_s(RetryPolicy(base_s=base_s, cap_s=cap_s), failures, None, draw)
     assert 0 < found <= 1.2 * cap_s + 1e-6
     if failures > 1:
-        assert found >= min(delay_s(RetryPolicy(base_s=base_s, cap_s=cap_s), failures - 1, None, draw), 0.8 * cap_s) - 1e-6
+        assert (
+            found >= min(delay_s(RetryPolicy(base_s=base_s, cap_s=cap_s), failures - 1, None, draw), 0.8 * cap_s) - 1e-6
+        )
 
 
 def test_a_base_without_a_cap_and_a_cap_without_a_base() -> None:
@@ -52,9 +54,7 @@ def test_who_says_how_often(of_rule: int | None, of_provider: int | None, expect
     assert attempts_allowed(RetryPolicy(max_attempts=of_rule), of_provider) == expected
 
 
-@pytest.mark.parametrize(
-    ("attempts", "counted"), [(None, 4), (10, 4), (4, 4), (3, 3), (2, 2), (1, 1)]
-)
+@pytest.mark.parametrize(("attempts", "counted"), [(None, 4), (10, 4), (4, 4), (3, 3), (2, 2), (1, 1)])
 def test_a_message_counts_once_against_its_endpoint(attempts: int | None, counted: int) -> None:
     # S1-08: when the quick round is used up, or with the last attempt
     policy = RetryPolicy(max_attempts=attempts)

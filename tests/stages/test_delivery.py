@@ -198,9 +198,7 @@ async def test_a_rotation_without_overlap_ends_the_old_secret_at_once(tocsin: Ru
     hook = tocsin.receiver.hook("/leaked")
     webhook = await tocsin.webhook(hook, enabled_events=["*"])
     given = "whsec_" + base64.b64encode(b"0123456789" * 4).decode()
-    answer = await tocsin.client.post(
-        f"/v1/webhooks/{webhook['id']}/rotate-secret", {"overlap_s": 0, "secret": given}
-    )
+    answer = await tocsin.client.post(f"/v1/webhooks/{webhook['id']}/rotate-secret", {"overlap_s": 0, "secret": given})
     assert answer.ok() == {"id": webhook["id"], "secret": given, "old_secret_until": None}
     await tocsin.send()
     await tocsin.settle()
@@ -284,7 +282,11 @@ async def test_chat_shows_the_newest_state_of_the_run(tocsin: Running) -> None:
     await tocsin.send(type="run.started", pipeline="etl", run_id="1", time="2026-11-21T02:00:00Z")
     await tocsin.settle()
     await tocsin.send(
-        type="stage.failed", pipeline="etl", run_id="1", stage="load", data={"error": "disk full"},
+        type="stage.failed",
+        pipeline="etl",
+        run_id="1",
+        stage="load",
+        data={"error": "disk full"},
     )
     await tocsin.send(type="run.failed", pipeline="etl", run_id="1", time="2026-11-21T02:10:00Z")
     await tocsin.wait_out()

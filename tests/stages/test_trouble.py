@@ -209,9 +209,7 @@ async def test_a_host_that_comes_back_is_met_with_a_ramp(tocsin: Running) -> Non
     assert await tocsin.statuses() == {"delivered": 120}
 
 
-async def test_messages_that_cannot_be_made_do_not_hold_a_host(
-    tocsin: Running, logs: list[dict[str, Any]]
-) -> None:
+async def test_messages_that_cannot_be_made_do_not_hold_a_host(tocsin: Running, logs: list[dict[str, Any]]) -> None:
     """A crash of ours between asking a recovering host's ramp and sending must not use up the ramp."""
     hosts = tocsin.app.deliver.hosts
     hook = tocsin.receiver.hook("/ramp", "127.0.0.3")

@@ -18,9 +18,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-async def fresh(
-    anyio_backend: Any, request: pytest.FixtureRequest, tmp_path: Path
-) -> AsyncIterator[dict[str, str]]:
+async def fresh(anyio_backend: Any, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[dict[str, str]]:
     """Settings of a store that is really empty."""
     settings = {"TOCSIN_DATA_DIR": str(tmp_path), "TOCSIN_DATABASE_URL": ""}
     if request.param == "sqlite":
@@ -76,12 +74,12 @@ async def test_a_changed_migration_is_refused(fresh: dict[str, str]) -> None:
     await db.close()
 
 
-async def test_a_migration_that_fails_leaves_nothing(
-    fresh: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_migration_that_fails_leaves_nothing(fresh: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     db = await opened(fresh)
     whole = migrations(db.dialect)
-    bad = migrating.Migration(whole[-1].number + 1, "bad", "CREATE TABLE half (id TEXT); INSERT INTO nowhere VALUES (1);")
+    bad = migrating.Migration(
+        whole[-1].number + 1, "bad", "CREATE TABLE half (id TEXT); INSERT INTO nowhere VALUES (1);"
+    )
     monkeypatch.setattr(migrating, "migrations", lambda dialect: [*whole, bad])
     with pytest.raises(Exception, match="nowhere"):
         await migrate(db)

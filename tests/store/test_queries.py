@@ -12,7 +12,9 @@ from tocsin.store import log
 from tocsin.store.queries import NAME, parse, query, texts
 
 SQLITE, POSTGRES = texts("sqlite"), texts("postgres")
-OWN = {name for file in (files("tocsin.store") / "sql" / "postgres").iterdir() for name in parse(file.read_text("utf-8"))}
+OWN = {
+    name for file in (files("tocsin.store") / "sql" / "postgres").iterdir() for name in parse(file.read_text("utf-8"))
+}
 PART = re.compile(r"_by_[a-z_]+$")
 WHOLE = sorted(name for name in SQLITE if not PART.search(name))
 POSTGRES_ONLY = OWN - set(SQLITE)

@@ -21,7 +21,11 @@ def ring(*keys: bytes) -> Keyring:
     return Keyring(keys, lambda: next(numbers).to_bytes(12, "big"))
 
 
-@given(st.recursive(st.none() | st.booleans() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    )
+)
 def test_what_is_sealed_opens(value: object) -> None:
     keyring = ring(KEY)
     assert keyring.open(keyring.seal(value, HERE), HERE) == value

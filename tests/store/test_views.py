@@ -62,7 +62,9 @@ async def test_webhook_configurations(tocsin: Running, tmp_path: Path) -> None:
     await tocsin.settle()
     hook.expect(1)
     # Monitoring, as the document does it: the active webhooks of a user.
-    active = "SELECT provider_type, consecutive_failures FROM webhook_configurations WHERE user_id = 'mia' AND is_active"
+    active = (
+        "SELECT provider_type, consecutive_failures FROM webhook_configurations WHERE user_id = 'mia' AND is_active"
+    )
     assert await ask(tocsin, active, tmp_path) == []
     (row,) = await ask(tocsin, "SELECT * FROM webhook_configurations WHERE user_id = 'mia'", tmp_path)
     assert (row["consecutive_failures"], row["last_error"]) == (1, "HTTP 410")

@@ -102,7 +102,11 @@ async def test_answers_are_as_documented(tocsin: Running) -> None:
     fits(replayed.ok(202), schema_of("POST", "/v1/deliveries/{id}/replay"))
     await tocsin.settle()
     hook.expect(1)
-    ids = {"/v1/webhooks/{id}": webhook["id"], "/v1/alert-rules/{id}": rule["id"], "/v1/deliveries/{id}": delivery["id"]}
+    ids = {
+        "/v1/webhooks/{id}": webhook["id"],
+        "/v1/alert-rules/{id}": rule["id"],
+        "/v1/deliveries/{id}": delivery["id"],
+    }
     for path, id_ in ids.items():
         fits((await client.get(path.replace("{id}", id_))).ok(), schema_of("GET", path))
         fits((await client.get(path.removesuffix("/{id}"))).ok(), schema_of("GET", path.removesuffix("/{id}")))

@@ -146,9 +146,7 @@ async def test_a_key_is_forgotten_after_a_day(tocsin: Running) -> None:
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256, "ü"])
 async def test_keys_that_are_none(tocsin: Running, key: str) -> None:
-    answer = await tocsin.client.request(
-        "POST", "/v1/events", {"type": "run.failed"}, headers={"Idempotency-Key": key}
-    )
+    answer = await tocsin.client.request("POST", "/v1/events", {"type": "run.failed"}, headers={"Idempotency-Key": key})
     if key.strip():
         answer.problem(400, "Idempotency-Key")
     else:

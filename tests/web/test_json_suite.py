@@ -24,9 +24,7 @@ WITH_NUL = {"y_object_escaped_null_in_key.json", "y_string_null_escape.json"}
 @cache
 def suite() -> dict[str, bytes]:
     with zipfile.ZipFile(ARCHIVE) as archive:
-        return {
-            name.rpartition("/")[2]: archive.read(name) for name in archive.namelist() if name.endswith(".json")
-        }
+        return {name.rpartition("/")[2]: archive.read(name) for name in archive.namelist() if name.endswith(".json")}
 
 
 def in_event(text: bytes) -> bytes:
@@ -68,5 +66,3 @@ async def test_within_an_event(tocsin: Running) -> None:
         events += page["items"]
         cursor = page["next"]
     assert len(events) == len(accepted)
-
-
