@@ -15,7 +15,7 @@ from benchmarks.figure import Figure
 from benchmarks.systems import BareLine, Bench, System, Tocsin
 
 HOLD = {1: 0.50, 100: 0.65}
-"""By batch size: the share of the bare line to hold (design.md, section 7)."""
+"""By batch size: the share of the bare line to hold."""
 
 WARM_UP = 2000
 

@@ -46,6 +46,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
 @pytest.fixture(scope="session")
 def postgres_dsn(postgres: PostgresServer) -> str:
     """The one database that tests share; `store` empties it for each."""
+    postgres.drop_database("shared")  # of a server that was given, and used before
     return postgres.create_database("shared")
 
 

@@ -430,7 +430,7 @@ async def running(
     server = server_of(Tocsin(app))
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)
-    await server.startup(sockets=[listening])  # and not serve(), whose end can take a tenth of a second
+    await server.startup(sockets=[listening])  # and not serve() and shutdown(), which sleep for tenths of a second
     base = f"http://127.0.0.1:{listening.getsockname()[1]}"
     session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S * 2))
     try:
@@ -440,7 +440,9 @@ async def running(
     finally:
         await session.close()
         await worker.stop()
-        await server.shutdown(sockets=[listening])
+        for serving in server.servers:
+            serving.close()
+        listening.close()
         await app.close()
 
 

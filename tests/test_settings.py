@@ -18,7 +18,7 @@ DOCUMENTED = (
     "TOCSIN_DATABASE_URL", "TOCSIN_DATA_DIR", "TOCSIN_HOST", "TOCSIN_PORT", "TOCSIN_PUBLIC_URL", "TOCSIN_SECRET_KEY",
     "TOCSIN_ALLOW_TARGETS", "TOCSIN_CONNECT_TO",
 )  # fmt: skip
-"""Of design 5 and seeds/001, those of this version."""
+"""The names that people know, of this version."""
 
 
 def names() -> set[str]:

@@ -36,9 +36,9 @@ class Worker:
             try:
                 await job()
             except StoreBroken as error:
-                log.critical("worker.store_broken", reason=str(error))
-                self.failed.set()
-                return
+                if not self.failed.is_set():
+                    log.critical("worker.store_broken", reason=str(error))
+                self.failed.set()  # the job goes on until the process ends: who still waits is refused, not left hanging
             except StoreUnavailable as error:
                 log.warning("worker.store_unavailable", reason=str(error))
             except Exception:

@@ -4,6 +4,7 @@ TEST_LEASE_MS       how long a worker's claim holds, with a margin to match
 TEST_LOCK_WAIT_S    how long SQLite waits for another program that holds the file
 TEST_SYNCHRONOUS    SQLite's level, for the control that has to lose events
 TEST_POWER_CUT      the chance that an unsynced write reaches the disk by itself; "" runs without power_cut_vfs.py
+TEST_GOOD_SYNCS     after so many the disk fails once; only with TEST_POWER_CUT
 """
 
 import os
@@ -40,7 +41,7 @@ synchronous = os.environ.get("TEST_SYNCHRONOUS", "")
 if synchronous:
     options["synchronous"] = synchronous
 chance = os.environ.get("TEST_POWER_CUT", "")
-vfs = PowerCutVfs(float(chance)) if chance else None
+vfs = PowerCutVfs(float(chance), int(os.environ.get("TEST_GOOD_SYNCS", "-1"))) if chance else None
 if vfs is not None:
     options["vfs"] = vfs.name
 if options:

@@ -1,7 +1,8 @@
 """A disk whose power can be cut, as an SQLite VFS: what was not synced is held in memory and dies with the process.
 
 `kill -9` is the power cut: the files then hold exactly what a disk would, which may be opened as usual. A disk may also
-write any page at any time, in any order, before it is asked to: `writeback` is the chance of that for each write.
+write any page at any time, in any order, before it is asked to: `writeback` is the chance of that for each write. And a
+disk may fail: `good_syncs` is how many syncs go well, and the one after them is answered with an error, once.
 """
 
 import random
@@ -38,9 +39,10 @@ class Cache:
 class PowerCutFile(apsw.VFSFile):
     """Every connection of the process to one file shares its cache."""
 
-    def __init__(self, caches: dict[str, Cache], writeback: float, name: Any, flags: list[int]) -> None:
+    def __init__(self, vfs: "PowerCutVfs", name: Any, flags: list[int]) -> None:
         super().__init__("", name, flags)
-        self.writeback = writeback
+        self.vfs = vfs
+        caches = vfs.caches
         path = name if isinstance(name, str) else name.filename()
         if path not in caches:
             size = super().xFileSize()
@@ -55,7 +57,7 @@ class PowerCutFile(apsw.VFSFile):
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
         self.cache.write(data, offset)
-        if self.writeback and random.random() < self.writeback:
+        if self.vfs.writeback and random.random() < self.vfs.writeback:
             super().xWrite(data, offset)
 
     def xTruncate(self, newsize: int) -> None:  # noqa: N802
@@ -63,6 +65,9 @@ class PowerCutFile(apsw.VFSFile):
 
     def xSync(self, flags: int) -> None:  # noqa: N802
         """The disk gets everything; only then may anybody say that it is safe."""
+        self.vfs.good_syncs -= 1
+        if self.vfs.good_syncs == -1:
+            raise apsw.IOError("the disk failed, as the test wants it")
         cache = self.cache
         if cache.shrunk_to is not None:
             super().xTruncate(cache.shrunk_to)
@@ -77,13 +82,14 @@ class PowerCutVfs(apsw.VFS):
 
     name = "power-cut"
 
-    def __init__(self, writeback: float) -> None:
+    def __init__(self, writeback: float, good_syncs: int) -> None:
         self.caches: dict[str, Cache] = {}
         self.writeback = writeback
+        self.good_syncs = good_syncs
         super().__init__(self.name, "")
 
     def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:  # noqa: N802
-        return PowerCutFile(self.caches, self.writeback, name, flags)
+        return PowerCutFile(self, name, flags)
 
     def xDelete(self, filename: str, syncdir: bool) -> None:  # noqa: N802
         self.caches.pop(filename, None)

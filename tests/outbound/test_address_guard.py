@@ -1,4 +1,4 @@
-"""What may be reached, as tables. S12-S14 of research/reliability-and-security.md."""
+"""What may be reached, as tables."""
 
 import json
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address

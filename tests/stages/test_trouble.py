@@ -98,7 +98,7 @@ async def test_one_message_that_is_retried_is_one_failure(tocsin: Running) -> No
     webhook = await tocsin.webhook(hook, enabled_events=["*"])
     hook.always(500)
     await tocsin.send()
-    await tocsin.wait_out(15)
+    await tocsin.wait_out(30)
     hook.expect(4)
     assert (await tocsin.endpoint(webhook))["consecutive_failures"] == 1
     await tocsin.wait_out()

@@ -21,7 +21,7 @@ def endpoint(id_: str = "whk_1", tenant_id: str = "default", **fields: Any) -> E
 
 
 def event(uid: str = "evt_1", tenant_id: str = "default", **fields: Any) -> Event:
-    standard = {
+    standard: dict[str, Any] = {
         "uid": uid, "tenant_id": tenant_id, "id": uid, "source": "test", "type": "run.failed", "kind": "run.failed",
         "time_ms": 0, "received_ms": 0,
     }  # fmt: skip
@@ -29,7 +29,7 @@ def event(uid: str = "evt_1", tenant_id: str = "default", **fields: Any) -> Even
 
 
 def delivery(id_: str = "dlv_1", tenant_id: str = "default", **fields: Any) -> Delivery:
-    standard = {
+    standard: dict[str, Any] = {
         "id": id_, "tenant_id": tenant_id, "event_uid": "evt_1", "endpoint_id": "whk_1", "rule_id": "rul_1",
         "provider_type": "webhook", "event_type": "run.failed", "expires_ms": 10_000_000,
     }  # fmt: skip
@@ -37,7 +37,7 @@ def delivery(id_: str = "dlv_1", tenant_id: str = "default", **fields: Any) -> D
 
 
 def attempt(of: Delivery, number: int = 1, **fields: Any) -> Attempt:
-    standard = {
+    standard: dict[str, Any] = {
         "tenant_id": of.tenant_id, "delivery_id": of.id, "number": number, "endpoint_id": of.endpoint_id,
         "started_ms": 0, "duration_ms": 1, "outcome": "sent",
     }  # fmt: skip
@@ -45,7 +45,7 @@ def attempt(of: Delivery, number: int = 1, **fields: Any) -> Attempt:
 
 
 def result(of: Delivery, lease: str, status: str = "delivered", **fields: Any) -> queue.Result:
-    standard = {
+    standard: dict[str, Any] = {
         "attempt": attempt(of, of.attempts + 1), "lease": lease, "status": status, "reason": "", "failures": 0,
         "plain": False, "due_ms": 0, "delivered_ms": None,
     }  # fmt: skip

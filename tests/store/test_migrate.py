@@ -25,6 +25,7 @@ async def fresh(anyio_backend: Any, request: pytest.FixtureRequest, tmp_path: Pa
         yield settings
         return
     server: PostgresServer = request.getfixturevalue("postgres")
+    server.drop_database("fresh")
     settings["TOCSIN_DATABASE_URL"] = server.create_database("fresh")
     yield settings
     server.drop_database("fresh")

@@ -1,6 +1,8 @@
-"""No query of the hot path or of the sweep looks through the deliveries: a backlog of a million costs what a thousand does.
+"""No query of the hot path or of the sweep looks through the deliveries: a backlog of a million costs no more than one
+of a thousand.
 
-SQLite says how it will run a query; a full scan of a table that grows is a failure here, long before anyone waits for it.
+SQLite says how it will run a query; a full scan of a table that grows is a failure here, long before anyone waits for
+it.
 """
 
 from pathlib import Path

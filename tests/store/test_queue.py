@@ -19,10 +19,10 @@ async def seed(db: Database, keyring: Keyring, count: int, endpoint_id: str = "w
     """An endpoint with so many due deliveries; the first is the oldest."""
     await add_tenant(db, tenant)
     await add_endpoint(db, keyring, endpoint(endpoint_id, tenant))
-    made = [
-        delivery(f"dlv_{endpoint_id}_{n:04}", tenant, event_uid=f"evt_{endpoint_id}_{n:04}", endpoint_id=endpoint_id, due_ms=n)
-        for n in range(count)
-    ]  # fmt: skip
+    made = []
+    for number in range(count):
+        name = f"{endpoint_id}_{number:04}"
+        made.append(delivery(f"dlv_{name}", tenant, event_uid=f"evt_{name}", endpoint_id=endpoint_id, due_ms=number))
     async with db.transaction() as tx:
         await add_deliveries(tx, *made)
 

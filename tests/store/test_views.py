@@ -1,4 +1,4 @@
-"""The views for people who look with SQL: the columns and the troubleshooting queries of seeds/001."""
+"""The views for people who look with SQL: the columns and the troubleshooting queries."""
 
 from pathlib import Path
 from typing import Any

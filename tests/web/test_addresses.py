@@ -1,6 +1,6 @@
 """Addresses that nothing may be sent to: refused when they are saved, and again when they are used.
 
-evil_urls.tsv is research/reliability-and-security.md, S12 and S13.
+evil_urls.tsv has tricks that got past the filters of others.
 """
 
 import sys

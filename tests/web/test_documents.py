@@ -134,18 +134,20 @@ async def test_problems_are_as_documented(tocsin: Running) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_fault_of_ours_tells_nothing(tocsin: Running, logs: list[dict[str, Any]]) -> None:
+async def test_a_fault_of_ours_tells_nothing(
+    tocsin: Running, logs: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     # S27
     async def broken(*_: Any) -> Any:
         raise RuntimeError("SELECT secret FROM inside")
 
-    tocsin.app.db.read = broken  # type: ignore[method-assign]
+    monkeypatch.setattr(tocsin.app.db, "read", broken)
     for path in ("/v1/runs", "/v1/events", "/v1/webhooks"):
         answer = await tocsin.client.get(path)
         assert answer.problem(500)["title"] == "Internal error"
         assert b"SELECT" not in answer.body
         assert b"Traceback" not in answer.body
-    del tocsin.app.db.read  # type: ignore[method-assign]
+    monkeypatch.undo()
     assert {entry["event"] for entry in logs if entry.get("exc_info")} >= {"web.failed"}
     logs.clear()
 

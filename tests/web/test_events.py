@@ -290,9 +290,17 @@ async def test_lists_have_pages_and_filters(tocsin: Running) -> None:
 
 @pytest.mark.parametrize(
     ("query", "field"),
-    [("limit=0", "limit"), ("limit=101", "limit"), ("limit=x", "limit"), ("limit=%D9%A3", "limit"),
-     ("colour=red", "colour"), ("cursor=" + "x" * 101, "cursor"), ("cursor=%00", "cursor"), ("pipeline=%00", "pipeline")],
-)  # fmt: skip
+    [
+        ("limit=0", "limit"),
+        ("limit=101", "limit"),
+        ("limit=x", "limit"),
+        ("limit=%D9%A3", "limit"),
+        ("colour=red", "colour"),
+        ("cursor=" + "x" * 101, "cursor"),
+        ("cursor=%00", "cursor"),
+        ("pipeline=%00", "pipeline"),
+    ],
+)
 async def test_queries_that_are_none(tocsin: Running, query: str, field: str) -> None:
     (await tocsin.client.get(f"/v1/events?{query}")).problem(400, field)
 

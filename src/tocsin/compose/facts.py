@@ -9,7 +9,7 @@ from typing import Any
 from tocsin.provider_kit.text import cut, duration, line
 
 FACTS = 6
-"""As many as fit two columns without scrolling (research, providers.md section 5)."""
+"""As many as fit two columns without scrolling."""
 VALUE_CHARS = 120
 
 SAID_ELSEWHERE = frozenset({

@@ -33,7 +33,7 @@ def compose(event: Event, run: Run | None, *, note: str = "", home: str = "", on
     """Words for one event. `only_headline` leaves out facts, detail, actions and footer.
 
     `note` is the small print that the caller adds ("and 3 more like it"); `home` is the address
-    of this Tocsin (TOCSIN_PUBLIC_URL): with it the message links to the run's page (S0-02)."""
+    of this Tocsin (TOCSIN_PUBLIC_URL): with it the message links to the run's page."""
     kind, data = event.kind, event.data
     say = words(kind, event.severity)
     emoji = CHEERS.get(event.type, say.emoji)

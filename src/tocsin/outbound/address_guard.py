@@ -20,7 +20,7 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 MAX_URL = 2048
-"""Characters (research/reliability-and-security.md, S13)."""
+"""Characters: what browsers, proxies and servers agree on in practice."""
 MAX_HEADER_VALUE = 8192
 """Characters, which are bytes as values are ASCII (S14)."""
 

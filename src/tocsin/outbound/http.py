@@ -32,7 +32,7 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """(host, port) to every address the name has; raises OSError where it has none."""
 
 MAX_BODY = 65_536
-"""Bytes of a reply's body that are read (research/reliability-and-security.md, F26)."""
+"""Bytes of a reply's body that are read: more than any provider answers, little enough to hold a thousand of them."""
 MAX_HEAD = 32_768
 """Bytes of a reply before its body begins, informational replies (1xx) included; nginx and Node take 16 KiB at most."""
 MAX_LINE = 8_190
@@ -40,7 +40,7 @@ MAX_LINE = 8_190
 MAX_ADDRESSES = 8
 """Answers of one name that are dialled; all are vetted."""
 CONNECT_S = 5.0
-"""For TCP and TLS together (F26). A timeout_s that is shorter wins."""
+"""For TCP and TLS together. A timeout_s that is shorter wins."""
 LOOKUP_S = 10.0
 """For one name: two rounds of glibc's 5 s."""
 SLOW_LOOKUP_S = 2.0

@@ -1,7 +1,7 @@
 """Slack's Block Kit: a message as Slack shows it, for the webhook and for the bot.
 
-Shapes and limits:  https://docs.slack.dev/reference/block-kit/blocks, gathered in schemas/limits.json
-Layout:             research/providers.md, 5.1
+Shapes and limits:  https://docs.slack.dev/reference/block-kit/blocks
+Layout:             headline first, cause second, at most six facts in two columns, links, small print
 
 What comes from outside is text, whatever it says. Rich text elements, plain text and code spans are never parsed by
 Slack; everything else is escaped. So no event can mention anybody, hide a link or format the message.

@@ -1,6 +1,6 @@
 """The bodies of a custom webhook: `tocsin` (the default), `simple`, `cloudevents`, `template`.
 
-Ids and summary fields only, unless the endpoint asks for more (S4-14). `data`, `labels` and `message` are what it may
+Ids and summary fields only, unless the endpoint asks for more. `data`, `labels` and `message` are what it may
 ask for. A body is never empty and never larger than MAX_BYTES.
 """
 
@@ -24,7 +24,7 @@ SCHEMA = "tocsin.event/1"
 MAX_BYTES = 256_000
 """Many receivers, gateways and queues stop at 256 KB (Amazon EventBridge and SQS among them)."""
 SHOWN_AS_ACTION = ("dashboard_url", "experiment_id")
-"""What the `simple` body leaves out of `data` where the link is already an action, as its document does (S1-13)."""
+"""What the `simple` body leaves out of `data` where the link is already an action, as its document does."""
 
 CONTENT_TYPES: dict[Format, str] = {
     "tocsin": "application/json",

@@ -23,7 +23,7 @@ def by_status(reply: Reply, *, retry_refusals: bool = False, now_s: float | None
     """2xx delivered; 408, 425, 429, 5xx and silence: again; 404 and 410: the endpoint is gone; the rest is refused.
 
     A redirect is never followed and counts as a failure that may be mended, as does anything that is no final answer.
-    `retry_refusals` is for custom webhooks, where any other 4xx is tried again (S4-07).
+    `retry_refusals` is for custom webhooks, where any other 4xx is tried again.
     """
     if isinstance(reply, NoReply):
         return silence(reply)

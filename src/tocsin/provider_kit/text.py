@@ -108,5 +108,5 @@ def duration(ms: float) -> str:
 
 
 def masked(address: str) -> str:
-    """An address as it may be shown: its last ten characters (S1-14), fewer where that would be most of it."""
+    """An address as it may be shown: its last ten characters, fewer where that would be most of it."""
     return "…" + address[-min(10, len(address) // 3) :] if len(address) > 2 else "…"

@@ -1,7 +1,7 @@
 """Slack incoming webhooks.
 
 Shapes:  https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
-Errors:  research/providers.md, 1.1
+Errors:  https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
 
 A webhook answers `ok` and no more: there is no timestamp to thread under or to edit later.
 """
@@ -19,7 +19,7 @@ from tocsin.provider_kit.provider import Provider, refuse_address
 from tocsin.provider_kit.text import masked
 
 ADDRESS = re.compile(r"https://hooks\.slack(?:-gov)?\.com/services/T[A-Z0-9]{6,}/B[A-Z0-9]{6,}/[A-Za-z0-9]{16,64}/?")
-"""schemas/url-patterns.json, `slack_webhook`."""
+"""As Slack hands them out, for commercial workspaces and for GovSlack."""
 
 MESSAGE_REFUSED = frozenset({
     "invalid_payload", "invalid_blocks", "invalid_attachments", "no_text", "too_many_attachments",
@@ -102,7 +102,7 @@ PROVIDER = Provider(
     render=render,
     classify=classify,
     rate_per_s=1.0,  # https://docs.slack.dev/apis/web-api/rate-limits: one message a second for each webhook
-    timeout_s=10.0,  # SLACK_TIMEOUT_SECONDS in seeds/001
+    timeout_s=10.0,
     max_age_s=6 * 3600,
     max_body_bytes=100_000,
 )

@@ -1,7 +1,8 @@
 """Any HTTP endpoint: a signed JSON body whose every retry carries the same id and the same bytes.
 
 Headers:  https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
-Replies:  design, section 4: any 4xx is tried again (S4-07), 404 and 410 mean that the endpoint is gone.
+Replies:  any 4xx is tried again, since receivers answer 400 while they are deployed; 404 and 410 mean that the endpoint
+          is gone.
 """
 
 from typing import Annotated
@@ -108,7 +109,7 @@ PROVIDER = Provider(
     headline_does=headline_does,
     fix_body=fix_body,
     signs=True,
-    timeout_s=5.0,  # WEBHOOK_CUSTOM_TIMEOUT_SECONDS in seeds/001
+    timeout_s=5.0,
     max_age_s=3 * 24 * 3600,
     max_body_bytes=MAX_BYTES,
 )

@@ -14,7 +14,7 @@ from tocsin.rules.cel_tree import Node
 from tocsin.rules.regex_size import states_of
 
 MAX_NODES = 500
-"""As research/reliability-and-security.md S17 asks."""
+"""More nodes than anybody writes by hand."""
 MAX_DEPTH = 2
 """A comprehension may hold one other, no more."""
 MAX_COMPREHENSIONS = 6

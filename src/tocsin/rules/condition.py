@@ -23,9 +23,9 @@ from tocsin.rules.cel_cost import WORST, Load, Term, checked_tree, estimate_ns, 
 from tocsin.rules.cel_tree import Node, tree_of
 
 MAX_BYTES = 2048
-"""Of a condition's source, in UTF-8: research/stack.md section 5."""
+"""Of a condition's source, in UTF-8."""
 BUDGET_NS = 80_000_000
-"""What one evaluation may cost at worst. Its estimate is an upper bound; 100 ms is where research S17 ends."""
+"""What one evaluation may cost at worst. Its estimate is an upper bound; 100 ms is what a condition may take."""
 REMEMBERED = 20_000
 """Compiled programs; about 9 KB each. Rules with the same condition share one."""
 

@@ -18,7 +18,7 @@ from tocsin.model.errors import Invalid
 from tocsin.model.event import Action, Severity
 
 MAX_EVENT_BYTES = 256 * 1024
-"""As research/stack.md section 5 assumes for conditions; also where EventBridge and SQS end. A larger one is a 413."""
+"""Where EventBridge and SQS end too; what conditions may cost is reckoned for it. A larger one is a 413."""
 MAX_EVENTS = 1000
 """In one request: one transaction holds them all."""
 MAX_DEPTH = 32

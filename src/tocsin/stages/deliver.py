@@ -42,6 +42,9 @@ LINGER_S = 0.012
 NOTED_MS = 1000
 """That an endpoint works is written down once in this time, unless it failed in between."""
 
+MOST_UNRECORDED = 1024
+"""Results that may wait to be written while more is sent: so many messages a crash can have sent twice."""
+
 RESPONSE_CHARS = 2000
 REQUEST_BYTES = 65_536
 LEASE_MARGIN_MS = 10_000
@@ -111,6 +114,8 @@ class Deliver:
         self.senders: set[asyncio.Task[None]] = set()
         self.stopping = False
         self.cannot_record = False
+        self.unrecorded = 0
+        self.held = False
         self.more_waits = False
         self.counts: Counter[str] = Counter()
         self.on_disabled: Callable[[], None] = lambda: None
@@ -260,9 +265,15 @@ class Deliver:
 
     # Sending.
 
+    def may_send(self) -> bool:
+        """Not while what was sent cannot be noted, or not soon: a process that is killed then leaves it all to be sent
+        again."""
+        self.held = self.cannot_record or self.unrecorded >= MOST_UNRECORDED
+        return not self.held
+
     def pump(self) -> None:
         """Starts senders for what may go now; each goes on with the next when it is done."""
-        while not self.cannot_record and (next_ := self.queue.take()) is not None:
+        while self.may_send() and (next_ := self.queue.take()) is not None:
             task = asyncio.create_task(self._work(*next_))
             self.senders.add(task)
             task.add_done_callback(self.senders.discard)
@@ -286,7 +297,7 @@ class Deliver:
                     self._release(shed, now_ms + 1000)
             if self.more_waits and self.is_low:
                 self.claim_now.set()
-            following = None if self.cannot_record else self.queue.take()
+            following = self.queue.take() if self.may_send() else None
             if following is None:
                 return
             item, endpoint_id, lane = following
@@ -425,6 +436,7 @@ class Deliver:
             request_body=kept(request.body) if request is not None and delivery.body is None else None,
         )
         self.finished.append(Finished(item, step, attempt))
+        self.unrecorded += 1
         self.record_now.set()
         self.counts[step.attempt_outcome] += 1
         return step.status != "delivered"
@@ -451,12 +463,16 @@ class Deliver:
                     await asyncio.sleep(0.5)
                     continue
                 except Exception:
-                    self.cannot_record = False
+                    self._recorded(len(finished))
                     raise
-                if self.cannot_record:
-                    self.cannot_record = False
-                    self.pump()
+                self._recorded(len(finished))
                 break
+
+    def _recorded(self, count: int) -> None:
+        self.unrecorded -= count
+        self.cannot_record = False
+        if self.held:
+            self.pump()
 
     async def _record(self, finished: list[Finished], released: list[tuple[str, str, str, int]]) -> None:
         now_ms = self.clock_ms()
