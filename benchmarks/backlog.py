@@ -9,10 +9,9 @@ Tocsin and of PostgreSQL. Nothing but the sink's count is asked meanwhile: count
 import time
 from collections.abc import Iterator
 
-from tests.postgres import free_port
-
 from benchmarks.figure import Figure
 from benchmarks.systems import WAIT_S, Bench, Sink, Tocsin
+from tests.postgres import free_port
 
 ENDPOINTS = 20
 SMALL = 20_000

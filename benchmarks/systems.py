@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import msgspec
-from tests.postgres import PostgresServer, free_port, start_postgres
 
 from benchmarks import load, sink
 from benchmarks.process import ROOT, Program, clean_env, cpu_s, module
+from tests.postgres import PostgresServer, free_port, start_postgres
 
 TOCSIN = str(ROOT / ".venv" / "bin" / "tocsin")
 WAIT_S = 120.0

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 from structlog.testing import capture_logs
+
 from tests.harness import Clock, Receiver, Running, Start, receiving, running
 from tests.postgres import PostgresServer, start_postgres
 

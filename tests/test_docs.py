@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 import typer
-from tests.compose.samples import SAMPLES
 
+from tests.compose.samples import SAMPLES
 from tocsin.cli.main import app
 from tocsin.compose.message import compose
 from tocsin.model.delivery import STATUSES

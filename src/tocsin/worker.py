@@ -38,7 +38,7 @@ class Worker:
             except StoreBroken as error:
                 if not self.failed.is_set():
                     log.critical("worker.store_broken", reason=str(error))
-                self.failed.set()  # the job goes on until the process ends: who still waits is refused, not left hanging
+                self.failed.set()  # the job goes on until the process ends, so that who still waits is told
             except StoreUnavailable as error:
                 log.warning("worker.store_unavailable", reason=str(error))
             except Exception:

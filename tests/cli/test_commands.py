@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import typer
+
 from tests.cli.conftest import Invoke, Stub
 from tests.postgres import free_port
-
 from tocsin.cli.main import app
 from tocsin.cli.output import safe
 

@@ -17,9 +17,9 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tests.compose.samples import SAMPLES
 from tests.postgres import free_port
-
 from tocsin.cli.demo import fake_slack_host, settings_for
 from tocsin.cli.demo_page import rendering
 from tocsin.cli.demo_page.receivers import POLICY, SLACK_PATH, STATIC, read, type_and_stage

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.cli.conftest import Done, Invoke, Stub
 from tests.harness import Clock, receiving, running
 from tests.postgres import PostgresServer, free_port
-
 from tocsin.app import App, clock_ms
 from tocsin.cli import checks
 from tocsin.cli.running import lock_store

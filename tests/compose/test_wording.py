@@ -4,8 +4,8 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from tests.compose.samples import AT_MS, ENDED, HOSTILE, LINKS, PLACE, SAMPLES, event, run
 
+from tests.compose.samples import AT_MS, ENDED, HOSTILE, LINKS, PLACE, SAMPLES, event, run
 from tocsin.compose.facts import humane, short_id, spelled_ms
 from tocsin.compose.message import compose
 from tocsin.compose.wording import KINDS as WORDED

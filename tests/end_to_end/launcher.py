@@ -12,11 +12,10 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from tests.end_to_end.power_cut_vfs import PowerCutVfs
-
 import tocsin.app
 import tocsin.stages.deliver
 import tocsin.store.sqlite
+from tests.end_to_end.power_cut_vfs import PowerCutVfs
 from tocsin.cli.main import run
 from tocsin.store.sqlite import SqliteDatabase
 

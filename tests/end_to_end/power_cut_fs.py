@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import fuse
+
 from tests.end_to_end.power_cut_vfs import Cache
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import apsw
 import asyncpg
 import psutil  # type: ignore[import-untyped]
+
 from tests.postgres import PostgresServer
 
 TOCSIN = Path(sys.executable).with_name("tocsin")

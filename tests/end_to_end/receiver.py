@@ -22,6 +22,7 @@ import httptools
 import msgspec
 import uvloop
 from standardwebhooks import Webhook, WebhookVerificationError
+
 from tests.end_to_end.process import ROOT, SECRET, wait_for
 
 PIECE = b"x" * 16_384

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+
 from tests.end_to_end.process import Server, Site, steady_port
 from tests.end_to_end.receiver import Receiver
 

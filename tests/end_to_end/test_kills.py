@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from tests.end_to_end.ledger import Load
 from tests.end_to_end.process import Server, Site, short_lease, steady_port
 from tests.end_to_end.receiver import Receiver

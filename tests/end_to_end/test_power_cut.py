@@ -14,6 +14,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+
 from tests.end_to_end.ledger import Load
 from tests.end_to_end.process import ROOT, Server, Site, wait_for
 
@@ -89,7 +90,7 @@ def test_full_loses_nothing_and_the_control_does(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_fails_ends_the_process(tmp_path: Path) -> None:
-    """SQLite itself would go on and acknowledge the next events, while nobody knows what became of the failed one."""
+    """SQLite itself would go on and acknowledge the next events; what became of the failed one nobody knows."""
     changes = {"TEST_POWER_CUT": "0", "TEST_GOOD_SYNCS": "12"}
     with Site(tmp_path, changes=changes) as site:
         server = site.server().start()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+
 from tests.end_to_end.ledger import Load
 from tests.end_to_end.process import LEASE_MS, Server, Site, short_lease, steady_port, wait_for
 from tests.end_to_end.receiver import Receiver, counted

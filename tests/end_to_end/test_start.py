@@ -4,8 +4,8 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.end_to_end.process import Server, Site
 
+from tests.end_to_end.process import Server, Site
 from tocsin.app import KEY_FILE, keyring_of
 from tocsin.settings import read_settings
 

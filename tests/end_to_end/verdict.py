@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from tests.end_to_end.ledger import Ledger
 from tests.end_to_end.process import Site, wait_for
 from tests.end_to_end.receiver import Arrival, Receiver, counted
-
 from tocsin.rules.fair_queue import FairQueue
 from tocsin.stages.deliver import MOST_UNRECORDED
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
 from tests.outbound.receivers import (
     DEADLINE_S,
     LOCAL,
@@ -28,7 +29,6 @@ from tests.outbound.receivers import (
     self_signed,
     send_to,
 )
-
 from tocsin.model.wire import HttpReply, HttpRequest, NoReply, Reply
 from tocsin.outbound import http
 from tocsin.outbound.http import MAX_BODY, Outbound

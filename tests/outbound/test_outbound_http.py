@@ -8,6 +8,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+
 from tests.outbound.receivers import (
     DEADLINE_S,
     LOCAL,
@@ -21,7 +22,6 @@ from tests.outbound.receivers import (
     self_signed,
     send_to,
 )
-
 from tocsin import __version__
 from tocsin.model.errors import Invalid
 from tocsin.model.wire import NoReply

@@ -3,8 +3,8 @@
 from typing import Any
 
 import msgspec
-from tests.compose.samples import AT_MS, HOSTILE, SAMPLES
 
+from tests.compose.samples import AT_MS, HOSTILE, SAMPLES
 from tocsin.compose.message import compose
 from tocsin.model.endpoint import Target
 from tocsin.model.event import Action

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.providers.examples import EVERY_MESSAGE, EXAMPLES, MESSAGES, SECRETS, SIZES, reply, sending
 
+from tests.providers.examples import EVERY_MESSAGE, EXAMPLES, MESSAGES, SECRETS, SIZES, reply, sending
 from tocsin.model.errors import Invalid
 from tocsin.model.message import Message
 from tocsin.model.wire import Accepted, Delivered, NoReply, NoReplyReason, Outcome, Rejected, Retry

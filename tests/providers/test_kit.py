@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.providers.examples import SIGNING, reply
 
+from tests.providers.examples import SIGNING, reply
 from tocsin.model.errors import Invalid
 from tocsin.model.wire import Rejected, Retry
 from tocsin.provider_kit.block_kit import escape

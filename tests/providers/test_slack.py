@@ -10,8 +10,8 @@ import jsonschema
 import msgspec
 import pytest
 from slack_sdk.models.blocks import Block
-from tests.providers.examples import EVERY_MESSAGE, HOSTILE_MESSAGE, MESSAGES, provider_of, reply, sending
 
+from tests.providers.examples import EVERY_MESSAGE, HOSTILE_MESSAGE, MESSAGES, provider_of, reply, sending
 from tocsin.model.errors import Invalid
 from tocsin.model.message import Message
 from tocsin.model.wire import Delivered, Outcome, Rejected, Retry

@@ -13,14 +13,14 @@ from typing import Any
 import msgspec
 import pytest
 import standardwebhooks
+
 from tests.compose.samples import SAMPLES
 from tests.providers.examples import EVERY_MESSAGE, MESSAGES, OLD_SIGNING, SIGNING, provider_of, sending
-from tocsin.provider_kit.templates import TemplateFailed
-
 from tocsin.compose.message import compose
 from tocsin.model.endpoint import Target
 from tocsin.model.wire import HttpRequest, Sending
 from tocsin.provider_kit import body as bodies
+from tocsin.provider_kit.templates import TemplateFailed
 from tocsin.providers.webhook import WebhookSettings
 
 WEBHOOK = provider_of("webhook")

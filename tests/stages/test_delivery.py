@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import Webhook as StandardWebhook
 from standardwebhooks.webhooks import WebhookVerificationError
-from tests.harness import Received, Reply, Running
 
+from tests.harness import Received, Reply, Running
 from tocsin.rules.fair_queue import MOST_IN_FLIGHT
 
 pytestmark = pytest.mark.anyio

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+
 from tests.harness import Hook, Received, Reply, Running, Start
 
 pytestmark = pytest.mark.anyio

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+
 from tests.harness import Running, Start
 
 pytestmark = pytest.mark.anyio

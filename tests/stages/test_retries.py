@@ -1,8 +1,8 @@
 """Trying again: when, how often, until when."""
 
 import pytest
-from tests.harness import Reply, Running, Start
 
+from tests.harness import Reply, Running, Start
 from tocsin.stages import sweep
 
 pytestmark = pytest.mark.anyio

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from tests.harness import Running, Start
 
 pytestmark = pytest.mark.anyio

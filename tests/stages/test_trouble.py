@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+
 from tests.harness import Hook, Reply, Running, Start
 
 pytestmark = pytest.mark.anyio

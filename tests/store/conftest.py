@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.store.rows import add_tenant
 
+from tests.store.rows import add_tenant
 from tocsin.app import open_database
 from tocsin.settings import read_settings
 from tocsin.store.database import Database

@@ -3,7 +3,6 @@
 from typing import Any
 
 from tests.harness import Running
-
 from tocsin.model.delivery import Attempt, Delivery
 from tocsin.model.endpoint import Endpoint, Secret
 from tocsin.model.event import Event

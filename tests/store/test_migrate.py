@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.postgres import PostgresServer
 
+from tests.postgres import PostgresServer
 from tocsin.app import open_database
 from tocsin.settings import read_settings
 from tocsin.store import migrate as migrating

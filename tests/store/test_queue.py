@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from tests.store.rows import add_deliveries, add_endpoint, add_tenant, delivery, endpoint, result
 
+from tests.store.rows import add_deliveries, add_endpoint, add_tenant, delivery, endpoint, result
 from tocsin.store import config, log, queue, retention
 from tocsin.store.database import Database
 from tocsin.store.intake import delivery_row

@@ -6,8 +6,8 @@ from itertools import permutations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.store.rows import add_endpoint, add_tenant, endpoint
 
+from tests.store.rows import add_endpoint, add_tenant, endpoint
 from tocsin.store import config
 from tocsin.store.database import Database
 from tocsin.store.sealing import Keyring, Place, WrongKey, key_id, parse_keys

@@ -6,9 +6,9 @@ from typing import Any
 import apsw
 import asyncpg
 import pytest
+
 from tests.harness import Reply, Running
 from tests.store.rows import seed_attempt
-
 from tocsin.stages.deliver import kept
 
 pytestmark = pytest.mark.anyio

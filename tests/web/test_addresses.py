@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.harness import Running, Start
 
+from tests.harness import Running, Start
 from tocsin.app import hint_of
 from tocsin.outbound.http import Outbound
 from tocsin.store import config

@@ -8,8 +8,8 @@ import jsonschema
 import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.harness import Running
 
+from tests.harness import Running
 from tocsin.web.openapi import document
 from tocsin.web.server import ROUTES
 

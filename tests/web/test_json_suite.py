@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
 from tests.harness import Client, Running
 
 pytestmark = pytest.mark.anyio

@@ -3,8 +3,8 @@
 import re
 
 import pytest
-from tests.harness import Running
 
+from tests.harness import Running
 from tocsin.web.api.system import make_token
 from tocsin.web.auth import ROLES
 from tocsin.web.server import ROUTES

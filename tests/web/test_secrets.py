@@ -8,8 +8,8 @@ from typing import Any
 
 import asyncpg
 import pytest
-from tests.harness import Received, Reply, Running, Start
 
+from tests.harness import Received, Reply, Running, Start
 from tocsin.app import keyring_of
 from tocsin.model.wire import HttpRequest
 from tocsin.settings import read_settings

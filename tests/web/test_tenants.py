@@ -4,8 +4,8 @@ import re
 from typing import Any
 
 import pytest
-from tests.harness import Client, Hook, Running
 
+from tests.harness import Client, Hook, Running
 from tocsin.web.server import ROUTES
 
 pytestmark = pytest.mark.anyio

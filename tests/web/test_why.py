@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from tests.harness import Running, Start
 
 pytestmark = pytest.mark.anyio

@@ -551,6 +551,8 @@ class Deliver:
                 if self.senders:
                     await asyncio.wait(self.senders)
                 await self.record()
+        except StoreBroken as error:
+            log.critical("deliver.not_drained", reason=str(error))
         except TimeoutError:
             waiting = len(self.senders) + len(self.finished) + len(self.released)
             log.warning("deliver.not_drained", within_s=grace_s, waiting=waiting)
