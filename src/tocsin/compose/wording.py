@@ -51,7 +51,7 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "hpo": ("HPO", "HPO study"),
     "experiment": ("Experiment", "Experiment"),
 }
-"""Types that are titled `Training Complete - ResNet34_Test`, as training dashboards do: the head, and the sentence's."""
+"""Types that are titled `Training Complete - ResNet34_Test`, as dashboards do: the head, and the sentence's."""
 
 CHEERS = {"training.complete": "🎉", "hpo.campaign_complete": "🎉", "hpo.trial_complete": "🧪"}
 
