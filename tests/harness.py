@@ -399,7 +399,13 @@ class Running:
     async def _is_idle(self) -> bool:
         app = self.app
         deliver = app.deliver
-        if app.intake.waiting or deliver.queue.size or deliver.senders or deliver.finished or deliver.released:
+        if (
+            app.intake.waiting
+            or deliver.queue.size
+            or deliver.senders
+            or deliver.recorder.finished
+            or deliver.recorder.released
+        ):
             return False
         _, sending, _, soonest = (await app.db.read("waiting_deliveries"))[0]
         if sending:
@@ -413,7 +419,8 @@ class Running:
         rows = await self.app.db.read("waiting_deliveries")
         return (
             f"{len(self.app.intake.waiting)} submissions, {deliver.queue.size} queued, {len(deliver.senders)} sending, "
-            f"{len(deliver.finished)} to record, (waiting, sending, dead, soonest) = {rows}, now {self.clock.now_ms}"
+            f"{len(deliver.recorder.finished)} to record, "
+            f"(waiting, sending, dead, soonest) = {rows}, now {self.clock.now_ms}"
         )
 
 

@@ -26,8 +26,8 @@ class Worker:
         app = self.app
         jobs: list[Callable[[], Awaitable[None]]] = [app.intake.run]
         if app.works:
-            app.deliver.on_disabled = self.sweep_now.set
-            jobs += [app.deliver.run_claims, app.deliver.run_records, self.run_sweeps]
+            app.deliver.recorder.on_notice = self.sweep_now.set
+            jobs += [app.deliver.run_claims, app.deliver.recorder.run, self.run_sweeps]
         self.tasks = [asyncio.create_task(self.keep(job)) for job in jobs]
 
     async def keep(self, job: Callable[[], Awaitable[None]]) -> None:
@@ -47,7 +47,9 @@ class Worker:
 
     async def run_sweeps(self) -> None:
         while True:
-            if not self.app.deliver.cannot_record:  # or leases would look lost whose results wait to be written
+            if (
+                not self.app.deliver.recorder.cannot_record
+            ):  # or leases would look lost whose results wait to be written
                 await self.app.sweep.sweep()
             try:
                 async with asyncio.timeout(SWEEP_S):

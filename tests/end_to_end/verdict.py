@@ -9,7 +9,7 @@ from tests.end_to_end.ledger import Ledger
 from tests.end_to_end.process import Site, wait_for
 from tests.end_to_end.receiver import Arrival, Receiver, counted
 from tocsin.rules.fair_queue import FairQueue
-from tocsin.stages.deliver import MOST_UNRECORDED
+from tocsin.stages.deliver.recording import MOST_UNRECORDED
 
 MOST_AGAIN = MOST_UNRECORDED + sum(FairQueue[None]().room.values())
 """A kill may have so many messages sent again: the last ones of the process that died, which it had not recorded."""

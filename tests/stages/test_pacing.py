@@ -43,6 +43,26 @@ async def test_a_429_pauses_the_endpoint(tocsin: Running) -> None:
     assert (await tocsin.endpoint(webhook))["consecutive_failures"] == 0
 
 
+async def test_a_pause_holds_for_other_processes_too(start: Start) -> None:
+    # S1-03: also for the one that comes after this one
+    one = await start()
+    hook = one.receiver.hook("/limited")
+    await one.webhook(hook, enabled_events=["*"])
+    hook.answer(Reply(429, "", {"retry-after": "60"}))
+    await one.send(id="e1")
+    await one.settle()
+    hook.expect(1)
+    await one.worker.stop()
+    two = await start(works=False)
+    await two.send(id="e2")
+    await two.worker.stop()
+    three = await start()
+    await three.move(58)
+    hook.expect(0)
+    await three.move(3)
+    assert {m.json["id"] for m in hook.expect(2)} == {"e1", "e2"}
+
+
 async def test_429s_use_up_no_attempts(tocsin: Running) -> None:
     # S1-03 S1-08
     hook = tocsin.receiver.hook("/limited")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.harness import Reply, Running
 from tests.store.rows import seed_attempt
-from tocsin.stages.deliver import kept
+from tocsin.stages.deliver.opening import kept
 
 pytestmark = pytest.mark.anyio
 

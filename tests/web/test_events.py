@@ -220,6 +220,8 @@ async def test_event_formats_that_are_not_spoken(tocsin: Running, content_type: 
         ({"type": "x" * 129}, "type"),
         ({"type": "run.failed", "sevrity": "info"}, "sevrity"),
         ({"type": "run.failed", "tenant_id": "other"}, "tenant_id"),
+        ({"events": [{"type": "run.failed", "sevrity": "info"}]}, "events[0].sevrity"),
+        ({"type": "run.failed", "actions": [{"label": "a", "url": "https://a", "colour": "red"}]}, "actions[0].colour"),
         ({"type": "run.failed", "severity": "fatal"}, "severity"),
         ({"type": "run.failed", "time": "yesterday"}, "time"),
         ({"type": "run.failed", "time": "2026-11-21T02:00:00"}, "time"),

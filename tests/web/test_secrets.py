@@ -161,7 +161,7 @@ async def test_nothing_prints_its_secrets(tocsin: Running) -> None:
     await tocsin.send()
     await tocsin.settle()
     hook.expect(1)
-    opened = tocsin.app.deliver.opened[webhook["id"]]
+    opened = tocsin.app.deliver.opener.opened[webhook["id"]]
     sealed = await config.open_endpoint(tocsin.app.db, tocsin.app.keyring, "default", webhook["id"])
     request = HttpRequest("POST", hook.url, b"", (("Authorization", IN_HEADER),))
     for value in (opened, opened.target, sealed, *sealed.secrets, tocsin.app.settings, tocsin.app.keyring, request):

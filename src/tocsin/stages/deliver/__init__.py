@@ -1,0 +1,300 @@
+"""Deliver: what is due is claimed, composed, sent, understood and recorded.
+
+One try per claim. No transaction is open while sending. A claim is a lease with a fencing token: a result is written
+only while the lease still holds, and losing it is a normal path. Results are written in groups.
+
+claiming.py takes on, opening.py unseals, recording.py writes down; here is what lies between.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from tocsin.compose.message import compose
+from tocsin.model.delivery import Attempt, Claimed
+from tocsin.model.wire import HttpReply, HttpRequest, NoReply, Outcome, Rejected, Reply, Sending
+from tocsin.outbound.http import Outbound
+from tocsin.provider_kit.provider import Tuning
+from tocsin.rules.fair_queue import FairQueue, Lane
+from tocsin.rules.next_step import Tried, next_step
+from tocsin.rules.outage import Hosts
+from tocsin.stages.deliver.claiming import Claimer
+from tocsin.stages.deliver.opening import Open, Opener, answered, kept, masked, shown
+from tocsin.stages.deliver.recording import Finished, Recorder
+from tocsin.store.database import Database, StoreBroken, StoreUnavailable
+from tocsin.store.sealing import Keyring
+
+LEASE_MARGIN_MS = 10_000
+EXPIRES_SOON_MS = 5000
+"""What is too old is left to the sweep, which says so; until then it is not claimed again."""
+
+log = structlog.get_logger()
+
+
+class Deliver:
+    """`lease` is this process's fencing token. `draw` gives a number in [-1, 1]; app.py owns clock and randomness."""
+
+    def __init__(
+        self,
+        db: Database,
+        keyring: Keyring,
+        outbound: Outbound,
+        clock_ms: Callable[[], int],
+        draw: Callable[[], float],
+        tuning: dict[str, Tuning],
+        *,
+        lease: str,
+        lease_ms: int,
+        poll_s: float,
+    ) -> None:
+        self.db = db
+        self.outbound = outbound
+        self.clock_ms = clock_ms
+        self.draw = draw
+        self.tuning = tuning
+        self.lease = lease
+        self.poll_s = poll_s
+        self.queue: FairQueue[Claimed] = FairQueue()
+        self.hosts = Hosts()
+        self.paused: dict[str, int] = {}
+        self.opener = Opener(db, keyring, tuning)
+        self.claimer = Claimer(self.queue, tuning, lease=lease, lease_ms=lease_ms)
+        self.recorder = Recorder(db, clock_ms)
+        self.recorder.on_room = self.pump
+        self.claim_now = asyncio.Event()
+        self.recorder.on_due = self.claim_now.set
+        self.senders: set[asyncio.Task[None]] = set()
+        self.stopping = False
+        self.more_waits = False
+        self.claiming = asyncio.Lock()
+
+    @property
+    def counts(self) -> Counter[str]:
+        return self.recorder.counts
+
+    # What intake hands over, leased to this process already.
+
+    def reserve(self, endpoint_id: str, tenant_id: str) -> bool:
+        if self.stopping or self.recorder.cannot_record or self._paused_until(endpoint_id, self.clock_ms()):
+            return False
+        return self.queue.reserve(endpoint_id, tenant_id)
+
+    def _paused_until(self, endpoint_id: str, now_ms: int) -> int:
+        """0 where nothing holds this endpoint."""
+        if not self.paused or (until_ms := self.paused.get(endpoint_id)) is None:
+            return 0
+        if until_ms <= now_ms:
+            del self.paused[endpoint_id]
+            return 0
+        return until_ms
+
+    def cancel(self, endpoint_id: str, tenant_id: str) -> None:
+        self.queue.cancel(endpoint_id, tenant_id)
+
+    def give(self, claimed: Sequence[Claimed]) -> None:
+        for item in claimed:
+            self.queue.add(item, item.delivery.endpoint_id, item.delivery.tenant_id, is_retry=False, reserved=True)
+        self.pump()
+
+    def wake(self) -> None:
+        """Something became due. While there is enough in memory, what waits is looked at when that runs low."""
+        if not self.more_waits or self.is_low:
+            self.claim_now.set()
+
+    @property
+    def is_low(self) -> bool:
+        return self.queue.size < self.queue.capacity // 8
+
+    # Claiming.
+
+    async def run_claims(self) -> None:
+        """Looks for due deliveries whenever something may have become due, until cancelled."""
+        while True:
+            wait_s = 1.0
+            try:
+                wait_s = await self.claim_or_wait_s()
+            except StoreUnavailable as error:
+                log.warning("deliver.claim_unavailable", reason=str(error))
+            if wait_s > 0:
+                try:
+                    async with asyncio.timeout(wait_s):
+                        await self.claim_now.wait()
+                except TimeoutError:
+                    pass
+            self.claim_now.clear()
+
+    async def claim_or_wait_s(self) -> float:
+        """Claims what is due. Returns how long nothing more is due, in seconds, at most `poll_s`; 0 for "go on"."""
+        if self.stopping or self.recorder.cannot_record or (self.more_waits and not self.is_low):
+            return self.poll_s
+        soonest = (await self.db.read("soonest_due"))[0][0]
+        now_ms = self.clock_ms()
+        if soonest is None or soonest > now_ms:
+            self.more_waits = False
+            return self.poll_s if soonest is None else min(self.poll_s, (soonest - now_ms) / 1000)
+        async with self.claiming:
+            if self.stopping:
+                return self.poll_s
+            async with self.db.transaction() as tx:
+                claimed = await self.claimer.claim(tx, now_ms)
+            self.more_waits = True
+            for item in claimed:
+                self.queue.add(
+                    item, item.delivery.endpoint_id, item.delivery.tenant_id, is_retry=item.delivery.attempts > 0
+                )
+        self.pump()
+        return self.poll_s if claimed and not self.is_low else 0.02
+
+    # Sending.
+
+    def pump(self) -> None:
+        """Starts senders for what may go now; each goes on with the next when it is done."""
+        while self.recorder.has_room and (next_ := self.queue.take()) is not None:
+            task = asyncio.create_task(self._work(*next_))
+            self.senders.add(task)
+            task.add_done_callback(self.senders.discard)
+
+    async def _work(self, item: Claimed, endpoint_id: str, lane: Lane) -> None:
+        while True:
+            tried: tuple[bool, float] | None = None
+            try:
+                tried = await self._send(item)
+            except (StoreUnavailable, StoreBroken) as error:  # the message goes back untried, once that can be written
+                log.warning("deliver.store_unavailable", reason=str(error))
+                self.recorder.cannot_record = True
+                self.recorder.release(item, self.clock_ms())
+            except Exception:  # whatever one message does, it must not stop the others
+                log.exception("deliver.failed", delivery=item.delivery.id)
+                self._crashed(item)
+            self.queue.done(endpoint_id, lane, tried)
+            if tried is not None and tried[0]:
+                now_ms = self.clock_ms()
+                for shed in self.queue.shed(endpoint_id):
+                    self.recorder.release(shed, now_ms + 1000)
+            if self.more_waits and self.is_low:
+                self.claim_now.set()
+            following = self.queue.take() if self.recorder.has_room else None
+            if following is None:
+                return
+            item, endpoint_id, lane = following
+
+    async def _send(self, item: Claimed) -> tuple[bool, float] | None:
+        """One attempt, or a hand-back where it must not be made now. Returns whether it failed and
+        the milliseconds it took; None where there was no attempt."""
+        delivery = item.delivery
+        now_ms = self.clock_ms()
+        if delivery.expires_ms <= now_ms:
+            self.recorder.release(item, now_ms + EXPIRES_SOON_MS)
+            return None
+        paused_ms = self._paused_until(delivery.endpoint_id, now_ms)
+        if paused_ms:
+            self.recorder.release(item, paused_ms)
+            return None
+        opened = await self.opener.open(delivery, item.version, now_ms)
+        if isinstance(opened, Rejected):
+            self._finish(item, now_ms, 0.0, opened, NoReply("invalid"), None, host_is_down=False)
+            return True, 0.0
+        tuning = self.tuning[delivery.provider_type]
+        if item.lease_until_ms - now_ms < tuning.timeout_s * 1000 + LEASE_MARGIN_MS / 2:
+            self.recorder.release(item, now_ms)
+            return None
+        request = opened.provider.render(self._sending(item, opened, tuning, now_ms))
+        hold_s = self.hosts.wait_s(opened.host, now_ms)
+        if hold_s > 0:
+            self.recorder.release(item, now_ms + int(hold_s * 1000 * (1.2 + 0.2 * self.draw())))
+            return None
+        clock = asyncio.get_running_loop().time
+        start_s = clock()
+        reply = await self.outbound.send(request, tuning.timeout_s)
+        took_ms = (clock() - start_s) * 1000
+        self.hosts.ended(opened.host, delivery.endpoint_id, ok=answered(reply), now_ms=now_ms)
+        reply = masked(reply, opened.hidden)
+        outcome = opened.provider.classify(reply)
+        failed = self._finish(
+            item, now_ms, took_ms, outcome, reply, request, host_is_down=self.hosts.is_down(opened.host)
+        )
+        return failed, took_ms
+
+    def _sending(self, item: Claimed, opened: Open, tuning: Tuning, now_ms: int) -> Sending:
+        delivery = item.delivery
+        message = None
+        if delivery.body is None:
+            if item.event is None:
+                raise LookupError(f"the event of delivery {delivery.id} is gone")
+            message = compose(item.event, item.run)
+        return Sending(
+            id=delivery.id,
+            at_s=now_ms // 1000,
+            target=opened.target,
+            message=message,
+            body=delivery.body,
+            attempt=delivery.attempts + 1,
+            plain=item.plain or not tuning.rich,
+        )
+
+    def _crashed(self, item: Claimed) -> None:
+        """Our own fault, not the receiver's: recorded as an attempt, so that it cannot go round for ever."""
+        outcome = Rejected("Tocsin could not make this message; see its log")
+        self._finish(item, self.clock_ms(), 0.0, outcome, NoReply("invalid"), None, host_is_down=False)
+
+    def _finish(
+        self,
+        item: Claimed,
+        started_ms: int,
+        took_ms: float,
+        outcome: Outcome,
+        reply: Reply,
+        request: HttpRequest | None,
+        *,
+        host_is_down: bool,
+    ) -> bool:
+        delivery = item.delivery
+        tried = Tried(
+            delivery.failures,
+            item.policy,
+            self.tuning[delivery.provider_type].max_attempts,
+            delivery.expires_ms,
+            item.plain,
+            can_go_plain=delivery.body is None and isinstance(reply, HttpReply),
+            host_is_down=host_is_down,
+        )
+        now_ms = started_ms + int(took_ms)
+        step = next_step(outcome, tried, now_ms, self.draw())
+        if step.pause_s is not None:
+            self.paused[delivery.endpoint_id] = now_ms + int(step.pause_s * 1000)
+        attempt = Attempt(
+            tenant_id=delivery.tenant_id,
+            delivery_id=delivery.id,
+            number=delivery.attempts + 1,
+            endpoint_id=delivery.endpoint_id,
+            started_ms=started_ms,
+            duration_ms=int(took_ms),
+            outcome=step.attempt_outcome,
+            http_status=reply.status if isinstance(reply, HttpReply) else None,
+            error="" if step.status == "delivered" else step.reason,
+            response_body=shown(reply),
+            request_body=kept(request.body) if request is not None and delivery.body is None else None,
+        )
+        self.recorder.finish(Finished(item, step, attempt, self.paused.get(delivery.endpoint_id, 0)))
+        self.counts[step.attempt_outcome] += 1
+        return step.status != "delivered"
+
+    async def drain(self, grace_s: float) -> None:
+        """Stops taking on; lets what is on its way end; hands the rest back. Called once, before the process ends."""
+        self.stopping = True
+        try:
+            async with asyncio.timeout(grace_s):
+                async with self.claiming:  # a claim under way ends first: what it takes is ours to hand back
+                    now_ms = self.clock_ms()
+                    for item in self.queue.empty():
+                        self.recorder.release(item, now_ms)
+                if self.senders:
+                    await asyncio.wait(self.senders)
+                await self.recorder.record()
+        except StoreBroken as error:
+            log.critical("deliver.not_drained", reason=str(error))
+        except TimeoutError:
+            waiting = len(self.senders) + len(self.recorder.finished) + len(self.recorder.released)
+            log.warning("deliver.not_drained", within_s=grace_s, waiting=waiting)

@@ -1,0 +1,97 @@
+"""Claiming: which of the due deliveries this process takes on, so that each endpoint gets its share and no more."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from tocsin.model.delivery import Claimed
+from tocsin.model.event import Event
+from tocsin.model.run import Run
+from tocsin.provider_kit.provider import Tuning
+from tocsin.rules.fair_queue import FairQueue
+from tocsin.rules.pacing import allowed, next_us, spaced, taken
+from tocsin.store import queue
+from tocsin.store.database import Transaction
+
+READY_AT_ONCE = 64
+CLAIMED_AT_ONCE = 500
+LOOK_AGAIN_MS = 20
+"""Where there is no room for more at present."""
+
+
+class Claimer:
+    """`fair` is what waits in memory: it says how much more of an endpoint there is room for."""
+
+    def __init__(self, fair: FairQueue[Claimed], tuning: Mapping[str, Tuning], *, lease: str, lease_ms: int) -> None:
+        self.fair = fair
+        self.tuning = tuning
+        self.lease = lease
+        self.lease_ms = lease_ms
+
+    async def claim(self, tx: Transaction, now_ms: int) -> list[Claimed]:
+        """What this process takes on now; it is leased once the transaction is committed."""
+        ready = await queue.ready(tx, now_ms, READY_AT_ONCE)
+        wanted: dict[str, int] = {}
+        left: dict[str, queue.Requeue] = {}
+        for endpoint in ready:
+            if off := self.tuning[endpoint.provider_type].off:
+                await queue.suppress(tx, endpoint.endpoint_id, off, now_ms)
+            count, not_before_ms = self.share(endpoint, now_ms)
+            if count:
+                wanted[endpoint.endpoint_id] = count
+            left[endpoint.endpoint_id] = queue.Requeue(
+                endpoint.endpoint_id, endpoint.bucket_us, endpoint.is_open, not_before_ms
+            )
+        got = await queue.claim(tx, wanted, now_ms, self.lease, now_ms + self.lease_ms) if wanted else []
+        counts = Counter(taken.delivery.endpoint_id for taken in got)
+        for endpoint in ready:
+            rate_per_s = self.tuning[endpoint.provider_type].rate_per_s
+            count = counts[endpoint.endpoint_id]
+            if count and rate_per_s is not None:
+                rate = spaced(rate_per_s)
+                bucket_us = taken(rate, endpoint.bucket_us, now_ms * 1000, count)
+                again_ms = -(-next_us(rate, bucket_us, now_ms * 1000) // 1000)
+                left[endpoint.endpoint_id] = queue.Requeue(endpoint.endpoint_id, bucket_us, True, again_ms)
+        await queue.requeue(tx, left.values())
+        return await self.with_events(tx, got, {e.endpoint_id: e.version for e in ready}, now_ms)
+
+    def share(self, endpoint: queue.Ready, now_ms: int) -> tuple[int, int]:
+        """How many of an endpoint's due deliveries to take now, and when to look again."""
+        if not endpoint.is_open:
+            return 0, now_ms
+        if endpoint.paused_until_ms > now_ms:
+            return 0, endpoint.paused_until_ms
+        free = min(CLAIMED_AT_ONCE, self.fair.free(endpoint.endpoint_id, endpoint.tenant_id))
+        waiting = self.fair.endpoint(endpoint.endpoint_id, endpoint.tenant_id)
+        if free == 0 or (free < CLAIMED_AT_ONCE and free < waiting.size // 4):
+            return 0, now_ms + LOOK_AGAIN_MS
+        rate_per_s = self.tuning[endpoint.provider_type].rate_per_s
+        if rate_per_s is None:
+            return free, now_ms
+        rate = spaced(rate_per_s)
+        count = allowed(rate, endpoint.bucket_us, now_ms * 1000, free)
+        return count, -(-next_us(rate, endpoint.bucket_us, now_ms * 1000) // 1000)
+
+    async def with_events(
+        self, tx: Transaction, got: Sequence[queue.Taken], versions: dict[str, int], now_ms: int
+    ) -> list[Claimed]:
+        """Chat messages are composed when they are sent, from the newest state of the run."""
+        unfixed = [(t.delivery.tenant_id, t.delivery.event_uid) for t in got if t.delivery.body is None]
+        events = await queue.events(tx, unfixed) if unfixed else {}
+        runs = await queue.runs(tx, events.values()) if events else {}
+
+        def run_of(event: Event | None) -> Run | None:
+            return runs.get((event.tenant_id, event.pipeline, event.run_id)) if event else None
+
+        return [
+            Claimed(
+                delivery=t.delivery,
+                lease=self.lease,
+                lease_until_ms=now_ms + self.lease_ms,
+                version=versions[t.delivery.endpoint_id],
+                policy=t.policy,
+                plain=t.plain,
+                event=(event := events.get(t.delivery.event_uid)),
+                run=run_of(event),
+            )
+            for t in got
+        ]

@@ -1,0 +1,113 @@
+"""Opening an endpoint for sending, and keeping its secrets out of whatever comes back."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec.structs import replace
+
+from tocsin.model.delivery import Delivery
+from tocsin.model.endpoint import Target
+from tocsin.model.errors import NotFound
+from tocsin.model.hidden import Hidden
+from tocsin.model.wire import HttpReply, NoReply, Rejected, Reply
+from tocsin.provider_kit.provider import Provider, Tuning
+from tocsin.providers import PROVIDERS
+from tocsin.store import config
+from tocsin.store.database import Database
+from tocsin.store.sealing import Keyring, WrongKey
+
+RESPONSE_CHARS = 2000
+REQUEST_BYTES = 65_536
+MASK = b"***"
+TOKEN_CHARS = 12
+"""A part of an address or a header that is shorter is taken to be a word."""
+
+
+class Open(Hidden, frozen=True):
+    """An endpoint opened for sending, as of `version`. `until_ms`: when an old signing secret ends, if one does."""
+
+    version: int
+    provider: Provider
+    target: Target
+    host: str
+    until_ms: float
+    hidden: tuple[bytes, ...]
+
+
+class Opener:
+    """Endpoints' secrets, unsealed and kept in memory until their records change."""
+
+    def __init__(self, db: Database, keyring: Keyring, tuning: Mapping[str, Tuning]) -> None:
+        self.db = db
+        self.keyring = keyring
+        self.tuning = tuning
+        self.opened: dict[str, Open] = {}
+
+    async def open(self, delivery: Delivery, version: int, now_ms: int) -> Open | Rejected:
+        """As of `version` of the endpoint's record, or why nothing can be sent there."""
+        known = self.opened.get(delivery.endpoint_id)
+        if known is not None and known.version == version and known.until_ms > now_ms:
+            return known
+        try:
+            sealed = await config.open_endpoint(self.db, self.keyring, delivery.tenant_id, delivery.endpoint_id)
+        except NotFound:
+            return Rejected("the webhook was deleted")
+        except WrongKey as error:
+            return Rejected(str(error), scope="credential")
+        provider = PROVIDERS[sealed.provider_type]
+        settings: Any = msgspec.convert(sealed.settings, provider.settings_type)
+        if not self.tuning[provider.kind].mentions and hasattr(settings, "mention_on_failure"):
+            settings = replace(settings, mention_on_failure=False)
+        ends = [s.expires_ms for s in sealed.secrets if s.expires_ms is not None and s.expires_ms > now_ms]
+        target = sealed.target(settings, now_ms)
+        opened = self.opened[delivery.endpoint_id] = Open(
+            sealed.version,
+            provider,
+            target,
+            urlsplit(sealed.address).netloc,
+            min(ends, default=float("inf")),
+            hidden_of(target),
+        )
+        return opened
+
+
+def answered(reply: Reply) -> bool:
+    """Whether the host is up: it gave an answer that is not a server's own failure."""
+    return isinstance(reply, HttpReply) and reply.status < 500
+
+
+def kept(body: bytes) -> bytes:
+    """What is kept of a request's body: it ends with a whole character, or PostgreSQL's view could not show it."""
+    return body if len(body) <= REQUEST_BYTES else body[:REQUEST_BYTES].decode("utf-8", "ignore").encode()
+
+
+def shown(reply: Reply) -> str:
+    """The start of a reply, fit to be stored and shown."""
+    if isinstance(reply, NoReply):
+        return ""
+    return reply.body[: RESPONSE_CHARS * 4].decode("utf-8", "replace").replace("\x00", "�")[:RESPONSE_CHARS]
+
+
+def hidden_of(target: Target) -> tuple[bytes, ...]:
+    """What of an endpoint may not be shown, the longest first: the address, its path, each part of it that may be a
+    token, the secrets, and the headers' values."""
+    path = "/" + target.address.partition("://")[2].partition("/")[2]
+    parts = [part for part in re.split(r"[/?&=;,]", path) if len(part) >= TOKEN_CHARS]
+    values = [value for _, value in target.headers]
+    words = [word for value in values for word in value.split() if len(word) >= TOKEN_CHARS]
+    found = {target.address, *target.secrets, *parts, *words, *(v for v in (path, *values) if len(v) >= 4)}
+    return tuple(sorted((text.encode() for text in found), key=len, reverse=True))
+
+
+def masked(reply: Reply, hidden: tuple[bytes, ...]) -> Reply:
+    """The reply without secrets: receivers echo what they got, and their words end up in reasons, notices and logs."""
+    if isinstance(reply, NoReply) or len(reply.body) < 4:
+        return reply
+    body = reply.body
+    for secret in hidden:
+        if secret in body:
+            body = body.replace(secret, MASK)
+    return reply if body is reply.body else replace(reply, body=body)
