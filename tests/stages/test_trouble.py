@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Hook, Reply, Running, Start
+from tests.harness import Hook, Received, Reply, Running, Start
 
 pytestmark = pytest.mark.anyio
 
@@ -195,19 +195,23 @@ async def test_a_host_that_comes_back_is_met_with_a_ramp(tocsin: Running) -> Non
     for number in range(10):
         await tocsin.send(id=f"e{number}")
     await tocsin.settle()
+    before = sum(len(hook.all_new()) for hook in hooks)
+    seen: list[tuple[int, int]] = []
+
+    def up_again(_: Received) -> Reply:
+        under_way = sum(hook.under_way for hook in hooks)
+        seen.append((under_way, sum(len(hook.received) for hook in hooks) - before - under_way))
+        return Reply(200, delay_s=0.02)
+
     for hook in hooks:
-        hook.all_new()
-        hook.always(Reply(200, delay_s=0.02))
-    most = 0
-    waves: list[int] = []
-    for _ in range(60):
-        await tocsin.move(2)
-        waves.append(sum(len(hook.all_new()) for hook in hooks))
-        most = max(most, *(hook.most_under_way for hook in hooks))
-    assert sum(waves) == 120
-    begun = [wave for wave in waves if wave]
-    assert begun[0] < 60, waves
+        hook.always(up_again)
+    await tocsin.wait_out()
+    assert sum(len(hook.all_new()) for hook in hooks) == 120
     assert await tocsin.statuses() == {"delivered": 120}
+    # One probe; then at most twice as many at once for each answer that came.
+    assert seen[0] == (1, 0)
+    assert all(under_way <= 2**answered for under_way, answered in seen), seen
+    assert max(under_way for under_way, _ in seen) > 1
 
 
 async def test_messages_that_cannot_be_made_do_not_hold_a_host(tocsin: Running, logs: list[dict[str, Any]]) -> None:

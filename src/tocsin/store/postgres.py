@@ -26,6 +26,7 @@ UNAVAILABLE = (
     asyncpg.QueryCanceledError,
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
 )
 OLDEST = 13
 CONNECTIONS = 8

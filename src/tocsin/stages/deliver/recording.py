@@ -10,7 +10,7 @@ import structlog
 from tocsin.model.delivery import Attempt, Claimed
 from tocsin.rules.next_step import DISABLE_AFTER, WARN_AFTER, Step
 from tocsin.store import queue
-from tocsin.store.database import Database, StoreUnavailable, Transaction
+from tocsin.store.database import Database, StoreBroken, StoreUnavailable, Transaction
 
 LINGER_S = 0.012
 """Results wait this long for company: a commit for each would cost more than the sends."""
@@ -88,11 +88,22 @@ class Recorder:
                     self.cannot_record = True
                     await asyncio.sleep(0.5)
                     continue
-                except Exception:
-                    self._recorded(len(finished))
+                except StoreBroken:
                     raise
+                except Exception:
+                    log.exception("deliver.record_failed", results=len(finished))
+                    await self._record_each(finished, released)
                 self._recorded(len(finished))
                 break
+
+    async def _record_each(self, finished: list[Finished], released: list[tuple[str, str, str, int]]) -> None:
+        """One by one, so that one result that cannot be written does not have the others sent again."""
+        for one in finished:
+            try:
+                await self._record([one], [])
+            except Exception:
+                log.exception("deliver.result_lost", delivery=one.attempt.delivery_id)
+        await self._record([], released)
 
     def _recorded(self, count: int) -> None:
         self.unrecorded -= count
