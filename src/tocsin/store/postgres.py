@@ -1,8 +1,8 @@
 """PostgreSQL through asyncpg. Many rows go over as arrays, one statement for all: sql/postgres/ has those queries."""
 
 import re
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from typing import Any
 
@@ -60,6 +60,20 @@ class PostgresTransaction:
         return [found.get(name, 0) for name, _ in work]
 
 
+@contextmanager
+def translated() -> Iterator[None]:
+    """asyncpg's ways of saying that the server is away, as StoreUnavailable.
+
+    What it refuses to send is wrong in itself: trying again would not help, and nobody else must wait for it.
+    """
+    try:
+        yield
+    except UNAVAILABLE as error:
+        if isinstance(error, ValueError):
+            raise
+        raise StoreUnavailable(f"PostgreSQL: {error or type(error).__name__}") from error
+
+
 @cache
 def joined(names: tuple[str, ...]) -> str:
     """Several statements as one: each a WITH part, and the number of rows that each returned."""
@@ -107,29 +121,23 @@ class PostgresDatabase:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        try:
+        with translated():
             async with self.pool.acquire(timeout=3) as connection, connection.transaction():
                 yield PostgresTransaction(connection)
-        except UNAVAILABLE as error:
-            raise StoreUnavailable(f"PostgreSQL: {error or type(error).__name__}") from error
 
     async def read(self, name: str, values: Values = NOTHING, filters: tuple[str, ...] = ()) -> list[Row]:
         asked = query("postgres", name, filters)
-        try:
+        with translated():
             async with self.pool.acquire(timeout=3) as connection:
                 return [tuple(row) for row in await connection.fetch(asked.text, *asked.values(values))]
-        except UNAVAILABLE as error:
-            raise StoreUnavailable(f"PostgreSQL: {error or type(error).__name__}") from error
 
     async def script(self, text: str) -> None:
         """Under an advisory lock, so that of several processes that start together one migrates and the others wait."""
-        try:
+        with translated():
             async with self.pool.acquire() as connection, connection.transaction():
                 await connection.execute("SET LOCAL lock_timeout = 0")
                 await connection.execute(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
                 await connection.execute(text, timeout=600)
-        except UNAVAILABLE as error:
-            raise StoreUnavailable(f"PostgreSQL: {error or type(error).__name__}") from error
 
     async def weaknesses(self) -> tuple[str, ...]:
         found = {row[0]: row[1] for row in await self.read("durability_settings")}

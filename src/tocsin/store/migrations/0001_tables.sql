@@ -61,8 +61,7 @@ CREATE TABLE endpoint_state (
   consecutive_failures BIGINT NOT NULL DEFAULT 0,
   notice               TEXT NOT NULL DEFAULT '' CHECK (notice IN ('', 'failing', 'disabled')),
   last_used_ms         BIGINT,
-  last_error           TEXT NOT NULL DEFAULT '',
-  expired_unsaid       BIGINT NOT NULL DEFAULT 0   -- messages that expired since the last one arrived
+  last_error           TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX endpoint_state_next ON endpoint_state (next_ms) WHERE next_ms IS NOT NULL;
 CREATE INDEX endpoint_state_notice ON endpoint_state (notice) WHERE notice <> '';

@@ -74,9 +74,6 @@ RETURNING tenant_id, endpoint_id, consecutive_failures;
 -- note_notice
 UPDATE endpoint_state SET notice = :notice WHERE endpoint_id = :endpoint_id;
 
--- note_expired
-UPDATE endpoint_state SET expired_unsaid = expired_unsaid + :count WHERE endpoint_id = :endpoint_id;
-
 -- pause_endpoints
 UPDATE endpoint_state SET paused_until_ms = max(paused_until_ms, :until_ms) WHERE endpoint_id = :endpoint_id;
 

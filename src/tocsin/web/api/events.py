@@ -12,6 +12,7 @@ from tocsin.model.errors import Invalid, NotFound, Refusal
 from tocsin.model.event import Event
 from tocsin.rules.explain import explain
 from tocsin.rules.index import compile_rule, rule_of_endpoint
+from tocsin.rules.plan import Decision
 from tocsin.sources.cloudevents import BATCH, decode_cloudevents, is_cloudevents, media_type
 from tocsin.sources.native import NativeBody, decode_native
 from tocsin.stages.intake import Receipt, Trace
@@ -168,8 +169,14 @@ async def why(call: Call) -> Response:
     rules = await log.active_rules(db, call.tenant_id)
     rules += [rule_of_endpoint(call.tenant_id, *asks) for asks in await log.enabled_events(db, call.tenant_id)]
     decided = {decision.rule_id for decision in trace.decisions}
-    others = [compile_rule(rule) for rule in rules if rule.id not in decided]
-    answer = explain(event, trace.decisions, trace.omitted, others, deliveries)
+    others, broken = [], []
+    for rule in rules:
+        if rule.id not in decided:
+            try:
+                others.append(compile_rule(rule))
+            except Invalid as error:  # saved by an older or another program
+                broken.append(Decision(rule.id, rule.name, "not_matched", f"the rule does not hold: {error.detail}"))
+    answer = explain(event, (*trace.decisions, *broken), trace.omitted, others, deliveries)
     return reply({"event_id": event.id, "event_type": event.type, "decided_at": rfc3339(trace.at_ms)} | answer)
 
 

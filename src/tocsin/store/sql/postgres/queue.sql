@@ -90,11 +90,6 @@ UPDATE endpoint_state s SET notice = new.notice
   FROM unnest(:notice::text[], :endpoint_id::text[]) AS new (notice, endpoint_id)
  WHERE s.endpoint_id = new.endpoint_id;
 
--- note_expired
-UPDATE endpoint_state s SET expired_unsaid = s.expired_unsaid + new.count
-  FROM unnest(:count::bigint[], :endpoint_id::text[]) AS new (count, endpoint_id)
- WHERE s.endpoint_id = new.endpoint_id;
-
 -- pause_endpoints
 UPDATE endpoint_state s SET paused_until_ms = greatest(s.paused_until_ms, new.until_ms)
   FROM unnest(:until_ms::bigint[], :endpoint_id::text[]) AS new (until_ms, endpoint_id)
