@@ -35,6 +35,7 @@ from tocsin.store.intake import RunKey
 GROUP_EVENTS = 512
 """Events that share a transaction at the most: enough to make the fsync cheap, few enough to answer soon."""
 
+WRITERS = 3
 MOST_WAITING = 20_000
 MOST_WAITING_BYTES = 64 * 1024 * 1024
 KEY_KEPT_MS = 24 * 3600 * 1000
@@ -161,14 +162,21 @@ class Intake:
         return await done
 
     async def run(self) -> None:
-        """Writes what waits, group by group, until cancelled."""
+        """Writes what waits, group by group, until cancelled.
+
+        SQLite has one writer. Across a wire another group is on its way while the first waits for its answers.
+        """
+        await asyncio.gather(*(self._write_groups() for _ in range(1 if self.alone else WRITERS)))
+
+    async def _write_groups(self) -> None:
         while True:
             await self.wake.wait()
             self.wake.clear()
             while self.waiting:
                 await asyncio.sleep(0)  # what has arrived at the sockets already comes along: it costs nobody any time
                 await asyncio.sleep(0)
-                await self.write(self._group())
+                if group := self._group():
+                    await self.write(group)
 
     def _group(self) -> list[Submission]:
         group: list[Submission] = []
