@@ -45,7 +45,9 @@ log = structlog.get_logger()
 class HandOver(Protocol):
     """Where a delivery goes that this process will send itself, without a claim."""
 
-    lease: str
+    def new_lease(self) -> str: ...
+
+    def doubt(self, lease: str) -> None: ...
 
     def reserve(self, endpoint_id: str, tenant_id: str) -> bool: ...
 
@@ -59,7 +61,10 @@ class HandOver(Protocol):
 class Nowhere:
     """No worker in this process: every delivery waits in the store for one."""
 
-    lease = ""
+    def new_lease(self) -> str:
+        return ""
+
+    def doubt(self, lease: str) -> None: ...
 
     def reserve(self, endpoint_id: str, tenant_id: str) -> bool:
         return False
@@ -229,9 +234,11 @@ class Intake:
         try:
             async with self.db.transaction() as tx:
                 answers = await batch.store(tx, group)
-        except BaseException:
+        except BaseException as error:
             for claimed in batch.handed:
                 self.hand_over.cancel(claimed.delivery.endpoint_id, claimed.delivery.tenant_id)
+            if batch.handed and isinstance(error, StoreUnavailable):
+                self.hand_over.doubt(batch.lease)
             raise
         if batch.handed:
             self.hand_over.give(batch.handed)
@@ -300,6 +307,7 @@ class Batch:
     def __init__(self, intake: Intake, now_ms: int) -> None:
         self.intake = intake
         self.now_ms = now_ms
+        self.lease = intake.hand_over.new_lease()
         self.events: list[tuple[Event, str]] = []
         self.deliveries: list[tuple[Delivery, str, str | None, int | None]] = []
         self.handed: list[Claimed] = []
@@ -433,7 +441,7 @@ class Batch:
         )
         policy = "" if rule.retry == NO_POLICY else msgspec.json.encode(rule.retry).decode()
         if at_once:
-            lease, until_ms = self.intake.hand_over.lease, self.now_ms + self.intake.lease_ms
+            lease, until_ms = self.lease, self.now_ms + self.intake.lease_ms
             self.deliveries.append((delivery, policy, lease, until_ms))
             self.handed.append(
                 Claimed(

@@ -23,6 +23,7 @@ from tocsin.rules.outage import Hosts
 from tocsin.stages.deliver.claiming import Claimer
 from tocsin.stages.deliver.opening import Open, Opener, answered, kept, masked, shown
 from tocsin.stages.deliver.recording import Finished, Recorder
+from tocsin.store import queue
 from tocsin.store.database import Database, StoreBroken, StoreUnavailable
 from tocsin.store.sealing import Keyring
 
@@ -34,7 +35,7 @@ log = structlog.get_logger()
 
 
 class Deliver:
-    """`lease` is this process's fencing token. `draw` gives a number in [-1, 1]; app.py owns clock and randomness."""
+    """`lease` begins every fencing token here. `draw` gives a number in [-1, 1]; app.py owns clock and randomness."""
 
     def __init__(
         self,
@@ -55,12 +56,14 @@ class Deliver:
         self.draw = draw
         self.tuning = tuning
         self.lease = lease
+        self.leases = 0
+        self.doubtful: list[str] = []
         self.poll_s = poll_s
         self.queue: FairQueue[Claimed] = FairQueue()
         self.hosts = Hosts()
         self.paused: dict[str, int] = {}
         self.opener = Opener(db, keyring, tuning)
-        self.claimer = Claimer(self.queue, tuning, lease=lease, lease_ms=lease_ms)
+        self.claimer = Claimer(self.queue, tuning, lease_ms=lease_ms)
         self.recorder = Recorder(db, clock_ms)
         self.recorder.on_room = self.pump
         self.claim_now = asyncio.Event()
@@ -75,6 +78,16 @@ class Deliver:
         return self.recorder.counts
 
     # What intake hands over, leased to this process already.
+
+    def new_lease(self) -> str:
+        """A token for one transaction's claims: should its commit be in doubt, they can be told from all others."""
+        self.leases += 1
+        return f"{self.lease}.{self.leases}"
+
+    def doubt(self, lease: str) -> None:
+        """The transaction with this lease may have been committed or not: what it took is nobody's."""
+        self.doubtful.append(lease)
+        self.claim_now.set()
 
     def reserve(self, endpoint_id: str, tenant_id: str) -> bool:
         if self.stopping or self.recorder.cannot_record or self._paused_until(endpoint_id, self.clock_ms()):
@@ -129,6 +142,7 @@ class Deliver:
         """Claims what is due. Returns how long nothing more is due, in seconds, at most `poll_s`; 0 for "go on"."""
         if self.stopping or self.recorder.cannot_record or (self.more_waits and not self.is_low):
             return self.poll_s
+        await self.take_back_doubtful()
         soonest = (await self.db.read("soonest_due"))[0][0]
         now_ms = self.clock_ms()
         if soonest is None or soonest > now_ms:
@@ -137,8 +151,13 @@ class Deliver:
         async with self.claiming:
             if self.stopping:
                 return self.poll_s
-            async with self.db.transaction() as tx:
-                claimed = await self.claimer.claim(tx, now_ms)
+            lease = self.new_lease()
+            try:
+                async with self.db.transaction() as tx:
+                    claimed = await self.claimer.claim(tx, lease, now_ms)
+            except StoreUnavailable:
+                self.doubt(lease)
+                raise
             self.more_waits = True
             for item in claimed:
                 self.queue.add(
@@ -146,6 +165,14 @@ class Deliver:
                 )
         self.pump()
         return self.poll_s if claimed and not self.is_low else 0.02
+
+    async def take_back_doubtful(self) -> None:
+        while self.doubtful:
+            async with self.db.transaction() as tx:
+                values = {"lease": self.doubtful[0], "now": self.clock_ms()}
+                taken = await queue.take_back(tx, "doubtful_leases", values)
+            self.doubtful.pop(0)
+            log.info("deliver.took_back", doubtful=taken)
 
     # Sending.
 

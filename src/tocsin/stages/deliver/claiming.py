@@ -21,13 +21,12 @@ LOOK_AGAIN_MS = 20
 class Claimer:
     """`fair` is what waits in memory: it says how much more of an endpoint there is room for."""
 
-    def __init__(self, fair: FairQueue[Claimed], tuning: Mapping[str, Tuning], *, lease: str, lease_ms: int) -> None:
+    def __init__(self, fair: FairQueue[Claimed], tuning: Mapping[str, Tuning], *, lease_ms: int) -> None:
         self.fair = fair
         self.tuning = tuning
-        self.lease = lease
         self.lease_ms = lease_ms
 
-    async def claim(self, tx: Transaction, now_ms: int) -> list[Claimed]:
+    async def claim(self, tx: Transaction, lease: str, now_ms: int) -> list[Claimed]:
         """What this process takes on now; it is leased once the transaction is committed."""
         ready = await queue.ready(tx, now_ms, READY_AT_ONCE)
         wanted: dict[str, int] = {}
@@ -41,7 +40,7 @@ class Claimer:
             left[endpoint.endpoint_id] = queue.Requeue(
                 endpoint.endpoint_id, endpoint.bucket_us, endpoint.is_open, not_before_ms
             )
-        got = await queue.claim(tx, wanted, now_ms, self.lease, now_ms + self.lease_ms) if wanted else []
+        got = await queue.claim(tx, wanted, now_ms, lease, now_ms + self.lease_ms) if wanted else []
         counts = Counter(taken.delivery.endpoint_id for taken in got)
         for endpoint in ready:
             rate_per_s = self.tuning[endpoint.provider_type].rate_per_s
@@ -52,7 +51,7 @@ class Claimer:
                 again_ms = -(-next_us(rate, bucket_us, now_ms * 1000) // 1000)
                 left[endpoint.endpoint_id] = queue.Requeue(endpoint.endpoint_id, bucket_us, True, again_ms)
         await queue.requeue(tx, left.values())
-        return await self.with_events(tx, got, {e.endpoint_id: e.version for e in ready}, now_ms)
+        return await self.with_events(tx, got, {e.endpoint_id: e.version for e in ready}, lease, now_ms)
 
     def share(self, endpoint: queue.Ready, now_ms: int) -> tuple[int, int]:
         """How many of an endpoint's due deliveries to take now, and when to look again."""
@@ -72,7 +71,7 @@ class Claimer:
         return count, -(-next_us(rate, endpoint.bucket_us, now_ms * 1000) // 1000)
 
     async def with_events(
-        self, tx: Transaction, got: Sequence[queue.Taken], versions: dict[str, int], now_ms: int
+        self, tx: Transaction, got: Sequence[queue.Taken], versions: dict[str, int], lease: str, now_ms: int
     ) -> list[Claimed]:
         """Chat messages are composed when they are sent, from the newest state of the run."""
         unfixed = [(t.delivery.tenant_id, t.delivery.event_uid) for t in got if t.delivery.body is None]
@@ -85,7 +84,7 @@ class Claimer:
         return [
             Claimed(
                 delivery=t.delivery,
-                lease=self.lease,
+                lease=lease,
                 lease_until_ms=now_ms + self.lease_ms,
                 version=versions[t.delivery.endpoint_id],
                 policy=t.policy,

@@ -95,6 +95,13 @@ UPDATE delivery SET status = CASE WHEN lease_losses + 1 >= :limit THEN 'dead'
                             ORDER BY lease_until_ms LIMIT 1000)
 RETURNING endpoint_id;
 
+-- doubtful_leases
+-- Of a transaction that may have been committed although its answer never came: nobody holds what it leased.
+UPDATE delivery SET status = CASE WHEN attempts = 0 THEN 'pending' ELSE 'retrying' END, lease = NULL,
+       lease_until_ms = NULL, due_ms = :now
+ WHERE status = 'sending' AND lease = :lease
+RETURNING endpoint_id;
+
 -- my_old_leases
 -- One process alone uses this store, and it has just started: whatever is leased was left behind.
 UPDATE delivery SET status = CASE WHEN lease_losses + 1 >= :limit THEN 'dead'
