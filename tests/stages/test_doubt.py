@@ -22,7 +22,7 @@ def lose_the_answer(tocsin: Running, monkeypatch: pytest.MonkeyPatch, query: str
     async def transaction() -> AsyncIterator[Transaction]:
         ran: list[str] = []
         async with real() as tx:
-            yield Watched(tx, ran)  # type: ignore[misc]
+            yield Watched(tx, ran)
         if query in ran and not lost:
             lost.append(query)
             raise StoreUnavailable("the answer to COMMIT was lost")
