@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.model.event import Event
-from tocsin.model.run import ENDED, Run
-from tocsin.rules.run_state import MAX_STAGES, RUN_STATUS, STAGE_STATUS, after, concerns_run
+from tocsin.model.run import ENDED, RUN_STATUS, Run
+from tocsin.rules.run_state import MAX_STAGES, STAGE_STATUS, after, concerns_run
 
 STORIES = st.dictionaries(st.integers(0, 1000), st.sampled_from(sorted(RUN_STATUS)), min_size=1, max_size=8).map(
     lambda story: [(kind, ms) for ms, kind in story.items()]

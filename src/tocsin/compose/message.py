@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tocsin.compose.facts import duration_ms, facts, humane, number, short_id
-from tocsin.compose.wording import CHEERS, FAMILIES, RUN_STATES, SAID_IN_FAMILY, Words, heading, spoken, words
+from tocsin.compose.wording import CHEERS, FAMILIES, SAID_IN_FAMILY, Words, heading, spoken, words
 from tocsin.model.event import Action, Event
 from tocsin.model.message import Message
-from tocsin.model.run import ENDED, Run
+from tocsin.model.run import ENDED, RUN_STATUS, Run
 from tocsin.provider_kit.text import cut, duration, line, lines, tail
 
 TITLE_CHARS = 80
@@ -65,7 +65,7 @@ def compose(event: Event, run: Run | None, *, note: str = "", home: str = "", on
         pipeline=event.pipeline,
         run_id=event.run_id,
         stage=event.stage,
-        run_status=run.status if run and run.status != "unknown" else RUN_STATES.get(kind, ""),
+        run_status=run.status if run and run.status != "unknown" else RUN_STATUS.get(kind, ""),
         duration_ms=took,
         time_ms=event.time_ms,
         labels=event.labels,

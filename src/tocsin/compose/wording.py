@@ -63,17 +63,6 @@ SAID_IN_FAMILY = {
     "resumed": "resumed",
 }
 
-RUN_STATES = {
-    "run.started": "running",
-    "run.progress": "running",
-    "run.paused": "paused",
-    "run.succeeded": "succeeded",
-    "run.failed": "failed",
-    "run.warning": "warning",
-    "run.cancelled": "cancelled",
-}
-"""What an event says of its run, where the run itself is not at hand."""
-
 
 def words(kind: str, severity: str) -> Words:
     """The words of a kind; an alert or an unknown kind takes them from its severity."""

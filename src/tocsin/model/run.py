@@ -8,6 +8,17 @@ RunStatus = Literal["unknown", "running", "paused", "succeeded", "failed", "warn
 RUN_STATUSES: tuple[str, ...] = get_args(RunStatus)
 ENDED: frozenset[str] = frozenset({"succeeded", "failed", "warning", "cancelled"})
 
+RUN_STATUS = {
+    "run.started": "running",
+    "run.progress": "running",
+    "run.paused": "paused",
+    "run.succeeded": "succeeded",
+    "run.failed": "failed",
+    "run.warning": "warning",
+    "run.cancelled": "cancelled",
+}
+"""What an event of this kind says of its run."""
+
 StageStatus = Literal["running", "succeeded", "failed", "skipped"]
 
 

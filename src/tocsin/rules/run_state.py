@@ -3,20 +3,11 @@
 from msgspec.structs import replace
 
 from tocsin.model.event import Event
-from tocsin.model.run import ENDED, Run, Stage
+from tocsin.model.run import ENDED, RUN_STATUS, Run, Stage
 
 ERROR_CHARS = 4000
 MAX_STAGES = 200
 
-RUN_STATUS = {
-    "run.started": "running",
-    "run.progress": "running",
-    "run.paused": "paused",
-    "run.succeeded": "succeeded",
-    "run.failed": "failed",
-    "run.warning": "warning",
-    "run.cancelled": "cancelled",
-}
 STAGE_STATUS = {
     "stage.started": "running",
     "stage.progress": "running",

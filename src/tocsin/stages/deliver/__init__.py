@@ -140,9 +140,11 @@ class Deliver:
 
     async def claim_or_wait_s(self) -> float:
         """Claims what is due. Returns how long nothing more is due, in seconds, at most `poll_s`; 0 for "go on"."""
-        if self.stopping or self.recorder.cannot_record or (self.more_waits and not self.is_low):
+        if self.stopping or self.recorder.cannot_record:
             return self.poll_s
         await self.take_back_doubtful()
+        if self.more_waits and not self.is_low:
+            return self.poll_s
         soonest = (await self.db.read("soonest_due"))[0][0]
         now_ms = self.clock_ms()
         if soonest is None or soonest > now_ms:
