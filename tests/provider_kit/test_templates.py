@@ -1,11 +1,9 @@
 """User templates: what they can say, what they cannot reach, and that none takes long or grows large."""
 
-import gc
 import json
 import re
 import resource
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -211,15 +209,6 @@ BOMBS = {
     "minus": long("-" * 990),
     "nested ifs": "{% if a %}" * 400,
 }
-
-
-@pytest.fixture(scope="module")
-def frozen() -> Iterator[None]:
-    """Takes what the test session holds out of garbage collection: going through it would be counted here."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.mark.usefixtures("frozen")

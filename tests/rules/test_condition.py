@@ -1,10 +1,8 @@
 """Conditions: what they see, what they decide, and that none takes long."""
 
-import gc
 import json
 import random
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -244,15 +242,6 @@ HEAVY: dict[str, dict[str, Any]] = {
     "objects": {"l": {f"k{n}": n for n in range(14_000)}, "m": {}, "s": "x", "xy": ""},
     "unicode": {"l": ["é"] * 300, "m": [], "s": "é漢x" * 40_000, "xy": ""},
 }
-
-
-@pytest.fixture(scope="module")
-def frozen() -> Iterator[None]:
-    """Takes what the test session holds out of garbage collection: going through it would be counted here."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.mark.usefixtures("frozen")
