@@ -126,7 +126,7 @@ async def tocsin(start: Start) -> Running:
 
 @pytest.fixture(scope="module")
 def frozen() -> Iterator[None]:
-    """Takes what the test session holds out of garbage collection: going through it would be counted where time is measured."""
+    """Takes what the test session holds out of garbage collection: it would count where time is measured."""
     gc.collect()
     gc.freeze()
     yield
