@@ -13,26 +13,31 @@ SELECT s.endpoint_id, s.tenant_id, s.paused_until_ms, s.bucket_us, e.provider_ty
  ORDER BY r.turn, r.next_ms FOR UPDATE OF s SKIP LOCKED;
 
 -- claim_first
-UPDATE delivery d SET status = 'sending', lease = asked.lease, lease_until_ms = asked.lease_until_ms
-  FROM unnest(:lease::text[], :lease_until_ms::bigint[], :endpoint_id::text[], :now::bigint[], :count::bigint[])
-       AS asked (lease, lease_until_ms, endpoint_id, now, count)
-  CROSS JOIN LATERAL (
-       SELECT p.tenant_id, p.id FROM delivery p
-        WHERE p.endpoint_id = asked.endpoint_id AND p.status = 'pending' AND p.due_ms <= asked.now
-        ORDER BY p.due_ms LIMIT asked.count FOR UPDATE SKIP LOCKED) due
- WHERE d.tenant_id = due.tenant_id AND d.id = due.id
+-- MATERIALIZED: a subquery that PostgreSQL runs again for each row of a join locks other rows each time, past its LIMIT.
+WITH due AS MATERIALIZED (
+  SELECT found.tenant_id, found.id, asked.lease, asked.lease_until_ms
+    FROM unnest(:lease::text[], :lease_until_ms::bigint[], :endpoint_id::text[], :now::bigint[], :count::bigint[])
+         AS asked (lease, lease_until_ms, endpoint_id, now, count)
+    CROSS JOIN LATERAL (
+         SELECT p.tenant_id, p.id FROM delivery p
+          WHERE p.endpoint_id = asked.endpoint_id AND p.status = 'pending' AND p.due_ms <= asked.now
+          ORDER BY p.due_ms LIMIT asked.count FOR UPDATE SKIP LOCKED) found)
+UPDATE delivery d SET status = 'sending', lease = due.lease, lease_until_ms = due.lease_until_ms
+  FROM due WHERE d.tenant_id = due.tenant_id AND d.id = due.id
 RETURNING d.tenant_id, d.id, d.event_uid, d.endpoint_id, d.rule_id, d.provider_type, d.event_type, d.attempts, d.failures,
           d.plain, d.retry, d.due_ms, d.expires_ms, d.body, d.created_ms;
 
 -- claim_retries
-UPDATE delivery d SET status = 'sending', lease = asked.lease, lease_until_ms = asked.lease_until_ms
-  FROM unnest(:lease::text[], :lease_until_ms::bigint[], :endpoint_id::text[], :now::bigint[], :count::bigint[])
-       AS asked (lease, lease_until_ms, endpoint_id, now, count)
-  CROSS JOIN LATERAL (
-       SELECT p.tenant_id, p.id FROM delivery p
-        WHERE p.endpoint_id = asked.endpoint_id AND p.status = 'retrying' AND p.due_ms <= asked.now
-        ORDER BY p.due_ms LIMIT asked.count FOR UPDATE SKIP LOCKED) due
- WHERE d.tenant_id = due.tenant_id AND d.id = due.id
+WITH due AS MATERIALIZED (
+  SELECT found.tenant_id, found.id, asked.lease, asked.lease_until_ms
+    FROM unnest(:lease::text[], :lease_until_ms::bigint[], :endpoint_id::text[], :now::bigint[], :count::bigint[])
+         AS asked (lease, lease_until_ms, endpoint_id, now, count)
+    CROSS JOIN LATERAL (
+         SELECT p.tenant_id, p.id FROM delivery p
+          WHERE p.endpoint_id = asked.endpoint_id AND p.status = 'retrying' AND p.due_ms <= asked.now
+          ORDER BY p.due_ms LIMIT asked.count FOR UPDATE SKIP LOCKED) found)
+UPDATE delivery d SET status = 'sending', lease = due.lease, lease_until_ms = due.lease_until_ms
+  FROM due WHERE d.tenant_id = due.tenant_id AND d.id = due.id
 RETURNING d.tenant_id, d.id, d.event_uid, d.endpoint_id, d.rule_id, d.provider_type, d.event_type, d.attempts, d.failures,
           d.plain, d.retry, d.due_ms, d.expires_ms, d.body, d.created_ms;
 
@@ -110,18 +115,20 @@ SELECT DISTINCT ON (r.tenant_id, r.pipeline, r.run_id)
  ORDER BY r.tenant_id, r.pipeline, r.run_id, r.attempt DESC;
 
 -- lost_leases
+WITH lost AS MATERIALIZED (
+  SELECT tenant_id, id FROM delivery WHERE status = 'sending' AND lease_until_ms < :now
+   ORDER BY lease_until_ms LIMIT 1000 FOR UPDATE SKIP LOCKED)
 UPDATE delivery d SET status = CASE WHEN d.lease_losses + 1 >= :limit THEN 'dead'
                                     WHEN d.attempts = 0 THEN 'pending' ELSE 'retrying' END,
        reason = CASE WHEN d.lease_losses + 1 >= :limit THEN 'every worker that tried this message died' ELSE d.reason END,
        lease = NULL, lease_until_ms = NULL, lease_losses = d.lease_losses + 1, due_ms = :now
-  FROM (SELECT tenant_id, id FROM delivery WHERE status = 'sending' AND lease_until_ms < :now
-         ORDER BY lease_until_ms LIMIT 1000 FOR UPDATE SKIP LOCKED) lost
- WHERE d.tenant_id = lost.tenant_id AND d.id = lost.id
+  FROM lost WHERE d.tenant_id = lost.tenant_id AND d.id = lost.id
 RETURNING d.endpoint_id;
 
 -- expire_deliveries
+WITH old AS MATERIALIZED (
+  SELECT tenant_id, id FROM delivery WHERE status IN ('pending', 'retrying') AND expires_ms <= :now
+   ORDER BY expires_ms LIMIT 1000 FOR UPDATE SKIP LOCKED)
 UPDATE delivery d SET status = 'expired', reason = :reason, updated_ms = :now
-  FROM (SELECT tenant_id, id FROM delivery WHERE status IN ('pending', 'retrying') AND expires_ms <= :now
-         ORDER BY expires_ms LIMIT 1000 FOR UPDATE SKIP LOCKED) old
- WHERE d.tenant_id = old.tenant_id AND d.id = old.id
+  FROM old WHERE d.tenant_id = old.tenant_id AND d.id = old.id
 RETURNING d.endpoint_id;
