@@ -69,6 +69,9 @@ async def test_finds_its_rows_by_an_index(tmp_path: Path, name: str) -> None:
 
 
 def test_both_stores_take_a_querys_values_in_one_order() -> None:
-    for name in texts("postgres"):
-        if name in texts("sqlite") and "{filters}" not in texts("sqlite")[name]:
-            assert query("postgres", name).parameters == query("sqlite", name).parameters, name
+    for name, text in texts("postgres").items():
+        if name not in texts("sqlite") or "{filters}" in texts("sqlite")[name]:
+            continue
+        one, other = query("postgres", name).parameters, query("sqlite", name).parameters
+        assert sorted(one) == sorted(other), name
+        assert one == other or "unnest(" not in text, f"{name} takes rows: their values go by position"
