@@ -106,7 +106,7 @@ async def start(
         async def started(*, works: bool = True, **environment: str) -> Running:
             standard = {
                 "TOCSIN_ALLOW_TARGETS": "127.0.0.0/8",
-                "TOCSIN_CONNECT_TO": f"hooks.slack.com=http://127.0.0.1:{receiver.port}",
+                "TOCSIN_CONNECT_TO": receiver.diversions,
                 "TOCSIN_DRAIN_SECONDS": "0.2",
             }
             return await stack.enter_async_context(

@@ -23,6 +23,7 @@ import aiohttp
 from aiohttp import web
 
 from tocsin.app import App
+from tocsin.fakes import Asked, Fake
 from tocsin.settings import read_settings
 from tocsin.web.api.system import make_token
 from tocsin.web.server import Tocsin, listen, server_of
@@ -37,6 +38,13 @@ SOON_MS = 50
 
 HOSTS = ("127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4")
 """Where the receiver listens: hosts fail one by one."""
+
+PROVIDER_HOSTS = (
+    "hooks.slack.com", "slack.com", "discord.com", "chat.googleapis.com", "api.telegram.org", "events.pagerduty.com",
+    "events.eu.pagerduty.com", "api.opsgenie.com", "api.eu.opsgenie.com", "api.sendgrid.com",
+    "default0123456789abcdef0123456789abcd.ef.environment.api.powerplatform.com",
+)  # fmt: skip
+"""Hosts that TOCSIN_CONNECT_TO brings to the receiver."""
 
 Rows = list[dict[str, Any]]
 
@@ -227,6 +235,7 @@ class Receiver:
         self.clock = clock
         self.hooks: dict[tuple[str, str], Hook] = {}
         self.unexpected: list[Received] = []
+        self.fakes: dict[str, Fake] = {}
         self.port = 0
 
     def hook(self, path: str, host: str = HOSTS[0]) -> Hook:
@@ -236,6 +245,15 @@ class Receiver:
         """An address of Slack's; TOCSIN_CONNECT_TO brings it here."""
         path = f"/services/T0000000{name}/B0000000{name}/{name * 24}"
         return self._added("hooks.slack.com", path, f"https://hooks.slack.com{path}")
+
+    def play(self, fake: Fake) -> None:
+        """The provider's own hosts, where TOCSIN_CONNECT_TO leads here, answer as this fake does."""
+        self.fakes |= dict.fromkeys(fake.hosts, fake)
+
+    @property
+    def diversions(self) -> str:
+        """TOCSIN_CONNECT_TO: every host that is a provider's own."""
+        return ",".join(f"{host}=http://{HOSTS[0]}:{self.port}" for host in PROVIDER_HOSTS)
 
     def _added(self, host: str, path: str, url: str) -> Hook:
         assert (host, path) not in self.hooks
@@ -247,6 +265,9 @@ class Receiver:
         host = request.headers.get("host", "").partition(":")[0]
         headers = {name.lower(): value for name, value in request.headers.items()}
         received = Received(request.method, host, request.raw_path, headers, body, self.clock.now_ms)
+        if (fake := self.fakes.get(host)) is not None and (host, request.raw_path) not in self.hooks:
+            said = fake.answer(Asked(request.method, host, request.raw_path, headers, body, self.clock.now_ms))
+            return web.Response(status=said.status, body=said.body, headers=dict(said.headers))
         hook = self.hooks.get((host, request.raw_path))
         if hook is None:
             self.unexpected.append(received)

@@ -8,17 +8,21 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import structlog
 import uuid_utils
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tocsin.model.endpoint import Endpoint
 from tocsin.model.ids import DEFAULT_TENANT, NewId, Prefix
 from tocsin.outbound.address_guard import parse_allow_targets
 from tocsin.outbound.http import Outbound, parse_connect_to
+from tocsin.outbound.world import World
 from tocsin.provider_kit.provider import Tuning
 from tocsin.providers import PROVIDERS
-from tocsin.settings import Settings, SettingsError, provider_tuning
+from tocsin.settings import Settings, SettingsError, operator_settings, provider_tuning
 from tocsin.stages.deliver import Deliver
 from tocsin.stages.intake import Intake, Nowhere
 from tocsin.stages.sweep import LEASE_LOSSES, Sweep
@@ -151,7 +155,8 @@ class App:
         self.works = works
         self.tuning: dict[str, Tuning] = provider_tuning(settings)
         self.allow = parse_allow_targets(settings.allow_targets)
-        self.outbound = Outbound(allow=self.allow, connect_to=parse_connect_to(settings.connect_to))
+        self.outbound = World(Outbound(allow=self.allow, connect_to=parse_connect_to(settings.connect_to)))
+        self.operator = operator_settings(settings)
         self.deliver = Deliver(
             db,
             keyring,
@@ -159,6 +164,7 @@ class App:
             clock,
             draw,
             self.tuning,
+            self.operator,
             lease="lease_" + uuid_utils.uuid7().hex,
             lease_ms=LEASE_MS,
             poll_s=1.0 if db.dialect == "sqlite" else 0.05,
@@ -184,44 +190,81 @@ class App:
         return app
 
     async def take_environment(self) -> None:
-        """SLACK_WEBHOOK_URL alone is enough to be told of everything: it becomes an endpoint of the default tenant."""
-        address = self.settings.slack_webhook_url
-        if not address:
-            return
-        provider = PROVIDERS["slack"]
-        address = provider.check_address(address)
-        name = "SLACK_WEBHOOK_URL"
+        """An address or a token in the environment alone is enough to be told: each becomes an endpoint of the default
+        tenant, and follows the environment from then on."""
         known = await config.list_endpoints(self.db, DEFAULT_TENANT, after="", limit=10_000, filters={})
+        mine = {endpoint.name: endpoint for endpoint in known if endpoint.created_by == "environment"}
+        for given in from_environment(self.settings):
+            await self._take(given, mine.get(given.name))
+
+    async def _take(self, given: "FromEnvironment", known: Endpoint | None) -> None:
         now_ms = self.clock_ms()
-        hint = hint_of(address)
-        mine = next((endpoint for endpoint in known if endpoint.created_by == "environment"), None)
         async with self.db.transaction() as tx:
-            if mine is None:
+            if known is None:
                 endpoint = Endpoint(
                     id=self.new_id("whk"),
                     tenant_id=DEFAULT_TENANT,
                     user_id="",
-                    provider_type="slack",
-                    name=name,
+                    provider_type=given.kind,
+                    name=given.name,
                     description="Taken from the environment",
-                    address_hint=hint,
-                    enabled_events=("*",),
+                    address_hint=given.hint,
+                    enabled_events=given.events,
+                    settings=given.settings,
                     created_by="environment",
                     created_ms=now_ms,
                 )
-                await config.add_endpoint(tx, self.keyring, endpoint, address, (), {})
-            elif mine.address_hint != hint:
-                await config.change_address(tx, self.keyring, mine, address, hint, now_ms)
-                await tx.fetch("bump_config", {"tenant_id": DEFAULT_TENANT})
+                await config.add_endpoint(tx, self.keyring, endpoint, given.address, (), {})
+            elif known.address_hint != given.hint or known.settings != given.settings:
+                await config.change_address(tx, self.keyring, known, given.address, given.hint, now_ms)
+                await config.change_endpoint(tx, replace(known, settings=given.settings), now_ms)
 
     async def close(self) -> None:
         await self.outbound.close()
         await self.db.close()
 
 
+class FromEnvironment(Struct, frozen=True):
+    """An endpoint that the environment asks for. `name` is the variable's."""
+
+    name: str
+    kind: str
+    hint: str
+    events: tuple[str, ...]
+    address: str = ""
+    settings: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"FromEnvironment({self.name})"
+
+
+ADMIN_EVENTS = (
+    "run.failed", "run.exceeded", "run.missed", "safety.rollback", "experiment.*", "alert", "alert.*", "endpoint.*",
+)  # fmt: skip
+"""What NOTIFICATION_ADMIN_EMAILS are told of: trouble, and how experiments go; no stage of a rollout."""
+
+
+def from_environment(settings: Settings) -> list[FromEnvironment]:
+    found = []
+    if settings.slack_webhook_url:
+        check = PROVIDERS["slack"].check_address
+        assert check is not None
+        address = check(settings.slack_webhook_url)
+        found.append(FromEnvironment("SLACK_WEBHOOK_URL", "slack", hint_of(address), ("*",), address))
+    if settings.slack_bot_token and settings.slack_channel:
+        found.append(FromEnvironment("SLACK_BOT_TOKEN", "slack_bot", settings.slack_channel, ("*",)))
+    emails = [email.strip() for email in settings.admin_emails.split(",") if email.strip()]
+    if emails and (settings.sendgrid_api_key or settings.smtp_host):
+        to = {"to": emails}
+        found.append(
+            FromEnvironment("NOTIFICATION_ADMIN_EMAILS", "email", ", ".join(emails)[:200], ADMIN_EVENTS, "", to)
+        )
+    return found
+
+
 def hint_of(address: str) -> str:
     """An address as it may be shown: its last ten characters."""
-    return "…" + address[-10:]
+    return "…" + address[-10:] if address else ""
 
 
 def switched_off(tuning: Mapping[str, Tuning]) -> list[str]:

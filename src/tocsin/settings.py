@@ -14,7 +14,10 @@ from tocsin.model.hidden import Hidden
 from tocsin.provider_kit.provider import Tuning
 from tocsin.providers import PROVIDERS
 
-SECRET = {"TOCSIN_SECRET_KEY", "TOCSIN_DATABASE_URL", "SLACK_WEBHOOK_URL"}
+SECRET = {
+    "TOCSIN_SECRET_KEY", "TOCSIN_DATABASE_URL", "SLACK_WEBHOOK_URL", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET",
+    "SENDGRID_API_KEY", "SMTP_PASSWORD",
+}  # fmt: skip
 
 
 class SettingsError(Exception):
@@ -47,9 +50,27 @@ class Settings(Hidden, frozen=True, forbid_unknown_fields=True):
     rich_formatting: bool = field(name="NOTIFICATIONS_ENABLE_RICH_FORMATTING")
     mentions: bool = field(name="NOTIFICATIONS_ENABLE_MENTIONS")
     slack_webhook_url: str = field(name="SLACK_WEBHOOK_URL")
+    slack_bot_enabled: bool = field(name="SLACK_ENABLED")
+    slack_bot_token: str = field(name="SLACK_BOT_TOKEN")
+    slack_channel: str = field(name="SLACK_DEFAULT_CHANNEL")
+    slack_signing_secret: str = field(name="SLACK_SIGNING_SECRET")
     slack_rate: Annotated[float, Meta(gt=0, le=1000)] = field(name="SLACK_RATE_LIMIT_PER_WEBHOOK")
     slack_retries: Annotated[int, Meta(ge=-1, le=100)] = field(name="SLACK_RETRY_ATTEMPTS")
     slack_timeout_s: Annotated[float, Meta(gt=0, le=30)] = field(name="SLACK_TIMEOUT_SECONDS")
+    teams_rate: Annotated[float, Meta(gt=0, le=1000)] = field(name="TEAMS_RATE_LIMIT_PER_WEBHOOK")
+    teams_retries: Annotated[int, Meta(ge=-1, le=100)] = field(name="TEAMS_RETRY_ATTEMPTS")
+    teams_timeout_s: Annotated[float, Meta(gt=0, le=30)] = field(name="TEAMS_TIMEOUT_SECONDS")
+    email_enabled: bool = field(name="EMAIL_ENABLED")
+    sendgrid_api_key: str = field(name="SENDGRID_API_KEY")
+    smtp_host: str = field(name="SMTP_HOST")
+    smtp_port: Annotated[int, Meta(ge=1, le=65535)] = field(name="SMTP_PORT")
+    smtp_username: str = field(name="SMTP_USERNAME")
+    smtp_password: str = field(name="SMTP_PASSWORD")
+    smtp_tls: Literal["starttls", "tls", "none"] = field(name="SMTP_TLS")
+    email_from_address: str = field(name="EMAIL_FROM_ADDRESS")
+    email_from_name: str = field(name="EMAIL_FROM_NAME")
+    admin_emails: str = field(name="NOTIFICATION_ADMIN_EMAILS")
+    apprise_enabled: bool = field(name="TOCSIN_APPRISE_ENABLED")
     webhook_retries: Annotated[int, Meta(ge=-1, le=100)] = field(name="WEBHOOK_CUSTOM_RETRY_ATTEMPTS")
     webhook_timeout_s: Annotated[float, Meta(gt=0, le=30)] = field(name="WEBHOOK_CUSTOM_TIMEOUT_SECONDS")
 
@@ -108,15 +129,21 @@ def provider_tuning(settings: Settings) -> dict[str, Tuning]:
         "slack": ("NOTIFICATIONS_SLACK_ENABLED", settings.slack_enabled),
         "teams": ("NOTIFICATIONS_TEAMS_ENABLED", settings.teams_enabled),
         "webhook": ("NOTIFICATIONS_WEBHOOK_ENABLED", settings.webhook_enabled),
+        "slack_bot": ("SLACK_ENABLED", settings.slack_bot_enabled),
+        "email": ("EMAIL_ENABLED", settings.email_enabled),
+        "apprise": ("TOCSIN_APPRISE_ENABLED", settings.apprise_enabled),
     }
     own = {
         "slack": (settings.slack_rate, settings.slack_timeout_s, settings.slack_retries),
+        "teams": (settings.teams_rate, settings.teams_timeout_s, settings.teams_retries),
         "webhook": (None, settings.webhook_timeout_s, settings.webhook_retries),
     }
     tuning = {}
     for kind, provider in PROVIDERS.items():
         rate, timeout_s, retries = own.get(kind, (provider.rate_per_s, provider.timeout_s, -1))
         flag, enabled = off.get(kind, ("", True))
+        if kind.startswith("slack") and not settings.slack_enabled:
+            flag, enabled = "NOTIFICATIONS_SLACK_ENABLED", False
         tuning[kind] = Tuning(
             rate_per_s=rate,
             timeout_s=timeout_s,
@@ -126,3 +153,23 @@ def provider_tuning(settings: Settings) -> dict[str, Tuning]:
             mentions=settings.mentions,
         )
     return tuning
+
+
+def operator_settings(settings: Settings) -> dict[str, dict[str, Any]]:
+    """What the operator gives for all endpoints of a kind, by the names of the provider's own settings; see
+    `Provider.operator`. What is empty is not given."""
+    mail: dict[str, Any] = {
+        "sendgrid_api_key": settings.sendgrid_api_key,
+        "smtp_host": settings.smtp_host,
+        "smtp_port": settings.smtp_port,
+        "smtp_username": settings.smtp_username,
+        "smtp_password": settings.smtp_password,
+        "smtp_tls": settings.smtp_tls,
+        "from_address": settings.email_from_address,
+        "from_name": settings.email_from_name,
+    }
+    slack = {"bot_token": settings.slack_bot_token, "channel": settings.slack_channel}
+    if not (settings.sendgrid_api_key or settings.smtp_host):
+        mail = {name: value for name, value in mail.items() if name.startswith("from_")}
+    given: dict[str, dict[str, Any]] = {"slack_bot": slack, "email": mail}
+    return {kind: {name: value for name, value in found.items() if value} for kind, found in given.items()}

@@ -9,19 +9,55 @@ from tocsin.compose.message import compose
 from tocsin.model.endpoint import Target
 from tocsin.model.event import Action
 from tocsin.model.message import Message
+from tocsin.model.thread import Thread
 from tocsin.model.wire import HttpReply, Sending
 from tocsin.provider_kit.provider import Provider
 from tocsin.providers import PROVIDERS
+from tocsin.providers.opsgenie import OpsgenieSettings
+from tocsin.providers.pagerduty import PagerDutySettings
+from tocsin.providers.discord import DiscordSettings
+from tocsin.providers.google_chat import GoogleChatSettings
+from tocsin.providers.mattermost import MattermostSettings
+from tocsin.providers.mattermost_bot import MattermostBotSettings
 from tocsin.providers.slack import SlackSettings
+from tocsin.providers.slack_bot import SlackBotSettings
+from tocsin.providers.slack_workflow import SlackWorkflowSettings
+from tocsin.providers.teams import TeamsSettings
+from tocsin.providers.telegram import TelegramSettings
 from tocsin.providers.webhook import WebhookSettings
 
 TOKEN = "s3cr3tTokenDoNotPrint0000"
 SIGNING = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OLD_SIGNING = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDaaaa"
-SECRETS = (TOKEN, SIGNING, OLD_SIGNING)
+KEY32 = "e93facc04764012d7bfb002500d5d1a6"
+KEY_UUID = "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0"
+DISCORD_TOKEN = f"{TOKEN}{TOKEN}{TOKEN[:18]}"
+HOOK = "s3cr3ta1a1a1a1a1a1a1a1a1a1"
+SECRETS = (TOKEN, HOOK, SIGNING, OLD_SIGNING, KEY32, KEY_UUID)
 
 EXAMPLES: dict[str, Target] = {
     "slack": Target(f"https://hooks.slack.com/services/T00000000/B00000000/{TOKEN}", SlackSettings()),
+    "slack_bot": Target("", SlackBotSettings(bot_token=f"xoxb-1234-{TOKEN}", channel="#alerts")),
+    "slack_workflow": Target(f"https://hooks.slack.com/triggers/T00000000/1234/{TOKEN}", SlackWorkflowSettings()),
+    "pagerduty": Target("", PagerDutySettings(routing_key=KEY32)),
+    "opsgenie": Target("", OpsgenieSettings(api_key=KEY_UUID)),
+    "teams": Target(
+        "https://default0123.4b.environment.api.powerplatform.com:443/powerautomate/automations/direct/workflows/b840a60a"
+        f"/triggers/manual/paths/invoke?api-version=1&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig={TOKEN}",
+        TeamsSettings(),
+    ),
+    "discord": Target(f"https://discord.com/api/webhooks/417429632418316298/{DISCORD_TOKEN}", DiscordSettings()),
+    "mattermost": Target(f"https://mm.example.com/hooks/{HOOK}", MattermostSettings()),
+    "mattermost_bot": Target(
+        "",
+        MattermostBotSettings(
+            server_url="https://mm.example.com", token=TOKEN, channel_id="4xp9fdt77pncbef59f4k1qe83o"
+        ),
+    ),
+    "google_chat": Target(
+        f"https://chat.googleapis.com/v1/spaces/AAAAk6lGXyM/messages?key=AIza{TOKEN}&token={TOKEN}%3D", GoogleChatSettings()
+    ),
+    "telegram": Target("", TelegramSettings(bot_token=f"110201543:{TOKEN}{TOKEN[:10]}", chat_id=-1001234567890)),
     "webhook": Target(
         f"https://hooks.example/in?key={TOKEN}",
         WebhookSettings(),
@@ -112,13 +148,36 @@ SIZES: dict[str, Message] = {
 EVERY_MESSAGE = MESSAGES | SIZES
 
 
-def sending(provider: Provider, message: Message, *, plain: bool = False, **settings: Any) -> Sending:
-    """What the deliver stage would hand over, with these settings."""
+RUN_KEY = "5f0c1a2b3d4e5f60718293a4b5c6d7e8"
+INCIDENT_KEY = "a1b2c3d4e5f60718293a4b5c6d7e8f90"
+
+
+def sending(
+    provider: Provider,
+    message: Message,
+    *,
+    plain: bool = False,
+    thread: Thread | None = None,
+    quiet: bool = False,
+    **settings: Any,
+) -> Sending:
+    """What the deliver stage would hand over: the example's settings, and these in their stead where given."""
     target = EXAMPLES[provider.kind]
-    given = msgspec.convert(settings, provider.settings_type)
-    target = Target(target.address, given, target.secrets, target.headers)
+    given = msgspec.convert(msgspec.to_builtins(target.settings) | settings, provider.settings_type)
+    target = Target(target.address, given, target.secrets, target.headers, target.trusted)
     body = provider.fix_body(message, given) if provider.fix_body else None
-    return Sending("dlv_0198c5f2", AT_MS // 1000, target, None if body else message, body, plain=plain)
+    return Sending(
+        "dlv_0198c5f2",
+        AT_MS // 1000,
+        target,
+        None if body else message,
+        body,
+        plain=plain,
+        run_key=RUN_KEY,
+        incident_key=INCIDENT_KEY,
+        thread=thread or Thread(),
+        quiet=quiet,
+    )
 
 
 def reply(status: int, body: str | bytes = b"", **headers: str) -> HttpReply:

@@ -14,6 +14,7 @@ from slack_sdk.models.blocks import Block
 from tests.providers.examples import EVERY_MESSAGE, HOSTILE_MESSAGE, MESSAGES, provider_of, reply, sending
 from tocsin.model.errors import Invalid
 from tocsin.model.message import Message
+from tocsin.model.run import RunStep
 from tocsin.model.wire import Delivered, Outcome, Rejected, Retry
 from tocsin.provider_kit.block_kit import COLOURS, escape
 from tocsin.providers.slack import ADDRESS, SlackSettings
@@ -110,6 +111,38 @@ def test_pairs_and_footer_as_in_its_example() -> None:  # S1-02
     assert "Experiment #1234" in footer
 
 
+def test_what_matters_is_not_folded_away() -> None:  # S0-05
+    """Slack folds long attachments, and shows none in notifications."""
+    blocks = payload(MESSAGES["run-failed"])["blocks"]
+    first = json.dumps(blocks, ensure_ascii=False)
+    for part in ("❌ train-ranker failed in prod", "CUDA out of memory", "*Duration*", "|Open run>"):
+        assert part in first
+    assert "actions" not in [block["type"] for block in blocks]
+
+
+def test_progress_and_stages_are_shown() -> None:  # S0-06
+    steps = (RunStep("load", "succeeded", 12_000), RunStep("tr*in", "running"))
+    message = msgspec.structs.replace(MESSAGES["run-started"], steps=steps, run_status="running")
+    told = ["".join(one["text"] for one in objects(block, "text")) for block in objects(payload(message), "rich_text")]
+    assert "▰▱ 1/2 · tr*in" in told
+    assert "✅ load 12 s · ⏳ tr*in" in told
+    assert "▰▱ 1/2 · tr*in" in payload(message, plain=True)["text"]
+    ended = msgspec.structs.replace(message, run_status="failed")
+    assert "▰" not in json.dumps(payload(ended), ensure_ascii=False)
+
+
+@pytest.mark.parametrize("count", [1, 10, 12, 13, 5000])
+def test_many_stages_fit(count: int) -> None:
+    steps = tuple(RunStep("s" * 500, "failed", 10**15) for _ in range(count - 1)) + (RunStep("", "running"),)
+    for name in ("run-started", "absurd"):
+        message = msgspec.structs.replace(EVERY_MESSAGE[name], steps=steps, run_status="running")
+        blocks = all_blocks(payload(message))
+        assert sum(len(one) for one in strings(blocks)) <= TOTAL_CHARS
+        told = json.dumps(blocks, ensure_ascii=False)
+        assert (f"… {count - 12} more" in told) == (count > 12)
+        assert f"0/{count}" in told
+
+
 def test_formatting_can_be_switched_off() -> None:  # S1-02, S1-18
     for sent in (
         payload(MESSAGES["run-failed"], use_rich_formatting=False),
@@ -140,10 +173,13 @@ def test_links_can_be_left_out() -> None:  # S1-18
     [
         (True, "<!here>"),
         ("<!channel>", "<!channel>"),
+        ("here", "<!here>"),
+        ("channel U012AB3CD", "<!channel> <@U012AB3CD>"),
+        (["U012AB3CD", "S0123ABC", "<@U012AB3CD>"], "<@U012AB3CD> <!subteam^S0123ABC>"),
         ("<@U012AB3CD> <!subteam^S0123ABC>", "<@U012AB3CD> <!subteam^S0123ABC>"),
     ],
 )
-def test_mentions_on_failure_and_on_nothing_else(asked: bool | str, shown: str, plain: bool) -> None:  # S1-17, S1-18
+def test_mentions_on_failure_and_on_nothing_else(asked: Any, shown: str, plain: bool) -> None:  # S1-17, S1-18
     for name, message in MESSAGES.items():
         sent = json.dumps(payload(message, mention_on_failure=asked, plain=plain))
         assert (shown in sent) == (message.tone in ("bad", "rollback")), name
@@ -157,6 +193,9 @@ def test_mentions_on_failure_and_on_nothing_else(asked: bool | str, shown: str, 
         {"mention_on_failure": "<!here> rm -rf"},
         {"mention_on_failure": "<@U012AB3CD>\n"},
         {"mention_on_failure": 1},
+        {"mention_on_failure": ["here", "javascript:alert(1)"]},
+        {"mention_on_failure": ["U012AB3CD"] * 11},
+        {"mention_on_failure": "C012AB3CD"},
         {"thread_ts": "yesterday"},
         {"theme_color": "00ff00"},
         {"use_rich_formatting": "yes"},

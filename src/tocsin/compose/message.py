@@ -12,7 +12,7 @@ from tocsin.compose.facts import duration_ms, facts, humane, number, short_id
 from tocsin.compose.wording import CHEERS, FAMILIES, SAID_IN_FAMILY, Words, heading, spoken, words
 from tocsin.model.event import Action, Event
 from tocsin.model.message import Message
-from tocsin.model.run import ENDED, RUN_STATUS, Run
+from tocsin.model.run import ENDED, RUN_STATUS, Run, RunStep
 from tocsin.provider_kit.text import cut, duration, line, lines, tail
 
 TITLE_CHARS = 80
@@ -71,6 +71,13 @@ def compose(event: Event, run: Run | None, *, note: str = "", home: str = "", on
         labels=event.labels,
         data=data,
         links={key: url for key, url in event.links.items() if is_web(url)} if event.links else event.links,
+        steps=() if only_headline or run is None or not kind.startswith("run.") else steps(run),
+    )
+
+
+def steps(run: Run) -> tuple[RunStep, ...]:
+    return tuple(
+        RunStep(cut(line(stage.name[:300]), NAME_CHARS), stage.status, stage.duration_ms) for stage in run.stages
     )
 
 

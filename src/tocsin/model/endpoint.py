@@ -41,9 +41,14 @@ class Endpoint(Struct, frozen=True, kw_only=True):
 
 
 class Target(Hidden, frozen=True):
-    """An endpoint opened for sending. Everything in it may be secret, so it never prints itself."""
+    """An endpoint opened for sending. Everything in it may be secret, so it never prints itself.
+
+    `address` is "" where the provider has none. `trusted`: what it is reached through (a token, a mail server) is the
+    operator's own, from the environment, not a user's.
+    """
 
     address: str
     settings: Any
     secrets: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
+    trusted: bool = False

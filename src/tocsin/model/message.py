@@ -6,6 +6,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from tocsin.model.event import Action
+from tocsin.model.run import RunStep
 
 Tone = Literal["running", "good", "bad", "warning", "rollback", "neutral"]
 """What colour and emoji follow from."""
@@ -16,7 +17,8 @@ class Message(Struct, frozen=True, kw_only=True):
 
     `title` is line one: what, which state, where, at most 80 characters or so. `sentence` is the whole story in one
     sentence, for notifications, screen readers and plain text. `cause` is the reason of a failure (one line),
-    `detail` its longer text (an error's tail), `facts` short pairs, `footer` the small print.
+    `detail` its longer text (an error's tail), `facts` short pairs, `footer` the small print. `steps` are the run's
+    stages in their order, where the message tells of a run that has any.
     """
 
     event_id: str
@@ -44,3 +46,4 @@ class Message(Struct, frozen=True, kw_only=True):
     labels: Mapping[str, str] = {}
     data: Mapping[str, Any] = {}
     links: Mapping[str, str] = {}
+    steps: tuple[RunStep, ...] = ()

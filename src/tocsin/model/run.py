@@ -1,6 +1,6 @@
 """A run: one execution of a pipeline, built up from its events in whatever order they come."""
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from msgspec import Struct
 
@@ -31,6 +31,33 @@ class Stage(Struct, frozen=True):
     finished_ms: int | None = None
     error: str = ""
 
+    @property
+    def duration_ms(self) -> int | None:
+        """Start to end; None while either is not known."""
+        if self.started_ms is None or self.finished_ms is None:
+            return None
+        return max(0, self.finished_ms - self.started_ms)
+
+
+class RunStep(Struct, frozen=True):
+    """A stage as a message shows it: `status` is running, succeeded, failed or skipped."""
+
+    name: str
+    status: str
+    duration_ms: int | None = None
+
+
+class RunAbout(Struct, frozen=True, omit_defaults=True):
+    """What the events of a run say of it as a whole, the newest word on each thing."""
+
+    type: str = ""
+    severity: str = "info"
+    title: str = ""
+    message: str = ""
+    labels: dict[str, str] = {}
+    data: dict[str, Any] = {}
+    links: dict[str, str] = {}
+
 
 class Run(Struct, frozen=True, kw_only=True):
     """Unique by (tenant_id, pipeline, run_id, attempt). `error` is the last error reported, capped."""
@@ -46,6 +73,7 @@ class Run(Struct, frozen=True, kw_only=True):
     updated_ms: int = 0
     error: str = ""
     stages: tuple[Stage, ...] = ()
+    about: RunAbout = RunAbout()
 
     @property
     def duration_ms(self) -> int | None:

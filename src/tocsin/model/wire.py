@@ -8,6 +8,7 @@ from msgspec import Struct, field
 from tocsin.model.endpoint import Target
 from tocsin.model.hidden import Hidden
 from tocsin.model.message import Message
+from tocsin.model.thread import Thread
 
 
 class Sending(Struct, frozen=True):
@@ -15,6 +16,10 @@ class Sending(Struct, frozen=True):
 
     `body` is the fixed body where the provider fixes it when planned; `message` is None in that case. `plain` asks for
     words only: the second try after a provider refused the rich form of this message.
+
+    `run_key` and `incident_key` are stable, opaque names (32 hex digits) of the run and of the trouble that the message
+    is about, "" where there is none: what a provider threads or deduplicates by. `thread` is what was said of the run
+    here before, where the provider keeps one message per run; `quiet` is an update that should wake nobody: no mention.
     """
 
     id: str
@@ -24,6 +29,10 @@ class Sending(Struct, frozen=True):
     body: bytes | None = None
     attempt: int = 1
     plain: bool = False
+    run_key: str = ""
+    incident_key: str = ""
+    thread: Thread = Thread()
+    quiet: bool = False
 
 
 class HttpRequest(Hidden, frozen=True):
@@ -38,7 +47,44 @@ class HttpRequest(Hidden, frozen=True):
         return f"HttpRequest({self.method} *** {len(self.body)} bytes)"
 
 
-Request = HttpRequest
+class SmtpRequest(Hidden, frozen=True):
+    """A mail, ready to be handed over. `body` is the whole message (RFC 5322), `recipients` the envelope's.
+
+    `trusted`: the server was named by the operator, so it may be a private address and go without TLS.
+    """
+
+    host: str
+    port: int
+    tls: Literal["starttls", "tls", "none"]
+    username: str
+    password: str
+    sender: str
+    recipients: tuple[str, ...]
+    body: bytes
+    trusted: bool = False
+
+
+class InboxRequest(Struct, frozen=True):
+    """A message for somebody's inbox in Tocsin itself. `body` is its JSON."""
+
+    user_id: str
+    title: str
+    text: str
+    tone: str
+    url: str
+    body: bytes
+
+
+class AppriseRequest(Hidden, frozen=True):
+    """A message for one of Apprise's services. `tone` is info, success, warning or failure; `body` is the text."""
+
+    url: str
+    title: str
+    body: bytes
+    tone: Literal["info", "success", "warning", "failure"]
+
+
+Request = HttpRequest | SmtpRequest | InboxRequest | AppriseRequest
 
 
 class HttpReply(Struct, frozen=True):
@@ -48,6 +94,26 @@ class HttpReply(Struct, frozen=True):
     headers: Mapping[str, str]
     body: bytes
     truncated: bool = False
+
+
+class SmtpReply(Struct, frozen=True):
+    """What the mail server said last: its three-digit code, and its words as the body. 250 is "queued"."""
+
+    code: int
+    body: bytes
+
+
+class AppriseReply(Struct, frozen=True):
+    """Whether Apprise says that it went out. It knows no more; `body` is what it logged, cleaned of the address."""
+
+    ok: bool
+    body: bytes = b""
+
+
+class Kept(Struct, frozen=True):
+    """The message is in the inbox."""
+
+    body: bytes = b""
 
 
 NoReplyReason = Literal["timeout", "refused", "reset", "dns", "tls", "blocked", "protocol", "invalid"]
@@ -65,13 +131,15 @@ class NoReply(Struct, frozen=True):
     maybe_received: bool = False
 
 
-Reply = HttpReply | NoReply
+Reply = HttpReply | SmtpReply | AppriseReply | Kept | NoReply
 
 
 class Delivered(Struct, frozen=True):
-    """`receipt` is what a later edit needs, such as Slack's ts."""
+    """`receipt` is what a later edit needs, such as Slack's ts. `pause_s`: the provider says that its limit is used up
+    for so long."""
 
     receipt: Mapping[str, str] = field(default_factory=dict)
+    pause_s: float | None = None
 
 
 class Accepted(Struct, frozen=True):
@@ -88,11 +156,12 @@ class Retry(Struct, frozen=True):
     rate_limited: bool = False
 
 
-Scope = Literal["message", "endpoint", "credential"]
+Scope = Literal["message", "thread", "endpoint", "credential"]
 
 
 class Rejected(Struct, frozen=True):
-    """Trying the same again cannot help. The scope says what is refused: this message, or all that follow."""
+    """Trying the same again cannot help. The scope says what is refused: this message, or all that follow; "thread" is
+    an earlier message that cannot be edited or answered any more: a new one is posted instead."""
 
     reason: str
     scope: Scope = "message"

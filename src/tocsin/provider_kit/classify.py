@@ -27,6 +27,8 @@ def by_status(reply: Reply, *, retry_refusals: bool = False, now_s: float | None
     """
     if isinstance(reply, NoReply):
         return silence(reply)
+    if not isinstance(reply, HttpReply):
+        return Retry(f"an answer that is not HTTP: {type(reply).__name__}")
     status = reply.status
     if 200 <= status < 300:
         return Delivered()

@@ -9,7 +9,7 @@ costs what its body is long; see `BoundedContext`.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, TextIO
 
@@ -32,6 +32,7 @@ from liquid.builtin.tags import (
 )
 from liquid.exceptions import LiquidError, ResourceLimitError
 from liquid.expression import Expression
+from liquid.output import LimitedStringIO
 from liquid.stream import TokenStream
 from liquid.token import Token
 from liquid.utils import ReadOnlyChainMap
@@ -48,7 +49,8 @@ MAX_NAMESPACE_BYTES = 200_000
 """Of what `assign` and `capture` keep."""
 MAX_NESTED = 10
 MAX_STEPS = 60_000
-"""Of one rendering. A step takes 0.6 µs at worst: names that stand for nothing, in a loop."""
+"""Of one rendering, or of several that share an `Allowance`. A step takes 0.6 µs at worst: names that stand for
+nothing, in a loop."""
 CHARS_A_STEP = 50
 """Characters of a value that a filter goes through in one step."""
 MAX_MARKUP_CHARS = 1000
@@ -78,19 +80,51 @@ class TemplateFailed(Exception):
         self.reason = reason
 
 
-def check_template(source: str) -> None:
-    """Raises Invalid (field "settings.template") for a template that is too large or does not parse."""
-    _parsed(source)
+class Allowance:
+    """What a rendering may use up; several that share one take no longer together than one alone."""
+
+    def __init__(self) -> None:
+        self.steps = MAX_STEPS
+        self.weights: dict[int, tuple[Any, int]] = {}
 
 
-def render(source: str, values: Mapping[str, Any]) -> str:
+def check_template(source: str, field: str = FIELD) -> None:
+    """Raises Invalid for a template that is too large, does not parse or uses a filter that is not there."""
+    try:
+        _parsed(source)
+    except Invalid as error:
+        raise Invalid(field, error.found, error.expected) from None
+
+
+def names(source: str) -> list[tuple[str, ...]]:
+    """What a template takes from outside, as paths in the order they come: `event.data.rows` is ("event", "data",
+    "rows"). A path ends where it goes on by a value, as in `labels[event.stage]`. The template must parse."""
+    found = []
+    for uses in _parsed(source).analyze(include_partials=False).globals.values():
+        found += [(one.span.index, tuple(_leading_names(one.segments))) for one in uses]
+    return [path for _, path in sorted(found)]
+
+
+def _leading_names(segments: Iterable[object]) -> Iterator[str]:
+    for segment in segments:
+        if not isinstance(segment, str):
+            return
+        yield segment
+
+
+def render(source: str, values: Mapping[str, Any], allowance: Allowance | None = None) -> str:
     """The template with these values: plain data, as JSON has it.
 
     Raises:
         TemplateFailed: it does not parse, or it used up what a rendering may use. Ends within 100 ms either way.
     """
     try:
-        return _parsed(source).render(values)
+        template = _parsed(source)
+        context = BoundedContext(template, globals=template.make_globals(values))
+        context.allowance = allowance or context.allowance
+        buffer = LimitedStringIO(limit=MAX_OUTPUT_BYTES)
+        template.render_with_context(context, buffer)
+        return buffer.getvalue()
     except Invalid as error:
         raise TemplateFailed(error.found) from None
     except LiquidError as error:
@@ -168,20 +202,19 @@ class BoundedContext(RenderContext):
     and comes out. Everything else is in proportion to the characters gone through.
     """
 
-    __slots__ = ("local_bytes", "sizes", "steps", "weights")
+    __slots__ = ("allowance", "local_bytes", "sizes")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # Without Liquid's own `now` and `today`.
         self.scope = ReadOnlyChainMap(self.locals, self.globals, self.counters)
-        self.steps = 0
+        self.allowance = Allowance()
         self.local_bytes = 0
         self.sizes: dict[str, int] = {}
-        self.weights: dict[int, tuple[Any, int]] = {}
 
     def spend(self, steps: int) -> None:
-        self.steps += steps
-        if self.steps > MAX_STEPS:
+        self.allowance.steps -= steps
+        if self.allowance.steps < 0:
             raise ResourceLimitError("it takes too many steps", token=None)
 
     def weigh(self, value: Any) -> int:
@@ -193,10 +226,11 @@ class BoundedContext(RenderContext):
             return len(value)
         if not isinstance(value, list | tuple | dict):
             return 1
-        known = self.weights.get(id(value))
+        weights = self.allowance.weights
+        known = weights.get(id(value))
         if known is None:
             inner = value.values() if isinstance(value, dict) else value
-            known = self.weights[id(value)] = (value, 1 + sum(map(self.weigh, inner)))
+            known = weights[id(value)] = (value, 1 + sum(map(self.weigh, inner)))
         return known[1]
 
     def get(self, path: list[object], **kwargs: Any) -> object:

@@ -1,5 +1,6 @@
 """Words that came from outside, made safe to show and cut to size."""
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Callable
@@ -110,3 +111,8 @@ def duration(ms: float) -> str:
 def masked(address: str) -> str:
     """An address as it may be shown: its last ten characters, fewer where that would be most of it."""
     return "…" + address[-min(10, len(address) // 3) :] if len(address) > 2 else "…"
+
+
+def shared_key(*parts: str) -> str:
+    """An opaque name (32 hex digits) for what the parts say together. It gives none of them away."""
+    return hashlib.sha256("\x00".join(parts).encode("utf-8", "replace")).hexdigest()[:32]

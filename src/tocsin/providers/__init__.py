@@ -1,6 +1,35 @@
 """Every kind of endpoint, one line each."""
 
 from tocsin.provider_kit.provider import Provider
-from tocsin.providers import slack, webhook
+from tocsin.providers import (
+    discord,
+    google_chat,
+    mattermost,
+    mattermost_bot,
+    opsgenie,
+    pagerduty,
+    slack,
+    slack_bot,
+    slack_workflow,
+    teams,
+    telegram,
+    webhook,
+)
 
-PROVIDERS: dict[str, Provider] = {one.kind: one for one in (slack.PROVIDER, webhook.PROVIDER)}
+PROVIDERS: dict[str, Provider] = {
+    one.kind: one
+    for one in (
+        slack.PROVIDER,
+        slack_bot.PROVIDER,
+        slack_workflow.PROVIDER,
+        pagerduty.PROVIDER,
+        opsgenie.PROVIDER,
+        teams.PROVIDER,
+        discord.PROVIDER,
+        mattermost.PROVIDER,
+        mattermost_bot.PROVIDER,
+        google_chat.PROVIDER,
+        telegram.PROVIDER,
+        webhook.PROVIDER,
+    )
+}

@@ -12,10 +12,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from tocsin.model.wire import Delivered, HttpReply, HttpRequest, NoReply, Outcome, Rejected, Reply, Retry, Sending
-from tocsin.provider_kit.block_kit import Mention, mention, plain_payload, rich_payload
+from tocsin.model.wire import Delivered, HttpReply, HttpRequest, Outcome, Rejected, Reply, Retry, Sending
+from tocsin.provider_kit.block_kit import POSTED, Mentions, mention, plain, rich
 from tocsin.provider_kit.classify import by_status, retry_after_s, said
 from tocsin.provider_kit.provider import Provider, refuse_address
+from tocsin.provider_kit.slack_replies import word
 from tocsin.provider_kit.text import masked
 
 ADDRESS = re.compile(r"https://hooks\.slack(?:-gov)?\.com/services/T[A-Z0-9]{6,}/B[A-Z0-9]{6,}/[A-Za-z0-9]{16,64}/?")
@@ -35,11 +36,17 @@ _encoder = msgspec.json.Encoder()
 
 
 class SlackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`mention_on_failure`: true mentions whoever is active in the channel; or say whom. Webhooks cannot carry working
-    buttons without an app to answer them, so `include_action_buttons` shows links."""
+    """How messages look in the channel of an incoming webhook.
+
+    use_rich_formatting: false sends words alone.
+    mention_on_failure: true mentions whoever is active in the channel; or say whom: `here`, `channel`, a user's id
+        (U…), a group's id (S…), several as a list.
+    include_action_buttons: whether to show the links. They are text: a webhook's button would show a warning.
+    thread_ts: the message to answer in its thread, such as 1732154400.000100; every message goes there.
+    """
 
     use_rich_formatting: bool = True
-    mention_on_failure: bool | Mention = False
+    mention_on_failure: Mentions = False
     include_action_buttons: bool = True
     thread_ts: Annotated[str, Meta(pattern=r"^[0-9]{10}\.[0-9]{6}\Z")] | None = None
 
@@ -55,9 +62,9 @@ def render(sending: Sending) -> HttpRequest:
     """The message in Block Kit, or in words alone where the settings or the deliver stage ask for that."""
     assert sending.message is not None, "Slack messages are made when they are sent"
     settings: SlackSettings = sending.target.settings
-    rich = settings.use_rich_formatting and not sending.plain
-    whom = mention(sending.message, settings.mention_on_failure)
-    payload = (rich_payload if rich else plain_payload)(sending.message, whom, settings.include_action_buttons)
+    make = rich if settings.use_rich_formatting and not sending.plain else plain
+    whom = "" if sending.quiet else mention(sending.message, settings.mention_on_failure)
+    payload = POSTED | make(sending.message, whom, "links" if settings.include_action_buttons else "no")
     if settings.thread_ts:
         payload["thread_ts"] = settings.thread_ts
     headers = (("content-type", "application/json; charset=utf-8"),)
@@ -66,9 +73,9 @@ def render(sending: Sending) -> HttpRequest:
 
 def classify(reply: Reply) -> Outcome:
     """Delivered is 200 and `ok`, nothing less. The documented words count for more than the status they come with."""
-    if isinstance(reply, NoReply):
+    if not isinstance(reply, HttpReply):
         return by_status(reply)
-    words = error(reply)
+    words = word(reply)
     if words in MESSAGE_REFUSED:
         return Rejected(words, "message")
     if words in ENDPOINT_DEAD:
@@ -82,21 +89,10 @@ def classify(reply: Reply) -> Outcome:
     return Delivered() if words == "ok" else Retry(f"answered, but not with ok: {said(reply)}")
 
 
-def error(reply: HttpReply) -> str:
-    """The word that Slack answers with: bare, or as the `error` of a JSON object."""
-    words = reply.body[:1000].decode("utf-8", "replace").strip()
-    if words.startswith("{"):
-        try:
-            found = msgspec.json.decode(words)
-        except msgspec.DecodeError:
-            return words
-        return str(found.get("error", ""))
-    return words
-
-
 PROVIDER = Provider(
     kind="slack",
     label="Slack",
+    about="A Slack channel, by an incoming webhook: one message for each event.",
     settings_type=SlackSettings,
     check_address=check_address,
     render=render,

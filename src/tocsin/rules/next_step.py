@@ -20,7 +20,7 @@ class Step(Struct, frozen=True):
     `pause_s` holds everything to this endpoint. `plain` has the next try go as plain text.
     """
 
-    status: Literal["delivered", "retrying", "dead", "expired"]
+    status: Literal["delivered", "retrying", "dead", "expired", "cancelled"]
     reason: str
     due_ms: int
     failures: int
@@ -45,11 +45,11 @@ class Tried(Struct, frozen=True):
 def next_step(outcome: Outcome, tried: Tried, now_ms: int, draw: float) -> Step:
     """`draw` in [-1, 1] spreads retries."""
     match outcome:
-        case Delivered():
-            return Step("delivered", "", now_ms, tried.failures, "sent", "success")
+        case Delivered(pause_s=pause_s):
+            return Step("delivered", "", now_ms, tried.failures, "sent", "success", pause_s)
         case Accepted(note=note):
             return Step("delivered", note, now_ms, tried.failures, "sent", "success")
-        case Rejected(reason=reason, scope="message"):
+        case Rejected(reason=reason, scope="message" | "thread"):
             if tried.can_go_plain and not tried.plain:
                 again = f"{reason}; trying once more as plain text"
                 return Step("retrying", again, now_ms, tried.failures + 1, "failed", plain=True)

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from tocsin.model.event import Event
-from tocsin.model.run import ENDED, RUN_STATUS, Run, Stage
+from tocsin.model.run import ENDED, RUN_STATUS, Run, RunAbout, Stage
 
 ERROR_CHARS = 4000
 MAX_STAGES = 200
@@ -30,6 +30,7 @@ def after(run: Run, event: Event) -> Run:
     if status is None:
         return run
     ended = run.status in ENDED
+    run = replace(run, about=about(run, event))
     if status in ENDED:
         late = ended and run.finished_ms is not None and event.time_ms < run.finished_ms
         return replace(
@@ -47,6 +48,30 @@ def after(run: Run, event: Event) -> Run:
         status=run.status if ended else status,
         started_ms=started,
         updated_ms=max(run.updated_ms, event.received_ms),
+    )
+
+
+def about(run: Run, event: Event) -> RunAbout:
+    """What is said of the run as a whole: the newest word counts, and nothing is forgotten."""
+    was = run.about
+    if run.updated_ms and event.time_ms < run.updated_ms and was.type:  # it comes late: it fills in what is missing
+        return RunAbout(
+            was.type,
+            was.severity,
+            was.title,
+            was.message,
+            {**event.labels, **was.labels},
+            {**event.data, **was.data},
+            {**event.links, **was.links},
+        )
+    return RunAbout(
+        event.type,
+        event.severity,
+        event.title,
+        event.message,
+        {**was.labels, **event.labels},
+        {**was.data, **event.data},
+        {**was.links, **event.links},
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from tocsin.compose.message import compose
 from tocsin.model.delivery import Claimed, Delivery
@@ -22,15 +23,17 @@ from tocsin.model.message import Message
 from tocsin.model.rule import Rule
 from tocsin.model.run import Run
 from tocsin.provider_kit.provider import Provider, Tuning
+from tocsin.provider_kit.text import shared_key
 from tocsin.providers import PROVIDERS
 from tocsin.rules import run_state
+from tocsin.rules.incident import incident
 from tocsin.rules.index import RuleIndex, rule_of_endpoint
 from tocsin.rules.pacing import Rate, next_us, taken
 from tocsin.rules.plan import Channel, Decision, Plan, Planned, plan, plan_test
 from tocsin.sources.draft import Draft
 from tocsin.store import intake as store
 from tocsin.store.database import Database, Row, StoreBroken, StoreUnavailable, Transaction
-from tocsin.store.intake import RunKey
+from tocsin.store.intake import AlarmKey, RunKey
 
 GROUP_EVENTS = 512
 """Events that share a transaction at the most: enough to make the fsync cheap, few enough to answer soon."""
@@ -96,12 +99,13 @@ class Submission(msgspec.Struct):
 
 
 class TenantConfig(msgspec.Struct, frozen=True):
-    """A tenant's rules and endpoints, compiled."""
+    """A tenant's rules and endpoints, compiled. `closers` are the endpoints at which a recovery closes an alarm."""
 
     version: int
     index: RuleIndex
     channels: Mapping[str, Channel]
     outlets: Mapping[str, tuple[Provider, Any, bool]]
+    closers: frozenset[str]
 
 
 class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -298,7 +302,8 @@ def compiled(
         types = msgspec.json.decode(enabled_events, type=tuple[str, ...])
         if types:
             short.append(rule_of_endpoint(tenant_id, id_, name, types))
-    return TenantConfig(version, RuleIndex([*rules, *short]), channels, outlets)
+    closers = frozenset(id_ for id_, (provider, *_) in outlets.items() if provider.resolve is not None)
+    return TenantConfig(version, RuleIndex([*rules, *short]), channels, outlets, closers)
 
 
 class Batch:
@@ -317,6 +322,9 @@ class Batch:
         self.new_runs: set[RunKey] = set()
         self.changed_runs: set[RunKey] = set()
         self.buckets: dict[tuple[str, str], int] = {}
+        self.alarms: dict[AlarmKey, str] = {}
+        self.opened: dict[AlarmKey, str] = {}
+        self.closed: set[AlarmKey] = set()
 
     async def store(self, tx: Transaction, group: Sequence[Submission]) -> list[list[Receipt] | Refusal]:
         """Reads what the decisions need, decides, writes. Returns each submission's answer."""
@@ -368,6 +376,9 @@ class Batch:
             self.known = await store.known_events(tx, list(ids))
         if keys:
             self.runs = await store.runs(tx, keys)
+        watched = {(s.tenant_id, key) for s in group if configs[s.tenant_id].closers for key in alarm_keys(s)}
+        if watched:
+            self.alarms = await store.open_alarms(tx, watched)
         limited = {(rule.rule.tenant_id, rule.rule.id) for config in configs.values() for rule in config.index.limited}
         if limited:
             self.buckets = await store.rule_buckets(tx, limited)
@@ -386,6 +397,8 @@ class Batch:
             planned = plan_test(tenant_id, submission.only_endpoint, config.channels)
         else:
             planned = plan(event, run, config.index.candidates(event), config.channels)
+            if config.closers:
+                planned = self._alarm(event, planned, config)
         messages: dict[bool, Message] = {}
         for send in planned.sends:
             body = None
@@ -398,6 +411,37 @@ class Batch:
             self._deliver(event, run, send, body)
         self.events.append((event, trace_of(planned, config, self.now_ms)))
         return Receipt(event.id, False)
+
+    def _alarm(self, event: Event, planned: Plan, config: TenantConfig) -> Plan:
+        """Endpoints that open and close alarms are sent what opens one, what closes those that are open; no more."""
+        meaning, name = incident(event)
+        key = alarm_key(event.tenant_id, name) if meaning else ""
+        sends = []
+        for send in planned.sends:
+            channel = send.channel
+            if channel.endpoint_id in config.closers and not channel.suppressed:
+                alarm = (event.tenant_id, channel.endpoint_id, key)
+                if meaning == "opens":
+                    self.opened[alarm] = self.alarms[alarm] = send.rule.id
+                    self.closed.discard(alarm)
+                elif meaning != "closes" or alarm not in self.alarms:
+                    said = "there is no alarm to close" if meaning else "alarms are opened and closed here, no more"
+                    send = replace(send, channel=replace(channel, suppressed=said))
+            sends.append(send)
+        if meaning != "closes":
+            return replace(planned, sends=tuple(sends))
+        reached = {send.channel.endpoint_id for send in sends}
+        decisions = list(planned.decisions)
+        for alarm in [alarm for alarm in self.alarms if alarm[0] == event.tenant_id and alarm[2] == key]:
+            endpoint_id, rule_id = alarm[1], self.alarms.pop(alarm)
+            self.opened.pop(alarm, None)
+            self.closed.add(alarm)
+            channel_ = config.channels.get(endpoint_id)
+            if endpoint_id not in reached and channel_ is not None:
+                rule = Rule(id=rule_id, tenant_id=event.tenant_id, name="closes the alarm")
+                sends.append(Planned(channel_, rule))
+                decisions.append(Decision(rule_id, rule.name, "matched", "it opened an alarm there", (endpoint_id,)))
+        return Plan(tuple(sends), tuple(decisions), planned.omitted)
 
     def _run(self, event: Event) -> Run | None:
         if not event.run_id:
@@ -479,7 +523,18 @@ class Batch:
             self.buckets,
             alone=self.intake.alone,
         )
+        await store.put_alarms(tx, self.opened, self.closed, self.now_ms)
         await store.wake(tx, self.due)
+
+
+def alarm_key(tenant_id: str, name: str) -> str:
+    return shared_key("incident", tenant_id, name)
+
+
+def alarm_keys(submission: Submission) -> list[str]:
+    """The names of the trouble that a request's events open or close."""
+    found = (incident(as_event(draft, "", submission.tenant_id, 0)) for draft in submission.drafts)
+    return [alarm_key(submission.tenant_id, name) for meaning, name in found if meaning]
 
 
 NO_POLICY = Rule(id="", tenant_id="", name="").retry

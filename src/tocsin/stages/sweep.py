@@ -86,6 +86,7 @@ class Sweep:
                     break
         async with self.db.transaction() as tx:
             await retention.delete_old_keys(tx, now_ms - KEY_KEPT_MS)
+            await retention.delete_old_threads(tx, now_ms - self.retention_ms)
 
 
 def notice_of(

@@ -25,6 +25,7 @@ class Opened(Hidden, frozen=True):
     headers: dict[str, str]
     settings: dict[str, Any]
     version: int
+    secret_settings: dict[str, str] = {}
 
     def target(self, settings: Any, now_ms: int) -> Target:
         live = tuple(s.value for s in self.secrets if s.expires_ms is None or s.expires_ms > now_ms)
@@ -40,6 +41,11 @@ def seal_secrets(keyring: Keyring, endpoint: Endpoint, secrets: tuple[Secret, ..
     return keyring.seal(value, place(endpoint.tenant_id, endpoint.id, "secret"))
 
 
+def seal_settings(keyring: Keyring, endpoint: Endpoint, secret_settings: dict[str, str]) -> bytes | None:
+    where = place(endpoint.tenant_id, endpoint.id, "settings")
+    return keyring.seal(secret_settings, where) if secret_settings else None
+
+
 async def add_endpoint(
     tx: Transaction,
     keyring: Keyring,
@@ -47,6 +53,7 @@ async def add_endpoint(
     address: str,
     secrets: tuple[Secret, ...],
     headers: dict[str, str],
+    secret_settings: dict[str, str] | None = None,
 ) -> None:
     await tx.fetch(
         "insert_endpoint",
@@ -63,6 +70,7 @@ async def add_endpoint(
             "headers_sealed": keyring.seal(headers, place(endpoint.tenant_id, endpoint.id, "headers")),
             "header_names": rows.text(sorted(headers)),
             "settings": rows.text(endpoint.settings),
+            "settings_sealed": seal_settings(keyring, endpoint, secret_settings or {}),
             "enabled_events": rows.text(endpoint.enabled_events),
             "is_active": int(endpoint.is_active),
             "created_by": endpoint.created_by,
@@ -122,6 +130,14 @@ async def change_headers(
     await tx.fetch("update_headers", values)
 
 
+async def change_secret_settings(
+    tx: Transaction, keyring: Keyring, endpoint: Endpoint, secret_settings: dict[str, str], now_ms: int
+) -> None:
+    sealed = seal_settings(keyring, endpoint, secret_settings)
+    values = {"tenant_id": endpoint.tenant_id, "id": endpoint.id, "settings_sealed": sealed, "now": now_ms}
+    await tx.fetch("update_settings", values)
+
+
 async def change_secrets(
     tx: Transaction, keyring: Keyring, endpoint: Endpoint, secrets: tuple[Secret, ...], now_ms: int
 ) -> None:
@@ -174,14 +190,16 @@ async def open_endpoint(db: Database, keyring: Keyring, tenant_id: str, endpoint
     found = await db.read("sealed_endpoint", {"tenant_id": tenant_id, "id": endpoint_id})
     if not found:
         raise NotFound("No such webhook.")
-    _, id_, provider_type, address, secret, headers, settings, version = found[0]
+    _, id_, provider_type, address, secret, headers, settings_sealed, settings, version = found[0]
+    hidden = keyring.open(bytes(settings_sealed), place(tenant_id, id_, "settings")) if settings_sealed else {}
     return Opened(
         provider_type,
         keyring.open(bytes(address), place(tenant_id, id_, "address")),
         msgspec.convert(keyring.open(bytes(secret), place(tenant_id, id_, "secret")), tuple[Secret, ...]),
         keyring.open(bytes(headers), place(tenant_id, id_, "headers")),
-        msgspec.json.decode(settings),
+        msgspec.json.decode(settings) | hidden,
         version,
+        hidden,
     )
 
 
@@ -189,14 +207,12 @@ async def reseal_all(db: Database, keyring: Keyring) -> int:
     """Seals anew, with the active key, whatever an older key sealed; safe to stop and to run again."""
     after, count = "", 0
     while batch := await db.read("all_sealed", {"after": after, "limit": 200}):
-        for tenant_id, id_, address, secret, headers in batch:
-            old = {"address": bytes(address), "secret": bytes(secret), "headers": bytes(headers)}
-            if all(keyring.is_current(sealed) for sealed in old.values()):
+        for tenant_id, id_, *sealed_parts in batch:
+            names = ("address", "secret", "headers", "settings")
+            old = {name: None if part is None else bytes(part) for name, part in zip(names, sealed_parts, strict=True)}
+            if all(sealed is None or keyring.is_current(sealed) for sealed in old.values()):
                 continue
-            new = {
-                column: keyring.seal(keyring.open(sealed, place(tenant_id, id_, column)), place(tenant_id, id_, column))
-                for column, sealed in old.items()
-            }
+            new = {column: resealed(keyring, sealed, place(tenant_id, id_, column)) for column, sealed in old.items()}
             async with db.transaction() as tx:
                 values = {"tenant_id": tenant_id, "id": id_}
                 values |= {f"{column}_sealed": sealed for column, sealed in new.items()}
@@ -204,6 +220,10 @@ async def reseal_all(db: Database, keyring: Keyring) -> int:
                 count += len(await tx.fetch("reseal_endpoint", values))
         after = batch[-1][1]
     return count
+
+
+def resealed(keyring: Keyring, sealed: bytes | None, where: Place) -> bytes | None:
+    return None if sealed is None else keyring.seal(keyring.open(sealed, where), where)
 
 
 def rule_values(rule: Rule, now_ms: int) -> dict[str, Any]:

@@ -16,6 +16,10 @@ EventKey = tuple[str, str, str]
 """Tenant, the source's id, source."""
 
 
+AlarmKey = tuple[str, str, str]
+"""Tenant, endpoint, the trouble's opaque name."""
+
+
 class Contended(Exception):
     """Another process wrote the same event or run at this very moment. Do the whole transaction again."""
 
@@ -81,14 +85,14 @@ def event_row(e: Event, trace: str) -> Row:
 def run_row(run: Run) -> Row:
     return (
         (run.tenant_id, run.id, run.pipeline, run.run_id, run.attempt, run.status, run.started_ms, run.finished_ms)
-        + (run.updated_ms, run.error, rows.text(run.stages))
+        + (run.updated_ms, run.error, rows.text(run.stages), rows.about(run))
     )  # fmt: skip
 
 
 def changed_run_row(run: Run) -> Row:
     return (
         (run.status, run.started_ms, run.finished_ms, run.updated_ms, run.error, rows.text(run.stages))
-        + (run.tenant_id, run.id)
+        + (rows.about(run), run.tenant_id, run.id)
     )  # fmt: skip
 
 
@@ -103,6 +107,17 @@ async def wake(tx: Transaction, due: Mapping[str, int]) -> None:
     """Endpoint ids with the time from which something is due there."""
     if due:
         await tx.run_many("wake_endpoints", [(due_ms, endpoint_id) for endpoint_id, due_ms in sorted(due.items())])
+
+
+async def open_alarms(tx: Transaction, keys: Iterable[tuple[str, str]]) -> dict[AlarmKey, str]:
+    """The alarms that are open, and the rules that opened them; kept from changing until this transaction ends."""
+    found = await tx.fetch_many("lock_incidents", sorted(keys))
+    return {(tenant_id, endpoint_id, key): rule_id for tenant_id, endpoint_id, key, rule_id in found}
+
+
+async def put_alarms(tx: Transaction, opened: Mapping[AlarmKey, str], closed: Iterable[AlarmKey], now_ms: int) -> None:
+    await tx.run_many("open_incidents", [(*alarm, rule_id, now_ms) for alarm, rule_id in sorted(opened.items())])
+    await tx.run_many("close_incidents", [(now_ms, *alarm) for alarm in sorted(closed)])
 
 
 async def rule_buckets(tx: Transaction, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:

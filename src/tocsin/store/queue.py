@@ -54,6 +54,7 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     plain: bool
     due_ms: int
     delivered_ms: int | None
+    was_tried: bool = True
 
 
 async def ready(tx: Transaction, now_ms: int, limit: int) -> list[Ready]:
@@ -119,7 +120,7 @@ async def finish(tx: Transaction, results: Sequence[Result], now_ms: int) -> set
         ],
     )
     ids = {row[0] for row in kept}
-    attempts = [r.attempt for r in results if r.attempt.delivery_id in ids]
+    attempts = [r.attempt for r in results if r.was_tried and r.attempt.delivery_id in ids]
     await tx.run_many(
         "insert_attempts",
         [

@@ -18,9 +18,17 @@ async def delete_old(tx: Transaction, tenant_id: str, before_ms: int) -> int:
         ("delete_old_attempts", "dlv_"),
         ("delete_old_deliveries", "dlv_"),
         ("delete_old_events", "evt_"),
+        ("delete_old_inbox", "dlv_"),
     ):
         gone += len(await tx.fetch(query, values | {"before": prefix + before}))
     return gone
+
+
+async def delete_old_threads(tx: Transaction, before_ms: int) -> None:
+    """Messages that nobody will edit any more, and alarms that were closed."""
+    values = {"before_ms": before_ms, "limit": ROWS_AT_ONCE}
+    await tx.fetch("delete_old_threads", values)
+    await tx.fetch("delete_old_incidents", values)
 
 
 async def delete_old_keys(tx: Transaction, before_ms: int) -> None:

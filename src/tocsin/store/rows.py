@@ -3,12 +3,13 @@
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from tocsin.model.delivery import Delivery
 from tocsin.model.endpoint import Endpoint
 from tocsin.model.event import Action, Event
 from tocsin.model.rule import RateLimit, RetryPolicy, Rule
-from tocsin.model.run import Run, Stage
+from tocsin.model.run import Run, RunAbout, Stage
 from tocsin.store.database import Row
 
 encode = msgspec.json.encode
@@ -27,6 +28,7 @@ class Content(msgspec.Struct, frozen=True, omit_defaults=True):
 
 _content = msgspec.json.Decoder(Content)
 _stages = msgspec.json.Decoder(tuple[Stage, ...])
+_about = msgspec.json.Decoder(RunAbout)
 _strings = msgspec.json.Decoder(tuple[str, ...])
 _labels = msgspec.json.Decoder(dict[str, str])
 _retry = msgspec.json.Decoder(RetryPolicy)
@@ -67,8 +69,21 @@ def event(row: Row) -> Event:
     )
 
 
+ABOUT_BYTES = 16_384
+
+
+def about(run: Run) -> str:
+    """JSON; without the data, and without the rest too, where that would be too much to write with every event."""
+    if run.about == RunAbout():
+        return ""
+    for kept in (run.about, replace(run.about, data={}), RunAbout(type=run.about.type)):
+        if len(encoded := encode(kept)) <= ABOUT_BYTES:
+            break
+    return encoded.decode()
+
+
 def run(row: Row) -> Run:
-    tenant_id, id_, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages = row
+    tenant_id, id_, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages, about = row
     return Run(
         tenant_id=tenant_id,
         id=id_,
@@ -81,6 +96,7 @@ def run(row: Row) -> Run:
         updated_ms=updated_ms,
         error=error,
         stages=_stages.decode(stages),
+        about=_about.decode(about) if about else RunAbout(),
     )
 
 

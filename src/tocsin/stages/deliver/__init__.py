@@ -8,22 +8,24 @@ claiming.py takes on, opening.py unseals, recording.py writes down; here is what
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import structlog
+from msgspec.structs import replace
 
 from tocsin.compose.message import compose
 from tocsin.model.delivery import Attempt, Claimed
-from tocsin.model.wire import HttpReply, HttpRequest, NoReply, Outcome, Rejected, Reply, Sending
-from tocsin.outbound.http import Outbound
+from tocsin.model.wire import HttpReply, InboxRequest, Kept, NoReply, Rejected, Reply, Request, Sending
 from tocsin.provider_kit.provider import Tuning
 from tocsin.rules.fair_queue import FairQueue, Lane
 from tocsin.rules.next_step import Tried, next_step
 from tocsin.rules.outage import Hosts
 from tocsin.stages.deliver.claiming import Claimer
-from tocsin.stages.deliver.opening import Open, Opener, answered, kept, masked, shown
-from tocsin.stages.deliver.recording import Finished, Recorder
-from tocsin.store import queue
+from tocsin.stages.deliver.conversation import Conversations, Held, Over, Said, keys_of
+from tocsin.stages.deliver.opening import Open, Opener, answered, host_of, kept, masked, shown
+from tocsin.stages.deliver.recording import Finished, Recorder, unsent
+from tocsin.store import inbox, queue
 from tocsin.store.database import Database, StoreBroken, StoreUnavailable
 from tocsin.store.sealing import Keyring
 
@@ -34,17 +36,25 @@ EXPIRES_SOON_MS = 5000
 log = structlog.get_logger()
 
 
+class World(Protocol):
+    """Everything outside: one try per call; what goes wrong comes back as a value."""
+
+    async def send(self, request: Request, timeout_s: float) -> Reply: ...
+
+
 class Deliver:
-    """`lease` begins every fencing token here. `draw` gives a number in [-1, 1]; app.py owns clock and randomness."""
+    """`operator`: the operator's values for providers' settings, by kind. `lease` begins every fencing token here.
+    `draw` gives a number in [-1, 1]; app.py owns clock and randomness."""
 
     def __init__(
         self,
         db: Database,
         keyring: Keyring,
-        outbound: Outbound,
+        outbound: World,
         clock_ms: Callable[[], int],
         draw: Callable[[], float],
         tuning: dict[str, Tuning],
+        operator: Mapping[str, Mapping[str, Any]],
         *,
         lease: str,
         lease_ms: int,
@@ -62,7 +72,8 @@ class Deliver:
         self.queue: FairQueue[Claimed] = FairQueue()
         self.hosts = Hosts()
         self.paused: dict[str, int] = {}
-        self.opener = Opener(db, keyring, tuning)
+        self.opener = Opener(db, keyring, tuning, operator)
+        self.conversations = Conversations(db, clock_ms)
         self.claimer = Claimer(self.queue, tuning, lease_ms=lease_ms)
         self.recorder = Recorder(db, clock_ms)
         self.recorder.on_room = self.pump
@@ -223,28 +234,46 @@ class Deliver:
             return None
         opened = await self.opener.open(delivery, item.version, now_ms)
         if isinstance(opened, Rejected):
-            self._finish(item, now_ms, 0.0, opened, NoReply("invalid"), None, host_is_down=False)
+            self._finish(item, now_ms, Said(opened, NoReply("invalid")), host_is_down=False)
             return True, 0.0
         tuning = self.tuning[delivery.provider_type]
         if item.lease_until_ms - now_ms < tuning.timeout_s * 1000 + LEASE_MARGIN_MS / 2:
             self.recorder.release(item, now_ms)
             return None
-        request = opened.provider.render(self._sending(item, opened, tuning, now_ms))
-        hold_s = self.hosts.wait_s(opened.host, now_ms)
-        if hold_s > 0:
-            self.recorder.release(item, now_ms + int(hold_s * 1000 * (1.2 + 0.2 * self.draw())))
+        sending = self._sending(item, opened, tuning, now_ms)
+
+        async def send(request: Request) -> Held | tuple[Reply, float]:
+            return await self._request(item, opened, request, tuning.timeout_s)
+
+        said = await self.conversations.hold(item, opened.provider, sending, send)
+        if isinstance(said, Held):
+            self.recorder.release(item, said.until_ms)
             return None
+        if isinstance(said, Over):
+            self.recorder.finish(unsent(item, said.status, said.reason, now_ms))
+            return None
+        failed = self._finish(
+            item, now_ms, said, host_is_down=said.request is not None and self.hosts.is_down(host_of(said.request))
+        )
+        return failed, said.took_ms
+
+    async def _request(
+        self, item: Claimed, opened: Open, request: Request, timeout_s: float
+    ) -> Held | tuple[Reply, float]:
+        """One request. What comes back is clean of secrets; held where its host is away."""
+        delivery, now_ms, host = item.delivery, self.clock_ms(), host_of(request)
+        if isinstance(request, InboxRequest):
+            await inbox.keep(self.db, delivery, request, now_ms)
+            return Kept(), 0.0
+        hold_s = self.hosts.wait_s(host, now_ms)
+        if hold_s > 0:
+            return Held(now_ms + int(hold_s * 1000 * (1.2 + 0.2 * self.draw())))
         clock = asyncio.get_running_loop().time
         start_s = clock()
-        reply = await self.outbound.send(request, tuning.timeout_s)
+        reply = await self.outbound.send(request, timeout_s)
         took_ms = (clock() - start_s) * 1000
-        self.hosts.ended(opened.host, delivery.endpoint_id, ok=answered(reply), now_ms=now_ms)
-        reply = masked(reply, opened.hidden)
-        outcome = opened.provider.classify(reply)
-        failed = self._finish(
-            item, now_ms, took_ms, outcome, reply, request, host_is_down=self.hosts.is_down(opened.host)
-        )
-        return failed, took_ms
+        self.hosts.ended(host, delivery.endpoint_id, ok=answered(reply), now_ms=now_ms)
+        return masked(reply, opened.hidden), took_ms
 
     def _sending(self, item: Claimed, opened: Open, tuning: Tuning, now_ms: int) -> Sending:
         delivery = item.delivery
@@ -253,6 +282,7 @@ class Deliver:
             if item.event is None:
                 raise LookupError(f"the event of delivery {delivery.id} is gone")
             message = compose(item.event, item.run)
+        run_key, incident_key = keys_of(item.event)
         return Sending(
             id=delivery.id,
             at_s=now_ms // 1000,
@@ -261,24 +291,17 @@ class Deliver:
             body=delivery.body,
             attempt=delivery.attempts + 1,
             plain=item.plain or not tuning.rich,
+            run_key=run_key,
+            incident_key=incident_key,
         )
 
     def _crashed(self, item: Claimed) -> None:
         """Our own fault, not the receiver's: recorded as an attempt, so that it cannot go round for ever."""
         outcome = Rejected("Tocsin could not make this message; see its log")
-        self._finish(item, self.clock_ms(), 0.0, outcome, NoReply("invalid"), None, host_is_down=False)
+        self._finish(item, self.clock_ms(), Said(outcome, NoReply("invalid")), host_is_down=False)
 
-    def _finish(
-        self,
-        item: Claimed,
-        started_ms: int,
-        took_ms: float,
-        outcome: Outcome,
-        reply: Reply,
-        request: HttpRequest | None,
-        *,
-        host_is_down: bool,
-    ) -> bool:
+    def _finish(self, item: Claimed, started_ms: int, said: Said, *, host_is_down: bool) -> bool:
+        """Notes what came of an attempt. Returns whether it failed."""
         delivery = item.delivery
         tried = Tried(
             delivery.failures,
@@ -286,11 +309,16 @@ class Deliver:
             self.tuning[delivery.provider_type].max_attempts,
             delivery.expires_ms,
             item.plain,
-            can_go_plain=delivery.body is None and isinstance(reply, HttpReply),
+            can_go_plain=delivery.body is None and isinstance(said.reply, HttpReply),
             host_is_down=host_is_down,
         )
-        now_ms = started_ms + int(took_ms)
-        step = next_step(outcome, tried, now_ms, self.draw())
+        reply = said.reply
+        now_ms = started_ms + int(said.took_ms)
+        step = next_step(said.outcome, tried, now_ms, self.draw())
+        if said.again_ms and step.status == "delivered":
+            step = replace(
+                step, status="retrying", reason="waits to bring the run's message up to date", due_ms=said.again_ms
+            )
         if step.pause_s is not None:
             self.paused[delivery.endpoint_id] = now_ms + int(step.pause_s * 1000)
         attempt = Attempt(
@@ -299,16 +327,16 @@ class Deliver:
             number=delivery.attempts + 1,
             endpoint_id=delivery.endpoint_id,
             started_ms=started_ms,
-            duration_ms=int(took_ms),
+            duration_ms=int(said.took_ms),
             outcome=step.attempt_outcome,
             http_status=reply.status if isinstance(reply, HttpReply) else None,
-            error="" if step.status == "delivered" else step.reason,
+            error="" if step.attempt_outcome == "sent" else step.reason,
             response_body=shown(reply),
-            request_body=kept(request.body) if request is not None and delivery.body is None else None,
+            request_body=kept(said.request.body) if said.request is not None and delivery.body is None else None,
         )
         self.recorder.finish(Finished(item, step, attempt, self.paused.get(delivery.endpoint_id, 0)))
         self.counts[step.attempt_outcome] += 1
-        return step.status != "delivered"
+        return step.attempt_outcome != "sent"
 
     async def drain(self, grace_s: float) -> None:
         """Stops taking on; lets what is on its way end; hands the rest back. Called once, before the process ends."""

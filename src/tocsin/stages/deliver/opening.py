@@ -10,10 +10,11 @@ from msgspec.structs import replace
 
 from tocsin.model.delivery import Delivery
 from tocsin.model.endpoint import Target
-from tocsin.model.errors import NotFound
+from tocsin.model.errors import Invalid, NotFound
 from tocsin.model.hidden import Hidden
-from tocsin.model.wire import HttpReply, NoReply, Rejected, Reply
+from tocsin.model.wire import HttpReply, HttpRequest, NoReply, Rejected, Reply, Request, SmtpRequest
 from tocsin.provider_kit.provider import Provider, Tuning
+from tocsin.provider_kit.settings_form import secret_fields, with_operator
 from tocsin.providers import PROVIDERS
 from tocsin.store import config
 from tocsin.store.database import Database
@@ -32,7 +33,6 @@ class Open(Hidden, frozen=True):
     version: int
     provider: Provider
     target: Target
-    host: str
     until_ms: float
     hidden: tuple[bytes, ...]
 
@@ -40,8 +40,15 @@ class Open(Hidden, frozen=True):
 class Opener:
     """Endpoints' secrets, unsealed and kept in memory until their records change."""
 
-    def __init__(self, db: Database, keyring: Keyring, tuning: Mapping[str, Tuning]) -> None:
+    def __init__(
+        self,
+        db: Database,
+        keyring: Keyring,
+        tuning: Mapping[str, Tuning],
+        operator: Mapping[str, Mapping[str, Any]],
+    ) -> None:
         self.db = db
+        self.operator = operator
         self.keyring = keyring
         self.tuning = tuning
         self.opened: dict[str, Open] = {}
@@ -58,25 +65,37 @@ class Opener:
         except WrongKey as error:
             return Rejected(str(error), scope="credential")
         provider = PROVIDERS[sealed.provider_type]
-        settings: Any = msgspec.convert(sealed.settings, provider.settings_type)
+        given, trusted = with_operator(provider.operator, sealed.settings, self.operator.get(provider.kind, {}))
+        try:
+            settings: Any = msgspec.convert(given, provider.settings_type)
+            if provider.check_settings is not None:
+                provider.check_settings(settings)
+        except (msgspec.ValidationError, Invalid) as error:
+            return Rejected(f"its settings do not fit: {error}")
         if not self.tuning[provider.kind].mentions and hasattr(settings, "mention_on_failure"):
             settings = replace(settings, mention_on_failure=False)
         ends = [s.expires_ms for s in sealed.secrets if s.expires_ms is not None and s.expires_ms > now_ms]
-        target = sealed.target(settings, now_ms)
+        target = replace(sealed.target(settings, now_ms), trusted=trusted)
         opened = self.opened[delivery.endpoint_id] = Open(
             sealed.version,
             provider,
             target,
-            urlsplit(sealed.address).netloc,
             min(ends, default=float("inf")),
-            hidden_of(target),
+            hidden_of(target, [str(given.get(name, "")) for name in secret_fields(provider.settings_type)]),
         )
         return opened
 
 
 def answered(reply: Reply) -> bool:
     """Whether the host is up: it gave an answer that is not a server's own failure."""
-    return isinstance(reply, HttpReply) and reply.status < 500
+    return reply.status < 500 if isinstance(reply, HttpReply) else not isinstance(reply, NoReply)
+
+
+def host_of(request: Request) -> str:
+    """What an outage is counted by: the host and its port; "" where there is none."""
+    if isinstance(request, HttpRequest):
+        return urlsplit(request.url).netloc
+    return f"{request.host}:{request.port}" if isinstance(request, SmtpRequest) else ""
 
 
 def kept(body: bytes) -> bytes:
@@ -84,21 +103,22 @@ def kept(body: bytes) -> bytes:
     return body if len(body) <= REQUEST_BYTES else body[:REQUEST_BYTES].decode("utf-8", "ignore").encode()
 
 
-def shown(reply: Reply) -> str:
+def shown(reply: Reply | None) -> str:
     """The start of a reply, fit to be stored and shown."""
-    if isinstance(reply, NoReply):
+    if reply is None or isinstance(reply, NoReply):
         return ""
     return reply.body[: RESPONSE_CHARS * 4].decode("utf-8", "replace").replace("\x00", "�")[:RESPONSE_CHARS]
 
 
-def hidden_of(target: Target) -> tuple[bytes, ...]:
+def hidden_of(target: Target, settings: list[str]) -> tuple[bytes, ...]:
     """What of an endpoint may not be shown, the longest first: the address, its path, each part of it that may be a
-    token, the secrets, and the headers' values."""
+    token, the secrets, the secret settings, and the headers' values."""
     path = "/" + target.address.partition("://")[2].partition("/")[2]
     parts = [part for part in re.split(r"[/?&=;,]", path) if len(part) >= TOKEN_CHARS]
-    values = [value for _, value in target.headers]
+    values = [value for _, value in target.headers] + settings
     words = [word for value in values for word in value.split() if len(word) >= TOKEN_CHARS]
-    found = {target.address, *target.secrets, *parts, *words, *(v for v in (path, *values) if len(v) >= 4)}
+    whole = (target.address, *target.secrets, path, *values)
+    found = {*parts, *words, *(text for text in whole if len(text) >= 4)}
     return tuple(sorted((text.encode() for text in found), key=len, reverse=True))
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 import structlog
@@ -31,6 +32,7 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
     step: Step
     attempt: Attempt
     paused_until_ms: int = 0
+    was_tried: bool = True
 
 
 class Recorder:
@@ -187,4 +189,21 @@ def as_result(finished: Finished) -> queue.Result:
         step.plain,
         step.due_ms,
         step.due_ms if step.status == "delivered" else None,
+        finished.was_tried,
     )
+
+
+def unsent(item: Claimed, status: Literal["delivered", "cancelled"], reason: str, now_ms: int) -> Finished:
+    """Nothing had to be sent, and the reason says why: an end without an attempt."""
+    delivery = item.delivery
+    step = Step(status, reason, now_ms, delivery.failures, "sent")
+    attempt = Attempt(
+        tenant_id=delivery.tenant_id,
+        delivery_id=delivery.id,
+        number=delivery.attempts,
+        endpoint_id=delivery.endpoint_id,
+        started_ms=now_ms,
+        duration_ms=0,
+        outcome="sent",
+    )
+    return Finished(item, step, attempt, was_tried=False)

@@ -6,9 +6,10 @@ UPDATE tenant SET config_version = config_version + 1 WHERE id = :tenant_id;
 
 -- insert_endpoint
 INSERT INTO endpoint (tenant_id, id, user_id, provider_type, name, description, address_sealed, address_hint, secret_sealed,
-                      headers_sealed, header_names, settings, enabled_events, is_active, created_by, created_ms, updated_ms)
+                      headers_sealed, header_names, settings, settings_sealed, enabled_events, is_active, created_by, created_ms,
+                      updated_ms)
 VALUES (:tenant_id, :id, :user_id, :provider_type, :name, :description, :address_sealed, :address_hint, :secret_sealed,
-        :headers_sealed, :header_names, :settings, :enabled_events, :is_active, :created_by, :now, :now);
+        :headers_sealed, :header_names, :settings, :settings_sealed, :enabled_events, :is_active, :created_by, :now, :now);
 
 -- insert_endpoint_state
 INSERT INTO endpoint_state (endpoint_id, tenant_id) VALUES (:id, :tenant_id);
@@ -51,6 +52,10 @@ UPDATE endpoint SET headers_sealed = :headers_sealed, header_names = :header_nam
 UPDATE endpoint SET secret_sealed = :secret_sealed, version = version + 1, updated_ms = :now
  WHERE tenant_id = :tenant_id AND id = :id AND deleted_ms IS NULL;
 
+-- update_settings
+UPDATE endpoint SET settings_sealed = :settings_sealed, version = version + 1, updated_ms = :now
+ WHERE tenant_id = :tenant_id AND id = :id AND deleted_ms IS NULL;
+
 -- switch_endpoint
 UPDATE endpoint SET is_active = :is_active, disabled_reason = :reason, version = version + 1, updated_ms = :now
  WHERE tenant_id = :tenant_id AND id = :id AND deleted_ms IS NULL RETURNING id;
@@ -74,17 +79,20 @@ UPDATE endpoint_state SET consecutive_failures = 0, notice = '', paused_until_ms
  WHERE tenant_id = :tenant_id AND endpoint_id = :id;
 
 -- sealed_endpoint
-SELECT tenant_id, id, provider_type, address_sealed, secret_sealed, headers_sealed, settings, version FROM endpoint
+SELECT tenant_id, id, provider_type, address_sealed, secret_sealed, headers_sealed, settings_sealed, settings, version
+  FROM endpoint
  WHERE tenant_id = :tenant_id AND id = :id;
 
 -- all_sealed
-SELECT tenant_id, id, address_sealed, secret_sealed, headers_sealed FROM endpoint WHERE id > :after ORDER BY id LIMIT :limit;
+SELECT tenant_id, id, address_sealed, secret_sealed, headers_sealed, settings_sealed FROM endpoint
+ WHERE id > :after ORDER BY id LIMIT :limit;
 
 -- reseal_endpoint
 -- Only if nobody changed it meanwhile; the version stays, for what is sealed stays the same.
-UPDATE endpoint SET address_sealed = :address_sealed, secret_sealed = :secret_sealed, headers_sealed = :headers_sealed
+UPDATE endpoint SET address_sealed = :address_sealed, secret_sealed = :secret_sealed, headers_sealed = :headers_sealed,
+       settings_sealed = :settings_sealed
  WHERE tenant_id = :tenant_id AND id = :id AND address_sealed = :old_address AND secret_sealed = :old_secret
-   AND headers_sealed = :old_headers RETURNING id;
+   AND headers_sealed = :old_headers AND coalesce(settings_sealed = :old_settings, :old_settings IS NULL) RETURNING id;
 
 -- config_endpoints
 SELECT id, user_id, provider_type, name, enabled_events, settings, is_active, disabled_reason, version FROM endpoint

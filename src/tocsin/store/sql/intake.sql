@@ -9,17 +9,19 @@ VALUES (:tenant_id, :uid, :id, :source, :type, :kind, :severity, :pipeline, :run
 ON CONFLICT DO NOTHING;
 
 -- lock_runs
-SELECT tenant_id, id, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages FROM run
+SELECT tenant_id, id, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages, about FROM run
  WHERE tenant_id = :tenant_id AND pipeline = :pipeline AND run_id = :run_id AND attempt = :attempt;
 
 -- insert_runs
-INSERT INTO run (tenant_id, id, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages)
-VALUES (:tenant_id, :id, :pipeline, :run_id, :attempt, :status, :started_ms, :finished_ms, :updated_ms, :error, :stages)
+INSERT INTO run (tenant_id, id, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages,
+                 about)
+VALUES (:tenant_id, :id, :pipeline, :run_id, :attempt, :status, :started_ms, :finished_ms, :updated_ms, :error, :stages,
+        :about)
 ON CONFLICT DO NOTHING RETURNING id;
 
 -- update_runs
 UPDATE run SET status = :status, started_ms = :started_ms, finished_ms = :finished_ms, updated_ms = :updated_ms,
-       error = :error, stages = :stages
+       error = :error, stages = :stages, about = :about
  WHERE tenant_id = :tenant_id AND id = :id;
 
 -- insert_deliveries

@@ -84,7 +84,7 @@ UPDATE delivery SET status = 'cancelled', reason = :reason, updated_ms = :now, l
  WHERE tenant_id = :tenant_id AND id = :id AND status IN ('pending', 'sending', 'retrying') RETURNING id;
 
 -- list_runs
-SELECT tenant_id, id, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages FROM run
+SELECT tenant_id, id, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages, about FROM run
  WHERE tenant_id = :tenant_id AND id < :before {filters}
  ORDER BY id DESC LIMIT :limit;
 
@@ -98,7 +98,7 @@ status = :status
 run_id = :run_id
 
 -- get_run
-SELECT tenant_id, id, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages FROM run
+SELECT tenant_id, id, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages, about FROM run
  WHERE tenant_id = :tenant_id AND id = :id;
 
 -- waiting_deliveries

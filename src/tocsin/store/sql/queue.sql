@@ -82,7 +82,7 @@ SELECT tenant_id, uid, id, source, type, kind, severity, pipeline, run_id, stage
  WHERE tenant_id = :tenant_id AND uid = :uid;
 
 -- runs_of
-SELECT tenant_id, id, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages FROM run
+SELECT tenant_id, id, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages, about FROM run
  WHERE tenant_id = :tenant_id AND pipeline = :pipeline AND run_id = :run_id ORDER BY attempt DESC LIMIT 1;
 
 -- lost_leases

@@ -11,9 +11,11 @@ from starlette.responses import Response
 from tocsin.app import App, hint_of, new_secret
 from tocsin.model.endpoint import Endpoint, Secret
 from tocsin.model.errors import Conflict, Invalid, NotFound
+from tocsin.model.hidden import Hidden
 from tocsin.outbound.address_guard import check_header, check_url
 from tocsin.provider_kit import signing
 from tocsin.provider_kit.provider import Provider
+from tocsin.provider_kit.settings_form import hinted, secret_fields, split, with_operator
 from tocsin.providers import PROVIDERS
 from tocsin.rules.pattern import check_pattern
 from tocsin.sources.draft import Draft
@@ -127,6 +129,10 @@ def provider_of(kind: str) -> Provider:
 
 def checked_address(app: App, provider: Provider, address: str) -> str:
     """Raises Invalid where the provider cannot use it, or where nothing may be sent there. Kept byte-exact."""
+    if provider.check_address is None:
+        if address:
+            raise Invalid("webhook_url", "an address", f"nothing: {provider.label} has its settings instead")
+        return ""
     if not address:
         raise Invalid("webhook_url", "nothing", "the address that messages go to")
     no_nul("webhook_url", address)
@@ -135,23 +141,49 @@ def checked_address(app: App, provider: Provider, address: str) -> str:
     return address
 
 
-def checked_settings(provider: Provider, settings: dict[str, Any]) -> dict[str, Any]:
-    """Raises Invalid for an unknown setting or one of the wrong type, and for a template that cannot be used."""
+def checked_settings(app: App, provider: Provider, settings: dict[str, Any]) -> Any:
+    """The settings as the provider takes them, the operator's values filled in. Raises Invalid for an unknown setting,
+    one of the wrong type, and for what the provider cannot use."""
+    whole, _ = with_operator(provider.operator, settings, app.operator.get(provider.kind, {}))
     try:
-        known = msgspec.convert(settings, provider.settings_type)
+        known = msgspec.convert(whole, provider.settings_type)
     except msgspec.ValidationError as error:
         wrong = invalid_field(str(error))
-        raise Invalid(f"settings.{wrong.field}".rstrip("."), wrong.found, wrong.expected) from None
+        found = "***" if wrong.field in secret_fields(provider.settings_type) else wrong.found
+        raise Invalid(f"settings.{wrong.field}".rstrip("."), found, wrong.expected) from None
     no_nul("settings", repr(settings).replace("\\x00", "\x00") if "\\x00" in repr(settings) else "")
     if provider.check_settings is not None:
         provider.check_settings(known)
-    return settings
+    return known
 
 
-def settings_of(app: App, provider: Provider, given: dict[str, Any]) -> dict[str, Any]:
-    """The settings to keep: those given, checked, and the operator's name for the signature header."""
-    standard = {"signature_header": app.settings.signature_header} if provider.signs else {}
-    return checked_settings(provider, standard | given)
+class SettingsGiven(Hidden, frozen=True):
+    """What is kept of an endpoint's settings: what may be seen (secret ones by their ends), what is sealed, and what
+    people know the endpoint by."""
+
+    seen: dict[str, Any]
+    secret: dict[str, str]
+    hint: str
+
+
+def settings_of(
+    call: Call, provider: Provider, given: dict[str, Any], known: dict[str, str] | None = None
+) -> SettingsGiven:
+    """The settings to keep, checked. `known` are the secret settings so far: one that comes back as it is shown stays.
+    The operator's name for the signature header and the caller's own inbox are filled in."""
+    standard: dict[str, Any] = {}
+    if provider.signs:
+        standard["signature_header"] = call.app.settings.signature_header
+    if "user_id" in provider.settings_type.__struct_fields__:
+        standard["user_id"] = call.by.user_id
+        if not call.by.sees_all() and given.get("user_id", call.by.user_id) != call.by.user_id:
+            raise Invalid("settings.user_id", repr(given["user_id"])[:80], "your own")
+    settings = standard | given
+    shown = hinted(known or {})
+    settings |= {name: (known or {})[name] for name, hint in shown.items() if settings.get(name) == hint}
+    fitting = checked_settings(call.app, provider, settings)
+    seen, secret = split(provider.settings_type, settings)
+    return SettingsGiven(seen | hinted(secret), secret, provider.hint(fitting))
 
 
 def checked_patterns(field: str, patterns: tuple[str, ...]) -> tuple[str, ...]:
@@ -178,6 +210,7 @@ async def create(call: Call) -> Response:
     if secret:
         signing.key(secret)
     now_ms = app.clock_ms()
+    kept = settings_of(call, provider, settings)
     endpoint = Endpoint(
         id=app.new_id("whk"),
         tenant_id=call.tenant_id,
@@ -185,9 +218,9 @@ async def create(call: Call) -> Response:
         provider_type=provider.kind,
         name=no_nul("name", given.name),
         description=no_nul("description", given.description),
-        address_hint=hint_of(address),
+        address_hint=hint_of(address) or kept.hint,
         enabled_events=checked_patterns("enabled_events", given.enabled_events),
-        settings=settings_of(app, provider, settings),
+        settings=kept.seen,
         header_names=tuple(sorted(given.headers)),
         is_active=given.is_active,
         created_by=call.by.who,
@@ -197,7 +230,7 @@ async def create(call: Call) -> Response:
     headers = checked_headers(given.headers)
     async with app.db.transaction() as tx:
         secrets = (Secret(secret),) if secret else ()
-        await config.add_endpoint(tx, app.keyring, endpoint, address, secrets, headers)
+        await config.add_endpoint(tx, app.keyring, endpoint, address, secrets, headers, kept.secret)
     return reply(shown(endpoint, secret or UNSET), 201)
 
 
@@ -228,8 +261,12 @@ async def change(call: Call) -> Response:
     endpoint = await mine(call)
     given = await call.body(WebhookPatch)
     provider = provider_of(endpoint.provider_type)
-    address = UNSET if given.webhook_url is UNSET else checked_address(app, provider, given.webhook_url)
+    address = "" if given.webhook_url is UNSET else checked_address(app, provider, given.webhook_url)
     headers = UNSET if given.headers is UNSET else checked_headers(given.headers)
+    kept = None
+    if given.settings is not UNSET:
+        opened = await config.open_endpoint(app.db, app.keyring, call.tenant_id, endpoint.id)
+        kept = settings_of(call, provider, given.settings, opened.secret_settings)
     changed = replace(
         endpoint,
         name=endpoint.name if given.name is UNSET else no_nul("name", given.name),
@@ -239,15 +276,19 @@ async def change(call: Call) -> Response:
             if given.enabled_events is UNSET
             else checked_patterns("enabled_events", given.enabled_events)
         ),
-        settings=endpoint.settings if given.settings is UNSET else settings_of(app, provider, given.settings),
+        settings=kept.seen if kept else endpoint.settings,
         is_active=endpoint.is_active if given.is_active is UNSET else given.is_active,
     )
     now_ms = app.clock_ms()
     async with app.db.transaction() as tx:
-        if address is not UNSET:
+        if address:
             await config.change_address(tx, app.keyring, endpoint, address, hint_of(address), now_ms)
         if headers is not UNSET:
             await config.change_headers(tx, app.keyring, endpoint, headers, now_ms)
+        if kept and kept.hint:
+            await config.change_address(tx, app.keyring, endpoint, "", kept.hint, now_ms)
+        if kept:
+            await config.change_secret_settings(tx, app.keyring, endpoint, kept.secret, now_ms)
         await config.change_endpoint(tx, changed, now_ms)
         if given.is_active is True:
             await config.switch_endpoint(tx, call.tenant_id, endpoint.id, is_active=True, reason="", now_ms=now_ms)

@@ -109,7 +109,7 @@ SELECT e.tenant_id, e.uid, e.id, e.source, e.type, e.kind, e.severity, e.pipelin
 -- runs_of
 SELECT DISTINCT ON (r.tenant_id, r.pipeline, r.run_id)
        r.tenant_id, r.id, r.pipeline, r.run_id, r.attempt, r.status, r.started_ms, r.finished_ms, r.updated_ms, r.error,
-       r.stages
+       r.stages, r.about
   FROM unnest(:tenant_id::text[], :pipeline::text[], :run_id::text[]) AS asked (tenant_id, pipeline, run_id)
   JOIN run r ON r.tenant_id = asked.tenant_id AND r.pipeline = asked.pipeline AND r.run_id = asked.run_id
  ORDER BY r.tenant_id, r.pipeline, r.run_id, r.attempt DESC;

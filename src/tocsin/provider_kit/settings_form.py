@@ -1,0 +1,61 @@
+"""An endpoint's settings, once: what is secret, what may be shown, and the form that they fill in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from tocsin.provider_kit.text import masked
+
+_SECRET: dict[type[Any], frozenset[str]] = {}
+
+
+def secret_fields(settings_type: type[Any]) -> frozenset[str]:
+    """The names of the fields that are `SecretText`, or may be."""
+    if settings_type not in _SECRET:
+        found: Any = msgspec.inspect.type_info(settings_type)
+        _SECRET[settings_type] = frozenset(field.name for field in found.fields if is_secret(field.type))
+    return _SECRET[settings_type]
+
+
+def is_secret(found: Any) -> bool:
+    if isinstance(found, msgspec.inspect.UnionType):
+        return any(is_secret(one) for one in found.types)
+    return isinstance(found, msgspec.inspect.Metadata) and bool((found.extra or {}).get("secret"))
+
+
+def split(settings_type: type[Any], settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What may be seen, and what is sealed."""
+    secret = secret_fields(settings_type)
+    seen = {name: value for name, value in settings.items() if name not in secret}
+    return seen, {name: str(value) for name, value in settings.items() if name in secret and value}
+
+
+def hinted(secrets: Mapping[str, str]) -> dict[str, str]:
+    """Secret settings as they may be shown: the end of each."""
+    return {name: masked(value) for name, value in secrets.items()}
+
+
+def form(settings_type: type[Any]) -> dict[str, Any]:
+    """The settings as a JSON Schema (2020-12) of one object; secret ones are `writeOnly`."""
+    (_,), components = msgspec.json.schema_components([settings_type])
+    schema: dict[str, Any] = components[settings_type.__name__]
+    others = {name: one for name, one in components.items() if name != settings_type.__name__}
+    return schema | ({"$defs": others} if others else {})
+
+
+def with_operator(
+    groups: tuple[tuple[str, ...], ...], given: Mapping[str, Any], operator: Mapping[str, Any]
+) -> tuple[dict[str, Any], bool]:
+    """The settings with the operator's values where the endpoint sets nothing of a group, and whether it goes out
+    through what is the operator's (the first group). Never half and half: an endpoint that names its own server must
+    not be handed the operator's password for it."""
+    settings = dict(given)
+    trusted = False
+    for number, names in enumerate(groups):
+        if any(given.get(name) for name in names):
+            continue
+        found = {name: operator[name] for name in names if name in operator}
+        settings |= found
+        trusted |= number == 0 and bool(found)
+    return settings, trusted
