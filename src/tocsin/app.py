@@ -18,7 +18,9 @@ from msgspec.structs import replace
 from tocsin.model.endpoint import Endpoint
 from tocsin.model.ids import DEFAULT_TENANT, NewId, Prefix
 from tocsin.outbound.address_guard import parse_allow_targets
+from tocsin.outbound.apprise import AppriseSender
 from tocsin.outbound.http import Outbound, parse_connect_to
+from tocsin.outbound.smtp import Mail
 from tocsin.outbound.world import World
 from tocsin.provider_kit.provider import Tuning
 from tocsin.providers import PROVIDERS
@@ -155,7 +157,12 @@ class App:
         self.works = works
         self.tuning: dict[str, Tuning] = provider_tuning(settings)
         self.allow = parse_allow_targets(settings.allow_targets)
-        self.outbound = World(Outbound(allow=self.allow, connect_to=parse_connect_to(settings.connect_to)))
+        connect_to = parse_connect_to(settings.connect_to)
+        self.outbound = World(
+            Outbound(allow=self.allow, connect_to=connect_to),
+            Mail(allow=self.allow, connect_to=connect_to),
+            AppriseSender(allow=self.allow, connect_to=connect_to),
+        )
         self.operator = operator_settings(settings)
         self.deliver = Deliver(
             db,

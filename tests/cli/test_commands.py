@@ -56,6 +56,7 @@ EVERY = list(commands(typer.main.get_command(app)))
 ASKING = [
     ("events",),
     ("why", "evt_1"),
+    ("preview", "--provider", "slack"),
     ("send", "run.failed"),
     ("deliveries", "list"),
     ("deliveries", "replay", "dlv_1"),
@@ -65,7 +66,7 @@ ASKING = [
 
 def test_there_are_as_many_commands_as_the_examples_below_cover() -> None:
     assert {words[0] for words in EVERY} == {
-        *("serve", "demo", "send", "events", "why", "deliveries", "token", "migrate", "doctor"),
+        *("serve", "demo", "send", "events", "why", "preview", "deliveries", "token", "migrate", "doctor"),
     }
 
 

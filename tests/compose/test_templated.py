@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from tests.compose.samples import ENDED, HOSTILE, PLACE, SAMPLES, event
 from tocsin.compose.message import compose
-from tocsin.compose.templated import NAMES, MessageTemplates, apply, check, variables
+from tocsin.compose.templated import NAMES, apply, check, variables
 from tocsin.model.errors import Invalid
 from tocsin.model.message import Message
+from tocsin.model.noise import Templates
 from tocsin.provider_kit.body import values
 from tocsin.provider_kit.template_filters import FILTERS
 from tocsin.provider_kit.templates import MAX_BYTES, MAX_LOOPS, MAX_NESTED, TAGS
@@ -29,7 +30,7 @@ QUICK_S = 0.1
 
 
 def applied(title: str = "", text: str = "", fields: dict[str, str] | None = None) -> Message:
-    message, reason = apply(MESSAGE, MessageTemplates(title, text, fields or {}), *FAILED)
+    message, reason = apply(MESSAGE, Templates(title, text, fields or {}), *FAILED)
     assert reason == ""
     return message
 
@@ -38,7 +39,7 @@ def applied(title: str = "", text: str = "", fields: dict[str, str] | None = Non
 
 
 def test_the_example_of_the_page_gives_what_the_page_says() -> None:  # S4-14
-    templates = msgspec.json.decode(BLOCKS["templates: failed"], type=MessageTemplates)
+    templates = msgspec.json.decode(BLOCKS["templates: failed"], type=Templates)
     check(templates, "templates")
     message, reason = apply(MESSAGE, templates, *FAILED)
     assert reason == ""
@@ -47,14 +48,14 @@ def test_the_example_of_the_page_gives_what_the_page_says() -> None:  # S4-14
 
 
 def test_the_second_example_gives_what_the_page_says() -> None:
-    check(MessageTemplates(text=BLOCKS["text: failed"]), "templates")
+    check(Templates(text=BLOCKS["text: failed"]), "templates")
     assert applied(text=BLOCKS["text: failed"]).text + "\n" == BLOCKS["gives: failed"]
 
 
 def test_the_refusal_of_the_page() -> None:
     ((note, said),) = [(note, said) for note, said in BLOCKS.items() if note.startswith("refused: ")]
     with pytest.raises(Invalid) as refused:
-        check(msgspec.json.decode(note.removeprefix("refused: "), type=MessageTemplates), "templates")
+        check(msgspec.json.decode(note.removeprefix("refused: "), type=Templates), "templates")
     start, _, end = said.strip().partition("…")
     assert refused.value.detail.startswith(start)
     assert refused.value.detail.endswith(end)
@@ -95,14 +96,14 @@ def test_names_do_not_depend_on_the_event() -> None:
 
 def test_an_event_without_a_run_has_an_empty_one() -> None:
     told = event("x", "other")
-    templates = MessageTemplates("a{{ run.status }}{% for s in run.stages %}x{% endfor %}{{ run.duration_s }}b")
+    templates = Templates("a{{ run.status }}{% for s in run.stages %}x{% endfor %}{{ run.duration_s }}b")
     assert apply(compose(told, None), templates, told, None)[0].title == "ab"
 
 
 @pytest.mark.parametrize("words", ["{{ run.error }}", "{% for i in (1..9) %}x{% endfor %}", "{% raw %}", "{{", "%}"])
 def test_what_an_event_says_is_never_compiled(words: str) -> None:  # S16
     told = event("run.failed", "run.failed", **PLACE, title=words, message=words, data={"a": words})
-    templates = MessageTemplates("{{ event.title }}", "{{ event.message }}", {"A": "{{ data.a }}"})
+    templates = Templates("{{ event.title }}", "{{ event.message }}", {"A": "{{ data.a }}"})
     message, reason = apply(compose(told, ENDED), templates, told, ENDED)
     assert (message.title, message.text, message.facts, reason) == (words, words, (("A", words),), "")
 
@@ -110,7 +111,7 @@ def test_what_an_event_says_is_never_compiled(words: str) -> None:  # S16
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=300))
 def test_any_value_makes_a_clean_message(words: str) -> None:
     told = event("x", "other", title=words, message=words, data={"a": words})
-    templates = MessageTemplates("{{ event.title }}", "{{ event.message }}", {"A": "{{ data.a }}"})
+    templates = Templates("{{ event.title }}", "{{ event.message }}", {"A": "{{ data.a }}"})
     message, reason = apply(compose(told, None), templates, told, None)
     assert reason == ""
     for one in (message.title, message.sentence, *(value for _, value in message.facts)):
@@ -122,7 +123,7 @@ def test_any_value_makes_a_clean_message(words: str) -> None:
 
 
 def test_only_what_is_given_changes() -> None:
-    assert apply(MESSAGE, MessageTemplates(), *FAILED) == (MESSAGE, "")
+    assert apply(MESSAGE, Templates(), *FAILED) == (MESSAGE, "")
     titled = applied("Oh no")
     assert (titled.title, titled.text, titled.facts) == ("Oh no", MESSAGE.text, MESSAGE.facts)
     with_fields = applied(fields={"Env": "{{ labels.env }}"})
@@ -152,7 +153,7 @@ def test_an_empty_title_is_no_title_and_an_empty_field_no_field() -> None:
 def test_it_is_cut_to_size(filler: str) -> None:
     long = filler * 5_000
     told = event("x", "other", data={"a": long[:5_000]})
-    templates = MessageTemplates("{{ data.a }}", "{{ data.a }}", {"A": "{{ data.a }}"})
+    templates = Templates("{{ data.a }}", "{{ data.a }}", {"A": "{{ data.a }}"})
     message, reason = apply(compose(told, None), templates, told, None)
     assert reason == ""
     assert len(message.title) <= 80
@@ -163,7 +164,7 @@ def test_it_is_cut_to_size(filler: str) -> None:
 
 def test_hostile_words_are_cleaned() -> None:
     told = event("x", "other", data={"a": HOSTILE})
-    message, _ = apply(compose(told, None), MessageTemplates("{{ data.a }}", "{{ data.a }}"), told, None)
+    message, _ = apply(compose(told, None), Templates("{{ data.a }}", "{{ data.a }}"), told, None)
     for one in (message.title, message.text, message.sentence):
         assert not re.search("[\x00-\x09\x0b-\x1f\u202e]", one)
 
@@ -174,25 +175,25 @@ def test_hostile_words_are_cleaned() -> None:
 @pytest.mark.parametrize(
     ("templates", "field", "found"),
     [
-        (MessageTemplates("{{ event.title"), "t.title", "{{ without its end at line 1"),
-        (MessageTemplates(text="a\n{% if run.id %}"), "t.text", "line 2"),
-        (MessageTemplates("{{ event.title | upper }}"), "t.title", "'upper'"),
-        (MessageTemplates(fields={"A": "{{ evnt.title }}"}), "t.fields.A", "'evnt.title'"),
-        (MessageTemplates(fields={"A": "{{ x }}"}), "t.fields.A", "'x'"),
-        (MessageTemplates("{{ run.stage }}"), "t.title", "'run.stage'"),
-        (MessageTemplates("{% for s in run.steps %}{% endfor %}"), "t.title", "'run.steps'"),
-        (MessageTemplates("{% if message.why contains labels.a %}{% endif %}"), "t.title", "'message.why'"),
-        (MessageTemplates("{% assign a = event.nothing %}"), "t.title", "'event.nothing'"),
-        (MessageTemplates("{% include 'x' %}"), "t.title", "include"),
-        (MessageTemplates(fields={"": "x"}), "t.fields", "''"),
-        (MessageTemplates(fields={"a\nb": "x"}), "t.fields", "'a b'"),
-        (MessageTemplates(fields={"a" * 41: "x"}), "t.fields", "…"),
-        (MessageTemplates(fields={str(index): "x" for index in range(11)}), "t.fields", "11 fields"),
-        (MessageTemplates("x" * (MAX_BYTES + 1)), "t", f"more than {MAX_BYTES} bytes"),
-        (MessageTemplates(fields={str(n): "ä" * 1000 for n in range(10)}), "t", f"more than {MAX_BYTES} bytes"),
+        (Templates("{{ event.title"), "t.title", "{{ without its end at line 1"),
+        (Templates(text="a\n{% if run.id %}"), "t.text", "line 2"),
+        (Templates("{{ event.title | upper }}"), "t.title", "'upper'"),
+        (Templates(fields={"A": "{{ evnt.title }}"}), "t.fields.A", "'evnt.title'"),
+        (Templates(fields={"A": "{{ x }}"}), "t.fields.A", "'x'"),
+        (Templates("{{ run.stage }}"), "t.title", "'run.stage'"),
+        (Templates("{% for s in run.steps %}{% endfor %}"), "t.title", "'run.steps'"),
+        (Templates("{% if message.why contains labels.a %}{% endif %}"), "t.title", "'message.why'"),
+        (Templates("{% assign a = event.nothing %}"), "t.title", "'event.nothing'"),
+        (Templates("{% include 'x' %}"), "t.title", "include"),
+        (Templates(fields={"": "x"}), "t.fields", "''"),
+        (Templates(fields={"a\nb": "x"}), "t.fields", "'a b'"),
+        (Templates(fields={"a" * 41: "x"}), "t.fields", "…"),
+        (Templates(fields={str(index): "x" for index in range(11)}), "t.fields", "11 fields"),
+        (Templates("x" * (MAX_BYTES + 1)), "t", f"more than {MAX_BYTES} bytes"),
+        (Templates(fields={str(n): "ä" * 1000 for n in range(10)}), "t", f"more than {MAX_BYTES} bytes"),
     ],
 )
-def test_what_cannot_work_is_refused_by_name(templates: MessageTemplates, field: str, found: str) -> None:
+def test_what_cannot_work_is_refused_by_name(templates: Templates, field: str, found: str) -> None:
     with pytest.raises(Invalid) as refused:
         check(templates, "t")
     assert refused.value.field == field
@@ -211,7 +212,7 @@ def test_what_cannot_work_is_refused_by_name(templates: MessageTemplates, field:
     ],
 )
 def test_what_may_work_is_taken(source: str) -> None:
-    templates = MessageTemplates(source, source, {"A": source})
+    templates = Templates(source, source, {"A": source})
     check(templates, "t")
     assert apply(MESSAGE, templates, *FAILED)[1] == ""
 
@@ -219,7 +220,7 @@ def test_what_may_work_is_taken(source: str) -> None:
 def test_unknown_names_and_too_many_fields_are_no_templates() -> None:
     for given_ in ({"titel": "x"}, {"title": 1}, {"fields": {str(index): "x" for index in range(11)}}):
         with pytest.raises(msgspec.ValidationError):
-            msgspec.convert(given_, MessageTemplates)
+            msgspec.convert(given_, Templates)
 
 
 # What fails
@@ -228,13 +229,16 @@ def test_unknown_names_and_too_many_fields_are_no_templates() -> None:
 @pytest.mark.parametrize(
     ("templates", "reason"),
     [
-        (MessageTemplates("fine", "{% for i in (1..1000) %}{% assign a = data.l %}{% endfor %}"), "it takes too many steps"),
-        (MessageTemplates("fine", fields={"A": "{{ data.rows | divided_by: 0 }}"}), "divided"),
-        (MessageTemplates("{{ broken"), "without its end"),
-        (MessageTemplates("{% for i in (1..data.rows) %}{% endfor %}"), "a range of more than"),
+        (
+            Templates("fine", "{% for i in (1..1000) %}{% assign a = data.l %}{% endfor %}"),
+            "it takes too many steps",
+        ),
+        (Templates("fine", fields={"A": "{{ data.rows | divided_by: 0 }}"}), "divided"),
+        (Templates("{{ broken"), "without its end"),
+        (Templates("{% for i in (1..data.rows) %}{% endfor %}"), "a range of more than"),
     ],
 )
-def test_a_failure_sends_the_usual_message_and_says_why(templates: MessageTemplates, reason: str) -> None:  # S4-14
+def test_a_failure_sends_the_usual_message_and_says_why(templates: Templates, reason: str) -> None:  # S4-14
     told = event("run.failed", "run.failed", **PLACE, data={"rows": 10**9, "l": list(range(1000))})
     usual = compose(told, ENDED)
     message, why = apply(usual, templates, told, ENDED)
@@ -245,34 +249,34 @@ def test_a_failure_sends_the_usual_message_and_says_why(templates: MessageTempla
 
 def test_a_reason_holds_nothing_that_steers() -> None:
     told = event("x", "other", data={"a": HOSTILE})
-    message, why = apply(compose(told, None), MessageTemplates("{{ 1 | plus: data.a | date: data.a }}"), told, None)
+    message, why = apply(compose(told, None), Templates("{{ 1 | plus: data.a | date: data.a }}"), told, None)
     assert not re.search("[\x00-\x1f\u202e]", why + message.footer[0])
     assert len(why) <= 300
 
 
 def test_all_templates_of_a_message_share_one_allowance() -> None:
     heavy = "{% for i in (1..2000) %}" + "x" * 5 + "{% endfor %}"  # two thirds of what one message may take
-    assert apply(MESSAGE, MessageTemplates(heavy), *FAILED)[1] == ""
-    assert apply(MESSAGE, MessageTemplates(heavy, heavy), *FAILED)[1] == "it takes too many steps at line 1"
+    assert apply(MESSAGE, Templates(heavy), *FAILED)[1] == ""
+    assert apply(MESSAGE, Templates(heavy, heavy), *FAILED)[1] == "it takes too many steps at line 1"
 
 
 def test_the_worst_is_over_in_time() -> None:  # S16
     heavy = "{% for i in (1..2000) %}{{ a }}{{ b }}{{ event.data.c }}{% endfor %}"
     told = event("x", "other", data={"a": "x" * 200_000, "l": list(range(40_000)), "d": [[1] * 1000] * 40})
     message = compose(told, None)
-    templates = MessageTemplates(heavy, heavy, {str(index): heavy for index in range(10)})
+    templates = Templates(heavy, heavy, {str(index): heavy for index in range(10)})
     apply(message, templates, told, None)  # parsed once, and remembered
     best = min(timed(message, templates, told) for _ in range(3))
     assert best < QUICK_S
 
 
-def timed(message: Message, templates: MessageTemplates, told: object) -> float:
+def timed(message: Message, templates: Templates, told: object) -> float:
     began = time.perf_counter()
     apply(message, templates, told, None)  # type: ignore[arg-type]
     return time.perf_counter() - began
 
 
 def test_rendering_is_the_same_twice() -> None:
-    templates = MessageTemplates("{{ event | json | truncate: 70 }}", "{{ run | json }}", {"A": "{{ data | json }}"})
+    templates = Templates("{{ event | json | truncate: 70 }}", "{{ run | json }}", {"A": "{{ data | json }}"})
     assert apply(MESSAGE, templates, *FAILED) == apply(MESSAGE, templates, *FAILED)
     assert json.loads(applied(text="{{ run | json }}").text)["status"] == "failed"

@@ -9,6 +9,7 @@ from tests.compose.samples import AT_MS, ENDED, HOSTILE, LINKS, PLACE, SAMPLES, 
 from tocsin.compose.facts import humane, short_id, spelled_ms
 from tocsin.compose.message import compose
 from tocsin.compose.wording import KINDS as WORDED
+from tocsin.model.delivery import Words
 from tocsin.model.event import KINDS, SEVERITIES, Action
 from tocsin.provider_kit.text import cut
 
@@ -81,7 +82,7 @@ def test_an_alert_is_as_loud_as_its_severity() -> None:
 
 
 def test_a_note_is_said() -> None:
-    message = compose(*SAMPLES["failed"], note="And 3 more like it.")
+    message = compose(*SAMPLES["failed"], words=Words(note="And 3 more like it."))
     assert message.sentence.endswith("And 3 more like it.")
     assert message.footer[0] == "And 3 more like it."
 
@@ -130,7 +131,7 @@ def test_any_words_stay_within_bounds(kind: str, words: str) -> None:
         actions=(Action(words, "https://a.example", words),), links={words: "https://b.example"},
     )  # fmt: skip
     for given in (told, event(words or "x", kind, pipeline=words, data=data)):
-        message = compose(given, ENDED, note=words)
+        message = compose(given, ENDED, words=Words(note=words))
         assert len(message.title) <= 80
         assert len(message.cause) <= 200
         assert len(message.sentence) <= 1400

@@ -8,14 +8,13 @@ from typing import Any
 
 import msgspec
 
-from tests.fakes.all_fakes import WITHOUT, ask, new_fake
+from tests.fakes.all_fakes import WITHOUT, Desk
 from tests.providers.examples import BASE, sending
 from tocsin.model.message import Message
 from tocsin.model.thread import Thread
 from tocsin.model.wire import (
     AppriseRequest,
     Delivered,
-    HttpRequest,
     InboxRequest,
     Request,
     SmtpRequest,
@@ -31,9 +30,7 @@ def posted(provider: Provider) -> Thread:
     if provider.live is None or provider.kind in WITHOUT:
         return Thread()
     if provider.kind not in _RECEIPTS:
-        request = provider.render(sending(provider, BASE))
-        assert isinstance(request, HttpRequest)
-        outcome = provider.classify(ask(new_fake(provider.kind), request))
+        outcome = Desk(provider).ask(provider.render(sending(provider, BASE)))
         assert isinstance(outcome, Delivered), outcome
         _RECEIPTS[provider.kind] = dict(outcome.receipt)
     return Thread(refs=_RECEIPTS[provider.kind])

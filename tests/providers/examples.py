@@ -11,14 +11,17 @@ from tocsin.model.event import Action
 from tocsin.model.message import Message
 from tocsin.model.thread import Thread
 from tocsin.model.wire import HttpReply, Sending
-from tocsin.provider_kit.provider import Provider
+from tocsin.provider_kit.provider import Live, Provider
 from tocsin.providers import PROVIDERS
-from tocsin.providers.opsgenie import OpsgenieSettings
-from tocsin.providers.pagerduty import PagerDutySettings
+from tocsin.providers.apprise import AppriseSettings
 from tocsin.providers.discord import DiscordSettings
+from tocsin.providers.email import EmailSettings
 from tocsin.providers.google_chat import GoogleChatSettings
+from tocsin.providers.in_app import InAppSettings
 from tocsin.providers.mattermost import MattermostSettings
 from tocsin.providers.mattermost_bot import MattermostBotSettings
+from tocsin.providers.opsgenie import OpsgenieSettings
+from tocsin.providers.pagerduty import PagerDutySettings
 from tocsin.providers.slack import SlackSettings
 from tocsin.providers.slack_bot import SlackBotSettings
 from tocsin.providers.slack_workflow import SlackWorkflowSettings
@@ -55,9 +58,23 @@ EXAMPLES: dict[str, Target] = {
         ),
     ),
     "google_chat": Target(
-        f"https://chat.googleapis.com/v1/spaces/AAAAk6lGXyM/messages?key=AIza{TOKEN}&token={TOKEN}%3D", GoogleChatSettings()
+        f"https://chat.googleapis.com/v1/spaces/AAAAk6lGXyM/messages?key=AIza{TOKEN}&token={TOKEN}%3D",
+        GoogleChatSettings(),
     ),
     "telegram": Target("", TelegramSettings(bot_token=f"110201543:{TOKEN}{TOKEN[:10]}", chat_id=-1001234567890)),
+    "email": Target(
+        "",
+        EmailSettings(
+            to=("ana@example.com",),
+            from_address="alerts@example.com",
+            from_name="Tocsin",
+            smtp_host="mail.example.com",
+            smtp_username="alerts",
+            smtp_password=TOKEN,
+        ),
+    ),
+    "in_app": Target("", InAppSettings(user_id="ana")),
+    "apprise": Target("", AppriseSettings(url=f"gotifys://gotify.example/{TOKEN}")),
     "webhook": Target(
         f"https://hooks.example/in?key={TOKEN}",
         WebhookSettings(),
@@ -188,3 +205,8 @@ def reply(status: int, body: str | bytes = b"", **headers: str) -> HttpReply:
 
 def provider_of(kind: str) -> Provider:
     return PROVIDERS[kind]
+
+
+def live_of(provider: Provider) -> Live:
+    assert provider.live is not None
+    return provider.live

@@ -311,6 +311,7 @@ def test_200_with_an_error_is_that_error() -> None:
 
 
 def test_addresses() -> None:  # S1-14
+    assert SLACK.check_address is not None
     assert f"^{ADDRESS.pattern}$" == PATTERNS["patterns"]["slack_webhook"]
     for good in PATTERNS["examples"]["slack_webhook"]:
         assert SLACK.check_address(good) == good

@@ -10,7 +10,9 @@ import msgspec
 import pytest
 from slack_sdk.models.blocks import Block
 
+from tests.fakes.all_fakes import ask
 from tests.providers.examples import EVERY_MESSAGE, HOSTILE_MESSAGE, MESSAGES, TOKEN, provider_of, reply, sending
+from tocsin.fakes.slack import FakeSlack
 from tocsin.model.endpoint import Target
 from tocsin.model.errors import Invalid
 from tocsin.model.message import Message
@@ -37,8 +39,10 @@ REFS = {"channel": "C0123ABCD", "ts": "1732154400.000100"}
 STAGES = (RunStep("load", "succeeded", 12_000), RunStep("train", "succeeded", 480_000), RunStep("evaluate", "running"))
 
 
-def given(message: Message, *, plain: bool = False, quiet: bool = False, **settings: Any) -> Sending:
-    return sending(BOT, message, plain=plain, thread=Thread(refs=REFS), quiet=quiet, **settings)
+def given(
+    message: Message, *, plain: bool = False, quiet: bool = False, refs: dict[str, str] = REFS, **settings: Any
+) -> Sending:
+    return sending(BOT, message, plain=plain, thread=Thread(refs=refs), quiet=quiet, **settings)
 
 
 def sent(request: Any) -> Any:
@@ -128,7 +132,8 @@ def test_an_edit_rewrites_all_of_it() -> None:  # S0-06
 
 def test_an_edit_mentions_nobody_and_a_reply_does() -> None:  # S1-17, S1-18
     assert LIVE is not None
-    failed, who = MESSAGES["run-failed"], {"mention_on_failure": ["S0123ABC", "here"]}
+    failed = MESSAGES["run-failed"]
+    who: dict[str, Any] = {"mention_on_failure": ["S0123ABC", "here"]}
     shown = "<!subteam^S0123ABC> <!here>"
     assert shown not in json.dumps(sent(LIVE.edit(given(failed, **who))))
     assert shown in json.dumps(sent(LIVE.reply(given(failed, **who))))
@@ -181,13 +186,14 @@ def test_stages_are_listed_unless_that_is_switched_off() -> None:  # S0-06
 
 
 def test_buttons_only_where_somebody_answers_the_click() -> None:  # S1-18
-    kinds = {}
-    for name, settings in {
+    asked: dict[str, dict[str, Any]] = {
         "links": {},
         "buttons": {"interactivity": True},
         "none": {"include_action_buttons": False, "interactivity": True},
-    }.items():
-        kinds[name] = sent(BOT.render(given(MESSAGES["run-failed"], **settings)))["blocks"]
+    }
+    kinds = {
+        name: sent(BOT.render(given(MESSAGES["run-failed"], **settings)))["blocks"] for name, settings in asked.items()
+    }
     assert "|Open run>" in json.dumps(kinds["links"])
     (row,) = [one for one in kinds["buttons"] if one["type"] == "actions"]
     assert row["elements"][0] == {
@@ -268,6 +274,42 @@ def test_shared_limits_name_no_token() -> None:  # S1-03
     elsewhere = given(MESSAGES["run-failed"], bot_token="xoxb-another-workspace")
     assert BOT.limits(elsewhere, BOT.render(elsewhere))[0].key != post.key
     assert not any(TOKEN in limit.key for limit in (post, edit, react))
+
+
+def test_a_run_as_people_see_it() -> None:  # S0-01, S0-06
+    assert LIVE is not None
+    assert LIVE.mark is not None
+    slack = FakeSlack()
+    running = staged(MESSAGES["run-started"], run_status="running")
+    failed = staged(MESSAGES["run-failed"], run_status="failed")
+    request = BOT.render(sending(BOT, running, quiet=True))
+    assert isinstance(request, HttpRequest)
+    posted = BOT.classify(ask(slack, request))
+    assert isinstance(posted, Delivered)
+    thread = Thread(refs=dict(posted.receipt))
+    now = sending(BOT, failed, thread=thread, mention_on_failure="here")
+    for one in (LIVE.edit(now), LIVE.reply(now), LIVE.mark(now), LIVE.mark(now)):
+        assert isinstance(one, HttpRequest)
+        assert isinstance(BOT.classify(ask(slack, one)), Delivered)
+    root, seen = slack.messages
+    assert root.text.startswith("❌ train-ranker failed in prod")
+    assert [one.text.split()[0] for one in root.edits] == ["⏳"]
+    assert root.replies == [seen]
+    assert seen.broadcast
+    assert "<!here>" in json.dumps(seen.blocks)
+    assert root.reactions == ["x"]
+
+
+@pytest.mark.parametrize("name", EVERY_MESSAGE)
+def test_the_fake_takes_every_request(name: str) -> None:
+    slack = FakeSlack()
+    first = BOT.render(sending(BOT, MESSAGES["run-started"]))
+    assert isinstance(first, HttpRequest)
+    posted = BOT.classify(ask(slack, first))
+    assert isinstance(posted, Delivered)
+    message = msgspec.structs.replace(EVERY_MESSAGE[name], steps=STAGES * 100)
+    for request in every_request(message, refs=dict(posted.receipt), interactivity=True).values():
+        assert isinstance(BOT.classify(ask(slack, request)), Delivered)
 
 
 RETRIED = {

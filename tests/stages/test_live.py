@@ -7,11 +7,12 @@ import pytest
 
 from tests.harness import Running, Start
 from tocsin.fakes import Answer
-from tocsin.fakes.slack import TOKEN, FakeSlack
+from tocsin.fakes.slack import FakeSlack
 from tocsin.store.database import StoreUnavailable
 
 pytestmark = pytest.mark.anyio
 
+TOKEN = "xoxb-1234567890-tocsin-fake-workspace"
 STAGES = ("extract", "check", "load", "train", "evaluate", "publish")
 
 

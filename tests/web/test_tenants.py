@@ -17,6 +17,7 @@ NOWHERE = {
     "/v1/alert-rules": "rul_00000000000070008000000000000000",
     "/v1/deliveries": "dlv_00000000000070008000000000000000",
     "/v1/tokens": "tok_00000000000070008000000000000000",
+    "/v1/inbox": "dlv_00000000000070008000000000000000",
 }
 """An id that nobody has, for each resource with ids in its paths. A new resource needs its line here."""
 

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from tocsin.cli import deliveries, demo, doctor, events, migrate, send, serve, token, why
+from tocsin.cli import deliveries, demo, doctor, events, migrate, preview, send, serve, token, why
 
 OK, CHECK_FAILED, USAGE, NOT_ALLOWED, UNREACHABLE = 0, 1, 2, 3, 4
 
@@ -25,6 +25,7 @@ app.command()(demo.demo)
 app.command()(send.send)
 app.command()(events.events)
 app.command()(why.why)
+app.command()(preview.preview)
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(token.app, name="token")
 app.command()(migrate.migrate)

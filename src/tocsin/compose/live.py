@@ -4,6 +4,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tocsin.compose.message import compose
+from tocsin.model.delivery import Words
 from tocsin.model.event import Event
 from tocsin.model.message import Message
 from tocsin.model.run import ENDED, Run, RunStep
@@ -64,7 +65,7 @@ def reply_of(event: Event, run: Run, thread: Thread, *, details: bool, home: str
     if event.kind in ALARMS or event.kind in WARNINGS:
         return Reply(compose(event, run, home=home), (event.uid,), event.kind in ALARMS)
     if event.kind == "run.succeeded" and thread.alarmed:
-        return Reply(compose(event, run, note="Recovered.", home=home), (event.uid,))
+        return Reply(compose(event, run, words=Words(note="Recovered."), home=home), (event.uid,))
     if not details or not event.kind.startswith("stage."):
         return None
     ended = {f"{stage.name}:{stage.status}": stage for stage in run.stages if stage.status != "running"}

@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tocsin.compose.facts import duration_ms, facts, humane, number, short_id
-from tocsin.compose.wording import CHEERS, FAMILIES, SAID_IN_FAMILY, Words, heading, spoken, words
+from tocsin.compose.wording import CHEERS, FAMILIES, SAID_IN_FAMILY, heading, spoken
+from tocsin.compose.wording import Words as KindWords
+from tocsin.compose.wording import words as words_of
+from tocsin.model.delivery import Words
 from tocsin.model.event import Action, Event
 from tocsin.model.message import Message
 from tocsin.model.run import ENDED, RUN_STATUS, Run, RunStep
@@ -26,16 +29,19 @@ ACTIONS = 3
 FOOTER_LABELS = ("project", "version", "owner", "trigger")
 LINK_LABELS = (("run", "Open run"), ("logs", "Logs"), ("dashboard", "Dashboard"), ("runbook", "Runbook"))
 
+NO_WORDS = Words()
 _URL = re.compile(r"https?://[^\s\x00-\x20\x7f]+", re.IGNORECASE)
 
 
-def compose(event: Event, run: Run | None, *, note: str = "", home: str = "", only_headline: bool = False) -> Message:
-    """Words for one event. `only_headline` leaves out facts, detail, actions and footer.
+def compose(
+    event: Event, run: Run | None, *, words: Words = NO_WORDS, home: str = "", only_headline: bool = False
+) -> Message:
+    """The message for one event. `only_headline` leaves out facts, detail, actions and footer.
 
-    `note` is the small print that the caller adds ("and 3 more like it"); `home` is the address
+    `words` are what the rule found: its title is the news, its note the small print; `home` is the address
     of this Tocsin (TOCSIN_PUBLIC_URL): with it the message links to the run's page."""
     kind, data = event.kind, event.data
-    say = words(kind, event.severity)
+    say = words_of(kind, event.severity)
     emoji = CHEERS.get(event.type, say.emoji)
     name = named(event)
     where = place(event.labels)
@@ -44,7 +50,9 @@ def compose(event: Event, run: Run | None, *, note: str = "", home: str = "", on
     error = error_of(event, run) if say.tone in ("bad", "warning", "rollback") else ""
     cause = last_line(error)
     title, clause = headline(event, say, name, where, stage)
-    note = cut(line(note[:1000]), SAID_CHARS) if note else ""
+    if words.title:
+        title = clause = line(words.title[:1000])
+    note = cut(line(words.note[:1000]), SAID_CHARS) if words.note else ""
     return Message(
         event_id=event.id,
         event_uid=event.uid,
@@ -81,7 +89,7 @@ def steps(run: Run) -> tuple[RunStep, ...]:
     )
 
 
-def headline(event: Event, say: Words, name: str, where: str, stage: str) -> tuple[str, str]:
+def headline(event: Event, say: KindWords, name: str, where: str, stage: str) -> tuple[str, str]:
     """The title, and the beginning of the sentence."""
     if event.title:
         title = line(event.title[:1000])

@@ -6,9 +6,8 @@ What an event says is a value and is never compiled. A template that fails costs
 the reason in its small print.
 """
 
-from typing import Annotated, Any
+from typing import Any
 
-from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from tocsin.compose.facts import VALUE_CHARS
@@ -16,6 +15,7 @@ from tocsin.compose.message import SAID_CHARS, TEXT_CHARS, TITLE_CHARS
 from tocsin.model.errors import Invalid
 from tocsin.model.event import Event
 from tocsin.model.message import Message
+from tocsin.model.noise import Templates
 from tocsin.model.run import Run
 from tocsin.provider_kit import body
 from tocsin.provider_kit.body import rfc3339
@@ -26,19 +26,8 @@ FIELDS = 10
 NAME_CHARS = 40
 """Of a field's name: what stands beside a value on a phone."""
 
-Template = Annotated[str, Meta(max_length=MAX_BYTES)]
 
-
-class MessageTemplates(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is "" or empty stays as Tocsin words it. `fields` are the facts, by name; they take the place of all others,
-    and one that renders to nothing is left out."""
-
-    title: Template = ""
-    text: Template = ""
-    fields: Annotated[dict[str, Template], Meta(max_length=FIELDS)] = {}
-
-
-def check(templates: MessageTemplates, field_prefix: str) -> None:
+def check(templates: Templates, field_prefix: str) -> None:
     """Raises Invalid, with the field that is wrong such as `templates.fields.Rows`, for what could never be rendered
     and for names that stand for nothing."""
     if len(templates.fields) > FIELDS:
@@ -54,7 +43,7 @@ def check(templates: MessageTemplates, field_prefix: str) -> None:
         _check_names(source, field)
 
 
-def _sources(templates: MessageTemplates, prefix: str) -> list[tuple[str, str]]:
+def _sources(templates: Templates, prefix: str) -> list[tuple[str, str]]:
     """(field, template) of those that there are."""
     found = [(f"{prefix}.title", templates.title), (f"{prefix}.text", templates.text)]
     for name, source in templates.fields.items():
@@ -74,7 +63,7 @@ def _check_names(source: str, field: str) -> None:
             raise Invalid(field, f"the variable {'.'.join(path)!r}", f"{path[0]} and one of {', '.join(sorted(known))}")
 
 
-def apply(message: Message, templates: MessageTemplates, event: Event, run: Run | None) -> tuple[Message, str]:
+def apply(message: Message, templates: Templates, event: Event, run: Run | None) -> tuple[Message, str]:
     """(the message in these words, "") or (the message as it was with a note, why a template failed). All templates
     together take no longer than one may: 100 ms."""
     values, allowance = variables(message, event, run), Allowance()

@@ -43,7 +43,7 @@ class FakeGoogleChat:
     """`messages` in the order in which they came. `tokens` are the webhooks' tokens by space; a space without one
     takes any. Spaces in `gone` were deleted. `next` are answers to give instead of its own."""
 
-    hosts = ("chat.googleapis.com",)
+    hosts: tuple[str, ...] = ("chat.googleapis.com",)
 
     def __init__(self) -> None:
         self.messages: list[ChatMessage] = []

@@ -91,9 +91,12 @@ class Refused(Exception):
 class FakeSlack:
     """One workspace with one app. Every webhook and trigger of the right shape works, unless it is in `gone`.
 
-    revoked: bot tokens that it no longer takes; any other of the right shape will do. channels: by id. webhook_channel: where webhooks post. triggers: by path, the
-    variables that a workflow declares; a path that is not there takes any. started: what triggers were given, in order.
-    next: answers that are given before anything is looked at, first come first. limits: whether Slack's rates are kept.
+    revoked: bot tokens that it no longer takes; any other of the right shape will do.
+    channels: by id. webhook_channel: where webhooks post.
+    triggers: by path, the variables that a workflow declares; a path that is not there takes any.
+    started: what triggers were given, in order.
+    next: answers that are given before anything is looked at, first come first.
+    limits: whether Slack's rates are kept.
     """
 
     hosts: tuple[str, ...] = ("slack.com", "hooks.slack.com", "slack-gov.com", "hooks.slack-gov.com")

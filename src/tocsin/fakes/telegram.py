@@ -49,7 +49,7 @@ class FakeTelegram:
     why it takes no message, such as "Forbidden: bot was blocked by the user"; `moved` gives a group's new number. A
     public `@name` has the number that `names` says. `next` are answers to give instead of its own."""
 
-    hosts = ("api.telegram.org",)
+    hosts: tuple[str, ...] = ("api.telegram.org",)
 
     def __init__(self) -> None:
         self.messages: list[TelegramMessage] = []

@@ -12,12 +12,25 @@ from typing import Literal, get_args
 from msgspec import Struct
 
 from tocsin.model.event import Event
+from tocsin.model.noise import Templates
 from tocsin.model.rule import RetryPolicy
 from tocsin.model.run import Run
 
 Status = Literal["pending", "sending", "retrying", "delivered", "dead", "expired", "cancelled", "suppressed"]
 STATUSES: tuple[str, ...] = get_args(Status)
 WAITING: frozenset[str] = frozenset({"pending", "sending", "retrying"})
+
+
+class Words(Struct, frozen=True, omit_defaults=True):
+    """What planning says to a message. `title`: the news, where the rule found it. `note`: the small print. `fold`:
+    what the messages have in common that this one tells of. `templates`: the rule's own words; `failed`: why they could
+    not be used."""
+
+    title: str = ""
+    note: str = ""
+    fold: str = ""
+    templates: Templates | None = None
+    failed: str = ""
 
 
 class Delivery(Struct, frozen=True, kw_only=True, gc=False):
@@ -40,6 +53,8 @@ class Delivery(Struct, frozen=True, kw_only=True, gc=False):
     expires_ms: int = 0
     created_ms: int = 0
     body: bytes | None = None
+    words: Words = Words()
+    folded_into: str = ""
 
 
 class Attempt(Struct, frozen=True, kw_only=True, gc=False):
@@ -72,3 +87,4 @@ class Claimed(Struct, frozen=True, kw_only=True, gc=False):
     plain: bool = False
     event: Event | None = None
     run: Run | None = None
+    folded: tuple[Event, ...] = ()

@@ -5,6 +5,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from tocsin.model.hidden import Hidden
+from tocsin.model.noise import Digest, Templates
 
 
 class Secret(Hidden, frozen=True):
@@ -12,6 +13,13 @@ class Secret(Hidden, frozen=True):
 
     value: str
     expires_ms: int | None = None
+
+
+class Options(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What any endpoint may say, whatever its provider: a `digest` instead of single messages, and words of its own."""
+
+    digest: Digest | None = None
+    templates: Templates | None = None
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
@@ -29,6 +37,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     address_hint: str = ""
     enabled_events: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
+    options: Options = Options()
     header_names: tuple[str, ...] = ()
     is_active: bool = True
     disabled_reason: str = ""

@@ -4,6 +4,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from tocsin.model.noise import Noise
+
 
 class RetryPolicy(Struct, frozen=True, omit_defaults=True):
     """`max_attempts` counts the first try. `base_s` and `cap_s` replace the standard schedule by base·2ⁿ up to cap."""
@@ -23,6 +25,8 @@ class RateLimit(Struct, frozen=True):
 class Rule(Struct, frozen=True, kw_only=True):
     """Patterns are globs with `*` and `?`. An empty list of types, pipelines or labels means any.
 
+    `noise`: when a match is worth a message. `off`: why it tells only of what is critical: somebody's preferences.
+
     An endpoint's `enabled_events` is read as the rule `ep:<endpoint id>` with nothing but event types.
     """
 
@@ -37,6 +41,8 @@ class Rule(Struct, frozen=True, kw_only=True):
     retry: RetryPolicy = RetryPolicy()
     rate_limit: RateLimit | None = None
     settings: dict[str, Any] = {}
+    noise: Noise = Noise()
+    off: str = ""
     is_active: bool = True
     created_by: str = ""
     created_ms: int = 0

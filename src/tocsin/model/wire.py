@@ -149,11 +149,13 @@ class Accepted(Struct, frozen=True):
 
 
 class Retry(Struct, frozen=True):
-    """Try again. `after_s` is what the provider asked for; `rate_limited` pauses the whole endpoint."""
+    """Try again. `after_s` is what the provider asked for; `rate_limited` pauses the whole endpoint. `settings`: the
+    provider says that these have changed, such as a chat's number; the endpoint is changed first."""
 
     reason: str
     after_s: float | None = None
     rate_limited: bool = False
+    settings: Mapping[str, str | int] = field(default_factory=dict)
 
 
 Scope = Literal["message", "thread", "endpoint", "credential"]

@@ -165,9 +165,9 @@ class Mail:
     async def send(self, request: SmtpRequest, timeout_s: float) -> SmtpReply | NoReply:
         """One mail, tried once. `timeout_s` covers waiting for a connection, making one, and the whole exchange.
 
-        A mail that some recipients are refused goes to the others: the answer's words then end in a line that begins
-        with `refused`. If nobody takes it, the answer is what was said of the first, or of the first that may be tried
-        again.
+        Where recipients were refused, the answer's words end in a line that begins with `refused` and counts them; the
+        mail goes to the others. If nobody takes it, the answer is what was said of the first, or of the first that may
+        be tried again.
         """
         if wrong := _wrong(request):
             return NoReply("invalid", wrong)
@@ -186,9 +186,7 @@ class Mail:
             return NoReply(reason, detail, tried.handed_over)
 
     async def _send(self, request: SmtpRequest, tried: _Try) -> SmtpReply:
-        key = _Key(
-            request.host.lower(), request.port, request.tls, request.username, request.password, request.trusted
-        )
+        key = _Key(request.host.lower(), request.port, request.tls, request.username, request.password, request.trusted)
         server = self._servers.setdefault(key, _Server())
         server.users += 1
         try:
@@ -297,9 +295,9 @@ class Mail:
         addresses = await self._addresses(host, request.port, request.trusted)
         if not addresses:
             raise socket.gaierror(socket.EAI_NONAME, "no address")
-        if request.tls == "none" and not request.trusted:
-            if not all(_named(address, request.port, self._allow) for address in addresses):
-                raise _Plain
+        named = all(_named(address, request.port, self._allow) for address in addresses)
+        if request.tls == "none" and not (request.trusted or named):
+            raise _Plain
         # One bad answer spoils all: whoever mixes them in waits for us to take the wrong one.
         if not all(may_dial(address, request.port, self._allow, trusted=request.trusted) for address in addresses):
             raise _Blocked
@@ -398,8 +396,10 @@ async def _hand_over(kept: _Kept, request: SmtpRequest, tried: _Try) -> SmtpRepl
         answer = await client.execute_command(b"RCPT", f"TO:<{recipient}>".encode("ascii"))
         if not 200 <= answer.code < 300:
             refused.append(_refused(answer))
+    count = f"\nrefused {len(refused)} of {len(request.recipients)}".encode()
     if len(refused) == len(request.recipients):
-        return next((one for one in refused if 400 <= one.code < 500), refused[0])
+        first = next((one for one in refused if one.code < 500), refused[0])
+        return SmtpReply(first.code, first.body + count)
     answer = await client.execute_command(b"DATA")
     if answer.code != 354:
         return _refused(answer)
@@ -411,9 +411,7 @@ async def _hand_over(kept: _Kept, request: SmtpRequest, tried: _Try) -> SmtpRepl
     reply = _reply(answer.code, answer.message)
     if not refused:
         return reply
-    first = f"{refused[0].code} ".encode() + refused[0].body
-    note = f"\nrefused {len(refused)} of {len(request.recipients)}: ".encode() + first
-    return SmtpReply(reply.code, reply.body + note)
+    return SmtpReply(reply.code, reply.body + count + f": {refused[0].code} ".encode() + refused[0].body)
 
 
 def _on_the_wire(body: bytes) -> bytes:

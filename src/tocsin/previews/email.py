@@ -3,15 +3,13 @@
 import json
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from html import escape
 
 from tocsin.model.wire import HttpRequest, SmtpRequest
 
 
 def html(request: HttpRequest | SmtpRequest) -> str:
-    """The HTML part, a whole document; of a mail without one, its words as a document."""
-    _, text, rich = parts(request)
-    return rich or f'<!DOCTYPE html>\n<meta charset="utf-8">\n<pre style="white-space:pre-wrap">{escape(text)}</pre>\n'
+    """The HTML part, a whole document."""
+    return parts(request)[2]
 
 
 def subject_and_text(request: HttpRequest | SmtpRequest) -> tuple[str, str]:
@@ -21,7 +19,7 @@ def subject_and_text(request: HttpRequest | SmtpRequest) -> tuple[str, str]:
 
 
 def parts(request: HttpRequest | SmtpRequest) -> tuple[str, str, str]:
-    """(subject, plain text, HTML or "") of SendGrid's JSON, or of the mail itself."""
+    """(subject, plain text, HTML) of SendGrid's JSON, or of the mail itself."""
     if isinstance(request, HttpRequest):
         sent = json.loads(request.body)
         content = {one["type"]: one["value"] for one in sent["content"]}

@@ -281,11 +281,11 @@ STYLE = f"""
   overflow-x: auto;
 }}
 .teams .teams-code code {{
-  display: block; padding: 0 12px 0 56px; text-indent: -44px; font-size: 12px; line-height: 18px; white-space: pre-wrap;
+  display: block; padding-right: 12px; font-size: 12px; line-height: 18px; white-space: pre;
 }}
 .teams-code code::before {{
-  counter-increment: row; content: counter(row); display: inline-block; width: 32px; margin-right: 12px;
-  color: var(--t-number); text-align: right; text-indent: 0; user-select: none;
+  counter-increment: row; content: counter(row); display: inline-block; width: 28px; margin-right: 12px;
+  color: var(--t-number); text-align: right; user-select: none;
 }}
 .teams-actions {{ display: flex; flex-wrap: wrap; gap: 8px; }}
 .teams .teams-button {{

@@ -10,13 +10,13 @@ Addresses:  https://appriseit.com/services/
 import importlib
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from types import ModuleType
 from typing import Any
 
 from tocsin.model.errors import Invalid
-from tocsin.provider_kit.text import cut, cut_escaped, masked
+from tocsin.provider_kit.text import cut, masked
 
 EXTRA = "tocsin[apprise]"
 FIELD = "settings.url"
@@ -60,7 +60,8 @@ def service(url: str) -> Any:
     except Exception:  # says what it was given, secrets included
         plugin = None
     if plugin is None:
-        raise Invalid(FIELD, masked(url), f"what {kind.service_name} needs, such as {kind.templates[0]}")
+        shape = str(kind.templates[0]).replace("{schema}", parts["schema"])
+        raise Invalid(FIELD, masked(url), f"what {kind.service_name} needs, such as {shape}")
     _check_options(plugin, apprise.AppriseAttachment)
     return plugin
 
@@ -74,8 +75,8 @@ def _check_options(plugin: Any, attachment: type[Any]) -> None:
 
 
 @cache
-def refusal(kind: type[Any]) -> str:
-    """Why a service's plugin may not be used; "" where it may."""
+def refusal(kind: Any) -> str:
+    """Why a service's plugin (a class) may not be used; "" where it may."""
     modules = list(_modules(kind))
     if not modules:
         return "this is not one of Apprise's own"
@@ -121,10 +122,18 @@ def fitted(plugin: Any, title: str, text: str) -> tuple[str, str]:
     if not text:
         title, text = "", title
     if plugin.title_maxlen > 0:
-        return cut(title, int(plugin.title_maxlen)), cut_escaped(text, limit, escaped)
-    title = cut_escaped(title, max(limit // 2 - TITLE_SPARE, 0), escaped)
+        return cut(title, int(plugin.title_maxlen)), _cut(text, limit, escaped)
+    title = _cut(title, limit // 2 - TITLE_SPARE, escaped)
     left = limit - len(escaped(title)) - TITLE_SPARE if title else limit
-    return title, cut_escaped(text, left, escaped)
+    return title, _cut(text, left, escaped)
+
+
+def _cut(text: str, limit: int, escaped: Callable[[str], str]) -> str:
+    """As much of the text as fits once it is escaped; Apprise escapes it itself."""
+    kept = cut(text, limit)
+    while kept and len(inside := escaped(kept)) > limit:
+        kept = cut(kept, len(kept) - 1 - (len(inside) - limit) // 10)
+    return kept
 
 
 def _apprise() -> tuple[Any, Any, Any]:

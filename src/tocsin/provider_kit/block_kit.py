@@ -63,23 +63,28 @@ MENTIONED: frozenset[Tone] = frozenset({"bad", "rollback"})
 
 _WHO = r"(?:<!(?:here|channel|everyone)>|<@[UW][A-Z0-9]{2,20}>|<!subteam\^S[A-Z0-9]{2,20}>"
 _WHO += r"|here|channel|everyone|[UW][A-Z0-9]{2,20}|S[A-Z0-9]{2,20})"
-Mention = Annotated[
-    str,
-    Meta(
-        pattern=rf"^{_WHO}(?: {_WHO})*\Z",
-        max_length=500,
-        description="`here`, `channel`, a user's id (U…), a group's id (S…), or as Slack writes them: `<!here>`, "
-        "`<@U…>`, `<!subteam^S…>`; several with a space between",
-    ),
-]
-Mentions = bool | Mention | Annotated[tuple[Mention, ...], Meta(max_length=10)]
+_MENTIONS = re.compile(rf"{_WHO}(?: {_WHO})*")
+Mention = Annotated[str, Meta(pattern=rf"^{_WHO}\Z")]
+Mentions = (
+    bool
+    | Annotated[
+        str,
+        # A `pattern` here, beside the tuple, makes msgspec 0.22 write where it must not; see check_mentions.
+        Meta(
+            max_length=500,
+            description="`here`, `channel`, a user's id (U…), a group's id (S…), or as Slack writes them: `<!here>`, "
+            "`<@U…>`, `<!subteam^S…>`; several with a space between",
+        ),
+    ]
+    | Annotated[tuple[Mention, ...], Meta(max_length=10)]
+)
 MENTION_CHARS = 500
 """What a list of mentions may come to; the rest of it is left out."""
 
 
 def rich(message: Message, whom: str = "", actions: Shown = "links", steps: bool = True) -> Block:
     """What matters first; the rest beside a bar in the colour of the state. `steps` lists the stages."""
-    sentence = cut_escaped(line(message.sentence), TEXT_CHARS, escape)
+    sentence = cut_escaped(said(message), TEXT_CHARS, escape)
     return {
         "text": sentence,
         "blocks": first_blocks(message, whom, actions, steps),
@@ -89,7 +94,7 @@ def rich(message: Message, whom: str = "", actions: Shown = "links", steps: bool
 
 def plain(message: Message, whom: str = "", actions: Shown = "links") -> Block:
     """Words and addresses, one under the other, in TEXT_CHARS."""
-    sentence = line(message.sentence)
+    sentence = said(message)
     parts = [part for part in (whom, cut_escaped(sentence, 1200, escape)) if part]
     if running(message):
         parts.append(cut_escaped("".join(one["text"] for one in progress(message.steps)), 200, escape))
@@ -105,7 +110,7 @@ def plain(message: Message, whom: str = "", actions: Shown = "links") -> Block:
 def reply(message: Message, whom: str = "", actions: Shown = "links") -> Block:
     """What is said beneath a message: of stages a line each and what they measured; of trouble its headline and as much
     of the error as one block takes; of all else one sentence."""
-    sentence = line(message.sentence)
+    sentence = said(message)
     body = lines(message.text).strip()
     if message.steps and message.kind.startswith("stage."):
         measured = tuple(one for one in message.facts if one[0] not in SAID_BY_STEPS)
@@ -120,6 +125,11 @@ def reply(message: Message, whom: str = "", actions: Shown = "links") -> Block:
         blocks = [rich_text([text(cut(sentence, BODY_CHARS))])]
     blocks += preformatted(message.detail, REPLY_DETAIL_CHARS)
     return {"text": cut_escaped(sentence, TEXT_CHARS, escape), "blocks": blocks}
+
+
+def said(message: Message) -> str:
+    """The sentence; never nothing, since Slack refuses a message without text."""
+    return line(message.sentence) or line(f"{message.emoji} {message.title}") or message.kind
 
 
 def first_blocks(message: Message, whom: str, actions: Shown, steps: bool) -> list[Block]:
@@ -309,6 +319,12 @@ _MENTION = re.compile(r"<(?=[!@#])")
 def unmentionable(words: str) -> str:
     """Plain text is not parsed; still, nothing in it should look like a mention to any client."""
     return _AT_ALL.sub("@\u200b", _MENTION.sub("<\u200b", words)) if "<" in words or "@" in words else words
+
+
+def check_mentions(asked: Mentions) -> None:
+    """Raises ValueError for a text that is no mention, nor several."""
+    if isinstance(asked, str) and not _MENTIONS.fullmatch(asked):
+        raise ValueError("mention_on_failure: expected here, channel, a user's id (U…) or a group's id (S…)")
 
 
 def mention(message: Message, asked: Mentions) -> str:

@@ -28,7 +28,7 @@ THREAD_NAME_CHARS = 100
 """Discord's own limits. An embed holds 4096 characters in its description, 25 fields of 1024, none of them empty, and
 6000 characters in all."""
 
-# What each part may take of the 6000; with the title (256) and the stages (850) 5,970.
+# What each part may take of the 6000; with the title (256) and the stages (850) 5,880.
 CAUSE_CHARS = 300
 TEXT_CHARS = 1000
 DETAIL_CHARS = 1000
@@ -83,9 +83,10 @@ def description(message: Message) -> str:
         cut_escaped(lines(message.text).strip(), TEXT_CHARS, escape),
         stages(message, escape),
     ]
+    told = "\n\n".join(part for part in parts if part)
     if detail := lines(message.detail).strip():
-        parts.append(fenced(neutral(detail), DETAIL_CHARS))
-    return "\n".join(part for part in parts if part)
+        told += ("\n" if told else "") + fenced(neutral(detail), DETAIL_CHARS)
+    return told
 
 
 def sentence(message: Message, limit: int) -> str:

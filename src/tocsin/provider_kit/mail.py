@@ -89,7 +89,8 @@ class Link(Struct, frozen=True):
 
 
 class Content(Struct, frozen=True, kw_only=True):
-    """What a mail says, clean and in its limits, for both parts. `when` is UTC; `more_steps` are left out."""
+    """What a mail says, clean and in its limits, for both parts. `when` is UTC; `stages` is the heading
+    of the steps, and says how many are left out."""
 
     tone: Tone
     emoji: str
@@ -99,8 +100,8 @@ class Content(Struct, frozen=True, kw_only=True):
     cause: str
     text: str
     facts: tuple[tuple[str, str], ...]
+    stages: str
     steps: tuple[tuple[str, str, str], ...]
-    more_steps: int
     detail: str
     links: tuple[Link, ...]
     footer: str
@@ -115,21 +116,22 @@ def content_of(message: Message, *, with_links: bool = True, unsubscribe_url: st
     text = cut(lines(message.text).strip(), TEXT_CHARS)
     shown = tuple((cut(line(name), NAME_CHARS), cut(line(value), VALUE_CHARS)) for name, value in message.facts[:FACTS])
     facts = tuple((name or "·", value or "–") for name, value in shown)
-    told = " · ".join([part for part in (cause, line(text)) if part] or [f"{name} {value}" for name, value in facts])
+    footer = cut(" · ".join(part for part in map(line, message.footer) if part), FOOTER_CHARS)
+    told = [part for part in (cause, line(text)) if part] or [f"{name} {value}" for name, value in facts] or [footer]
     return Content(
         tone=message.tone,
         emoji=line(message.emoji),
         badge=BADGES.get(message.kind) or (message.severity.capitalize() if message.kind == "alert" else "Update"),
         title=title,
-        preview=cut(told, PREVIEW_CHARS),
+        preview=cut(" · ".join(told), PREVIEW_CHARS),
         cause=cause,
         text=text,
         facts=facts,
+        stages="Stages" if len(message.steps) <= STEPS else f"Stages (the last {STEPS} of {len(message.steps)})",
         steps=tuple(map(step, message.steps[-STEPS:])),
-        more_steps=max(0, len(message.steps) - STEPS),
         detail=tail(lines(message.detail).strip("\n"), DETAIL_CHARS),
         links=links(message.actions) if with_links else (),
-        footer=cut(" · ".join(part for part in map(line, message.footer) if part), FOOTER_CHARS),
+        footer=footer,
         when=rfc3339(message.time_ms)[:16].replace("T", " ") + " UTC",
         unsubscribe_url=unsubscribe_url,
     )
@@ -157,10 +159,10 @@ def plain(content: Content) -> str:
     if content.facts:
         width = min(20, max(len(name) for name, _ in content.facts)) + 1
         parts.append("\n".join(f"{name + ':':<{width}} {value}" for name, value in content.facts))
-    if content.steps:
-        more = [f"… {content.more_steps} more"] if content.more_steps else []
-        parts.append("\n".join(["Stages", *more, *(f"{mark} {name} · {took}" for mark, name, took in content.steps)]))
     parts.append("\n".join(f"{one.label}: {one.url}" for one in content.links))
+    if content.steps:
+        shown = (f"{mark} {name} · {took}" for mark, name, took in content.steps)
+        parts.append("\n".join([content.stages, *shown]))
     if content.detail:
         parts.append(f"Error\n{content.detail}")
     small = " · ".join(part for part in (content.footer, content.when) if part)
@@ -208,21 +210,18 @@ def mail(
     subject: str,
     at_s: int,
     headers: dict[str, str],
-    text: str,
-    html: str,
+    parts: tuple[str, str],
 ) -> bytes:
-    """The whole mail: 7-bit, CRLF, no line longer than 998. `sender` is (name, address). Without `html` it is plain."""
+    """The whole mail: 7-bit, CRLF, no line longer than 998. `sender` is (name, address), `parts` text and HTML."""
     head = [("From", mailbox(*sender)), ("To", ",\r\n ".join(to))]
     if cc:
         head.append(("Cc", ",\r\n ".join(cc)))
     head += [("Subject", words(subject)), ("Date", date(at_s)), *headers.items(), ("MIME-Version", "1.0")]
-    if not html:
-        return _head(head) + _part("plain", text)
     boundary = "=_" + shared_key("boundary", headers["Message-ID"])  # "=_" never stands in quoted-printable
     head.append(("Content-Type", f'multipart/alternative;\r\n boundary="{boundary}"'))
-    cut_here = f"--{boundary}\r\n".encode()
-    end = f"--{boundary}--\r\n".encode()
-    return b"".join((_head(head), b"\r\n", cut_here, _part("plain", text), cut_here, _part("html", html), end))
+    text, html = parts
+    pieces = [_head(head), _part("plain", text), _part("html", html)]
+    return f"\r\n--{boundary}\r\n".encode().join(pieces) + f"\r\n--{boundary}--\r\n".encode()
 
 
 def mailbox(name: str, address: str) -> str:

@@ -9,7 +9,7 @@ Contrast:               https://www.w3.org/TR/WCAG22/#contrast-minimum, 4.5:1 fo
 from html import escape
 
 from tocsin.model.message import Tone
-from tocsin.provider_kit.mail import Content, Link
+from tocsin.provider_kit.mail import MARKS, Content, Link
 
 LIGHT = {
     "page": "#f3f4f6",
@@ -41,6 +41,7 @@ TONES: dict[Tone, tuple[str, str, str, str]] = {
 
 FONT = "-apple-system,BlinkMacSystemFont,'Segoe UI',Roboto,Helvetica,Arial,sans-serif"
 MONO = "ui-monospace,SFMono-Regular,Menlo,Consolas,'Liberation Mono',monospace"
+BREAK = "word-break:break-word;overflow-wrap:anywhere"
 TABLE = '<table role="presentation" cellpadding="0" cellspacing="0" border="0"'
 FILLER = "&#847;&zwnj;&nbsp;" * 60
 """Nothing to be seen, after the preview: without it inboxes go on with the first words of the mail."""
@@ -49,8 +50,8 @@ FILLER = "&#847;&zwnj;&nbsp;" * 60
 def html(content: Content, theme_color: str = "") -> str:
     """The whole document. `theme_color` (#RRGGBB) is for the bar and the first button in place of our own."""
     bar = theme_color or TONES[content.tone][0]
-    rows = [heading(content), cause(content), text(content), facts(content), steps(content)]
-    rows += [buttons(content.links, theme_color or LIGHT["button"]), detail(content), footer(content)]
+    rows = [heading(content), cause(content), text(content), facts(content)]
+    rows += [buttons(content.links, theme_color or LIGHT["button"]), steps(content), detail(content), footer(content)]
     body = "\n".join(row for row in rows if row)
     return f"""<!DOCTYPE html>
 <html lang="en" dir="ltr">
@@ -81,6 +82,16 @@ border-radius:7px 7px 0 0">&nbsp;</td></tr>
 </body>
 </html>
 """
+
+
+def bare(title: str, text: str) -> str:
+    """The words of the plain part as they are, for a mail that is to have no look of its own."""
+    words = escape(text).replace("\n", "<br>")
+    return (
+        '<!DOCTYPE html>\n<html lang="en" dir="ltr">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f'<title>{escape(title)}</title>\n</head>\n<body style="white-space:pre-wrap">{words}</body>\n</html>\n'
+    )
 
 
 def style(tone: Tone, themed: bool) -> str:
@@ -158,14 +169,18 @@ def steps(content: Content) -> str:
     """The stages of the run, a line each."""
     if not content.steps:
         return ""
-    more = f" (the last {len(content.steps)} of {len(content.steps) + content.more_steps})" if content.more_steps else ""
     last = len(content.steps) - 1
     shown = "\n".join(
-        f"<tr>{cell(f'{mark} {name}', 'ink', index < last, 'width:66%;padding-right:12px')}"
+        f"<tr>{cell(f'{mark} {name}', 'ink', index < last, f'width:66%;padding-right:12px;font-weight:{weight(mark)}')}"
         f"{cell(took, 'soft', index < last, 'text-align:right')}</tr>"
         for index, (mark, name, took) in enumerate(content.steps)
     )
-    return row(label(f"Stages{more}") + f'{TABLE} width="100%" style="table-layout:fixed">\n{shown}\n</table>')
+    return row(label(content.stages) + f'{TABLE} width="100%" style="table-layout:fixed">\n{shown}\n</table>')
+
+
+def weight(mark: str) -> int:
+    """A stage that failed stands out."""
+    return 600 if mark == MARKS["failed"] else 400
 
 
 def buttons(links: tuple[Link, ...], colour: str) -> str:
@@ -173,18 +188,20 @@ def buttons(links: tuple[Link, ...], colour: str) -> str:
     if not links:
         return ""
     first, *others = links
-    shown = [button(first, on(colour), f"background-color:{colour};border:1px solid {colour}", "", f' bgcolor="{colour}"')]
-    shown += [button(one, LIGHT["ink"], f"border:1px solid {LIGHT['line']}", " ink") for one in others]
+    shown = [
+        button(first, on(colour), f"background-color:{colour};border:1px solid {colour}", "", f' bgcolor="{colour}"')
+    ]
+    shown += [button(one, LIGHT["ink"], f"border:1px solid {LIGHT['line']}", "ink") for one in others]
     return row("\n".join(shown), bottom=-8)
 
 
 def button(link: Link, ink: str, box: str, kind: str, ground: str = "") -> str:
-    edge = " line" if kind else ""
+    edge = "line" if kind else "filled"
+    look = f"display:inline-block;padding:10px 18px;color:{ink};{font(14, 20)};font-weight:600;text-decoration:none"
     return (
         f'{TABLE} style="display:inline-block;vertical-align:top;margin:0 8px 8px 0;border-collapse:separate"><tr>'
-        f'<td class="button{edge}" align="center"{ground} style="{box};border-radius:6px;mso-padding-alt:10px 18px">'
-        f'<a class="{kind.strip() or "filled"}" href="{escape(link.url)}" target="_blank" rel="noopener noreferrer" style="'
-        f'display:inline-block;padding:10px 18px;color:{ink};{font(14, 20)};font-weight:600;text-decoration:none">'
+        f'<td class="{edge}" align="center"{ground} style="{box};border-radius:6px;mso-padding-alt:10px 18px">'
+        f'<a class="{kind}" href="{escape(link.url)}" target="_blank" rel="noopener noreferrer" style="{look}">'
         f"{escape(link.label)}</a></td></tr></table>"
     )
 
@@ -216,9 +233,6 @@ def footer(content: Content) -> str:
         f'<div class="soft" style="color:{LIGHT["soft"]};{font(12, 19)};{BREAK}">'
         f"{escape(small)}<br>\nSent by Tocsin{out}</div></td></tr>"
     )
-
-
-BREAK = "word-break:break-word;overflow-wrap:anywhere"
 
 
 def row(inner: str, *, top: int = 0, bottom: int = 0) -> str:

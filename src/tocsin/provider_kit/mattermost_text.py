@@ -51,7 +51,8 @@ ThemeColor = Annotated[str, Meta(pattern=r"^(?:#?[0-9A-Fa-f]{6})?\Z")]
 
 
 def attachment(message: Message, with_links: bool = True, theme_color: str = "") -> Json:
-    """Title, cause, text, stages, the end of the error, links, facts in two columns, small print."""
+    """Title, cause, text, stages, links, the end of the error, facts in two columns, small print. The links come first,
+    since Mattermost folds what is long."""
     shown = safe_links(message.actions) if with_links else []
     title = line(f"{message.emoji} {message.title}") or "–"
     made: Json = {
@@ -67,8 +68,8 @@ def attachment(message: Message, with_links: bool = True, theme_color: str = "")
         cut_escaped(line(message.cause), CAUSE_CHARS, escape),
         cut_escaped(lines(message.text).strip(), TEXT_CHARS, escape),
         stages(message, escape),
-        fenced(neutral(detail), DETAIL_CHARS) if (detail := lines(message.detail).strip()) else "",
         " · ".join(f"[{label(one.label)}]({one.url})" for one in shown),
+        code(detail, DETAIL_CHARS) if (detail := lines(message.detail).strip()) else "",
     ]
     if text := "\n\n".join(part for part in parts if part):
         made["text"] = text
@@ -85,7 +86,7 @@ def card(message: Message) -> str:
     if len(detail) <= DETAIL_CHARS - len("```\n\n```"):
         return ""
     title = cut_escaped(line(f"{message.emoji} {message.title}"), TITLE_CHARS, escape)
-    return f"**{title}**\n\n{fenced(neutral(detail), CARD_CHARS)}"
+    return f"**{title}**\n\n{code(detail, CARD_CHARS)}"
 
 
 def plain(message: Message, whom: str = "", with_links: bool = True) -> str:
@@ -140,7 +141,7 @@ def escape(words: str) -> str:
     """Words in which Mattermost finds nothing: no format, link, list, picture, emoji or mention."""
     words = _MARKS.sub(r"\\\1", _ENTITY.sub("&amp;", words))
     words = _LINE_START.sub(r"\1\\\2", _NUMBER.sub(r"\1\\", words))
-    return _COLON.sub(":\u200b", neutral(words).replace("<", "&lt;"))
+    return _COLON.sub(":\u200b", neutral(words.replace("<", "&lt;")))
 
 
 def neutral(words: str) -> str:
@@ -150,6 +151,12 @@ def neutral(words: str) -> str:
 
 
 _SLACKS = re.compile(r"<(?=[!@#])")
+_SLACKS_LINK = re.compile(r"<(?=[^<|>]+\|[^|>]+>)")
+
+
+def code(words: str, limit: int) -> str:
+    """The end of an error, as it is. Mattermost makes links of Slack's even in code, so those lose their bracket."""
+    return fenced(_SLACKS_LINK.sub("‹", neutral(words)), limit)
 
 
 class AppError(Struct):

@@ -2,8 +2,11 @@
 
 from tocsin.provider_kit.provider import Provider
 from tocsin.providers import (
+    apprise,
     discord,
+    email,
     google_chat,
+    in_app,
     mattermost,
     mattermost_bot,
     opsgenie,
@@ -30,6 +33,9 @@ PROVIDERS: dict[str, Provider] = {
         mattermost_bot.PROVIDER,
         google_chat.PROVIDER,
         telegram.PROVIDER,
+        email.PROVIDER,
+        in_app.PROVIDER,
+        apprise.PROVIDER,
         webhook.PROVIDER,
     )
 }

@@ -126,7 +126,7 @@ def edit(sending: Sending) -> HttpRequest:
         body["embeds"] = [embed(message, settings.include_action_buttons, settings.theme_color)]
         if message.tone not in MENTIONED:
             body["content"] = None
-    root = sending.thread.refs.get("id", "")
+    root = sending.thread.refs["id"]
     url = f"{sending.target.address.rstrip('/')}/messages/{root}{in_thread(sending, '?')}"
     return HttpRequest("PATCH", url, _encoder.encode(body), _HEADERS)
 
@@ -144,7 +144,7 @@ def new_message(sending: Sending) -> dict[str, Any]:
             told = sentence(message, CONTENT_CHARS - len(whom) - 1)
             body["content"] = f"{whom} {told}".strip()
         body["embeds"] = [embed(message, settings.include_action_buttons, settings.theme_color)]
-    if sending.quiet or is_silent(message):
+    if is_silent(message):
         body["flags"] = SILENT
     if name := line(settings.username):
         body["username"] = name
@@ -170,9 +170,6 @@ def classify(reply: Reply) -> Outcome:
         return by_status(reply)
     answer = decoded(reply.body, Said) or Said()
     reason = f"{answer.code}: {cut(line(answer.message), 200)}" if answer.code else said(reply)
-    if reply.status == 429:
-        limit = "limited for all webhooks: " if answer.everywhere else ""
-        return Retry(limit + reason, wait_s(reply, answer), rate_limited=True)
     if answer.code in MESSAGE_REFUSED:
         return Rejected(said(reply), "message")  # the body says which field
     if answer.code in ENDPOINT_DEAD:
@@ -180,6 +177,9 @@ def classify(reply: Reply) -> Outcome:
         return Rejected(f"{reason} ({advice})" if advice else reason, "endpoint")
     if answer.code in THREAD_LOST:
         return Rejected(reason, "thread")
+    if reply.status == 429:
+        limit = "limited for all webhooks: " if answer.everywhere else ""
+        return Retry(limit + reason, wait_s(reply, answer), rate_limited=True)
     if answer.code in PASSING:
         return Retry(reason, wait_s(reply, answer))
     if not 200 <= reply.status < 300:

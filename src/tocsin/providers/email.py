@@ -34,7 +34,7 @@ from tocsin.model.wire import (
 from tocsin.provider_kit import mail
 from tocsin.provider_kit.classify import WAIT_MAX_S, WAIT_MIN_S, by_status, retry_after_s, said
 from tocsin.provider_kit.mail import ADDRESS, ADDRESS_CHARS, EmailAddress
-from tocsin.provider_kit.mail_html import html
+from tocsin.provider_kit.mail_html import bare, html
 from tocsin.provider_kit.provider import Provider, SecretText
 from tocsin.provider_kit.text import cut, line, masked
 
@@ -67,7 +67,7 @@ class EmailSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     subject_prefix: put before every subject, such as `[prod]`.
     unsubscribe_url: where mail programs lead who wants no more of it: https://… (which they POST to), or mailto:….
     mention_on_failure: failures and rollbacks are marked as important (`Importance: high`).
-    use_rich_formatting: false sends plain text only.
+    use_rich_formatting: false sends the words alone, without colours, tables and buttons.
     include_action_buttons: false leaves out the links.
     theme_color: `#RRGGBB` for the bar on top and the first button, in place of the colour of the state.
     """
@@ -96,7 +96,9 @@ def check_settings(settings: EmailSettings) -> None:
     if key and not SENDGRID_KEY.fullmatch(key):
         raise Invalid("settings.sendgrid_api_key", masked(key), "a key such as SG.….…")
     if not key and not settings.smtp_host:
-        raise Invalid("settings.smtp_host", "neither it nor sendgrid_api_key", "one of the two, here or of the operator")
+        raise Invalid(
+            "settings.smtp_host", "neither it nor sendgrid_api_key", "one of the two, here or of the operator"
+        )
     if not settings.from_address:
         raise Invalid("settings.from_address", "nothing", "the address to send from, here or of the operator")
     if bool(settings.smtp_username) != bool(settings.smtp_password):
@@ -131,7 +133,8 @@ def render(sending: Sending) -> Request:
         message, with_links=settings.include_action_buttons, unsubscribe_url=settings.unsubscribe_url
     )
     rich = settings.use_rich_formatting and not sending.plain
-    parts = mail.plain(content), html(content, settings.theme_color) if rich else ""
+    text = mail.plain(content)
+    parts = text, html(content, settings.theme_color) if rich else bare(content.title, text)
     subject = mail.subject(message, settings.subject_prefix)
     headers = mail.shared_headers(
         delivery_id=sending.id,
@@ -145,7 +148,6 @@ def render(sending: Sending) -> Request:
     cc = tuple(one for one in everybody if one not in settings.to)
     if settings.sendgrid_api_key:
         return sendgrid_request(settings, sending.id, to, cc, subject, headers, parts)
-    text, rich_text = parts
     body = mail.mail(
         sender=(settings.from_name, settings.from_address),
         to=to,
@@ -153,8 +155,7 @@ def render(sending: Sending) -> Request:
         subject=subject,
         at_s=sending.at_s,
         headers=headers,
-        text=text,
-        html=rich_text,
+        parts=parts,
     )
     return SmtpRequest(
         host=settings.smtp_host,
@@ -191,7 +192,7 @@ def sendgrid_request(
         "personalizations": [envelope],
         "from": sender,
         "subject": subject,
-        "content": [{"type": kind, "value": value} for kind, value in kinds if value],
+        "content": [{"type": kind, "value": value} for kind, value in kinds],
         "headers": headers,
         "tracking_settings": {
             "click_tracking": {"enable": False, "enable_text": False},
@@ -205,7 +206,8 @@ def sendgrid_request(
 
 def ascii_name(name: str) -> str:
     """SendGrid takes no Unicode in `from`, and no `;` or `,` in names."""
-    return line(unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().translate({44: " ", 59: " "}))
+    plain = unicodedata.normalize("NFKD", line(name)).encode("ascii", "ignore").decode()
+    return " ".join(re.sub("[;,]", " ", plain).split())
 
 
 def classify(reply: Reply) -> Outcome:
@@ -264,16 +266,16 @@ _ENHANCED = re.compile(r"\s*5\.([0-9]{1,3})\.([0-9]{1,3})\b")
 NO_LOGIN = frozenset({530, 534, 535, 538})
 """Authentication is required, too weak, wrong, or wants TLS: RFC 4954, 6."""
 NO_MAILBOX = frozenset({550, 551, 553})
-"""Unavailable, not local, no allowed name: RFC 5321, 4.2.3, where no enhanced code says more."""
+"""Unavailable, not local, no allowed name: RFC 5321, 4.2.3, where no enhanced code says more. Said of the mail itself,
+and not of those it is for, 550 is mostly "looks like spam"."""
 
 
 def by_code(reply: SmtpReply) -> Outcome:
     """2xx is queued; 4xx passes; 5xx stays, and its enhanced code says what is refused: 5.1 an address, 5.7.8 the
     login, anything else this mail."""
-    body = reply.body.decode("utf-8", "replace")
+    body, refused, whom = reply.body.decode("utf-8", "replace").partition("\nrefused ")
     words = cut(line(f"{reply.code} {body}"), 300)
     if 200 <= reply.code < 300:
-        _, refused, whom = body.partition("\nrefused ")
         return Accepted(cut(line(f"refused {whom}"), 300)) if refused else Delivered()
     if not 500 <= reply.code < 600:
         return Retry(words)
@@ -281,7 +283,7 @@ def by_code(reply: SmtpReply) -> Outcome:
     subject, detail = enhanced.groups() if enhanced else ("", "")
     if reply.code in NO_LOGIN or (subject == "7" and detail in ("8", "9", "11")):
         return Rejected(words, "credential")
-    if subject == "1" or (subject, detail) == ("2", "1") or (not subject and reply.code in NO_MAILBOX):
+    if subject == "1" or (subject, detail) == ("2", "1") or (refused and not subject and reply.code in NO_MAILBOX):
         return Rejected(words, "endpoint")
     return Rejected(words, "message")
 

@@ -23,7 +23,7 @@ from tocsin.model.wire import Delivered, HttpReply, HttpRequest, Outcome, Reject
 from tocsin.provider_kit.body import rfc3339
 from tocsin.provider_kit.classify import by_status, retry_after_s, said
 from tocsin.provider_kit.json_reply import decoded
-from tocsin.provider_kit.links import web_links
+from tocsin.provider_kit.links import URL_CHARS, web_links
 from tocsin.provider_kit.progress import bar, current
 from tocsin.provider_kit.provider import Provider, refuse_address
 from tocsin.provider_kit.text import cut, cut_escaped, line, lines, masked, tail
@@ -191,10 +191,11 @@ def link_sections(links: list[Action]) -> list[Widget]:
     widgets: list[Widget] = []
     if buttons := [button(one) for one in links if one.url.lower().startswith("https:")]:
         widgets.append({"buttonList": {"buttons": buttons}})
+    others = [(one.label, html.escape(one.url)) for one in links if not one.url.lower().startswith("https:")]
     anchors = [
-        f'<a href="{html.escape(one.url)}">{cut_escaped(line(one.label), LABEL_CHARS, escape) or "Link"}</a>'
-        for one in links
-        if not one.url.lower().startswith("https:")
+        f'<a href="{url}">{cut_escaped(line(label), LABEL_CHARS, escape) or "Link"}</a>'
+        for label, url in others
+        if len(url) <= URL_CHARS
     ]
     if anchors:
         widgets.append(paragraph(" · ".join(anchors)))
@@ -233,8 +234,8 @@ def escape(words: str) -> str:
 
 
 def tail_escaped(words: str, limit: int) -> str:
-    """The end of it, escaped, in at most `limit` characters."""
-    kept = tail(words, limit)
+    """The end of it, escaped, in at most `limit` characters. HTML would swallow the indentation of a traceback."""
+    kept = tail(words.replace("  ", "\u00a0 "), limit)
     while len(escaped := escape(kept)) > limit:
         kept = tail(kept, len(kept) - 1 - (len(escaped) - limit) // 10)
     return escaped

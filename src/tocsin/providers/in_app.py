@@ -14,6 +14,7 @@ from tocsin.model.message import Message
 from tocsin.model.wire import Delivered, InboxRequest, Kept, Outcome, Reply, Sending
 from tocsin.provider_kit.body import rfc3339
 from tocsin.provider_kit.classify import by_status
+from tocsin.provider_kit.links import web_links
 from tocsin.provider_kit.provider import Provider
 from tocsin.provider_kit.text import cut, line, lines, tail
 
@@ -21,9 +22,7 @@ MAX_BYTES = 8_000
 """Of an item's body: a thousand items of one person's inbox are 8 MB."""
 TITLE_CHARS = 150
 TEXT_CHARS = 300
-URL_CHARS = 2000
 FACTS = 6
-ACTIONS = 3
 NARROWER = (2000, 600, 150, 40)
 """Characters of each part, tried until the body fits. A character takes four bytes at most."""
 
@@ -48,18 +47,13 @@ def render(sending: Sending) -> InboxRequest:
         title=cut(line(f"{message.emoji} {message.title}"), TITLE_CHARS),
         text=cut(line(text), TEXT_CHARS),
         tone=message.tone,
-        url=actions[0].url if actions else "",
+        url=next((one.url for one in actions if one.style != "danger"), ""),
         body=_body(message, actions),
     )
 
 
 def _actions(message: Message) -> list[Action]:
-    found = list(message.actions) or [Action("Open", url) for url in message.links.values()]
-    return [one for one in found if _is_link(one.url)][:ACTIONS]
-
-
-def _is_link(url: str) -> bool:
-    return url.startswith(("https://", "http://")) and url.isprintable() and " " not in url and len(url) <= URL_CHARS
+    return web_links(message.actions or tuple(Action("Open", url) for url in message.links.values()))
 
 
 def _body(message: Message, actions: list[Action]) -> bytes:

@@ -103,7 +103,7 @@ def check_settings(settings: MattermostBotSettings) -> None:
 
 def hint(settings: MattermostBotSettings) -> str:
     """The server and the channel."""
-    return f"{urlsplit(settings.server_url).hostname} {masked(settings.channel_id)}"
+    return f"{urlsplit(settings.server_url).hostname} {settings.channel_id}"
 
 
 def render(sending: Sending) -> HttpRequest:

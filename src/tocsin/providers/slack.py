@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from tocsin.model.wire import Delivered, HttpReply, HttpRequest, Outcome, Rejected, Reply, Retry, Sending
-from tocsin.provider_kit.block_kit import POSTED, Mentions, mention, plain, rich
+from tocsin.provider_kit.block_kit import POSTED, Mentions, check_mentions, mention, plain, rich
 from tocsin.provider_kit.classify import by_status, retry_after_s, said
 from tocsin.provider_kit.provider import Provider, refuse_address
 from tocsin.provider_kit.slack_replies import word
@@ -49,6 +49,9 @@ class SlackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     mention_on_failure: Mentions = False
     include_action_buttons: bool = True
     thread_ts: Annotated[str, Meta(pattern=r"^[0-9]{10}\.[0-9]{6}\Z")] | None = None
+
+    def __post_init__(self) -> None:
+        check_mentions(self.mention_on_failure)
 
 
 def check_address(address: str) -> str:

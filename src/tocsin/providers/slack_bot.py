@@ -18,7 +18,7 @@ from tocsin.model.hidden import Hidden
 from tocsin.model.message import Message
 from tocsin.model.wire import Delivered, HttpReply, HttpRequest, Outcome, Rejected, Reply, Request, Retry, Sending
 from tocsin.provider_kit import block_kit
-from tocsin.provider_kit.block_kit import POSTED, Mentions, Shown, mention
+from tocsin.provider_kit.block_kit import POSTED, Mentions, Shown, check_mentions, mention
 from tocsin.provider_kit.classify import by_status, retry_after_s, said
 from tocsin.provider_kit.provider import Limit, Live, Provider, SecretText
 from tocsin.provider_kit.slack_replies import answer, reason
@@ -90,6 +90,9 @@ class SlackBotSettings(Hidden, frozen=True, kw_only=True, forbid_unknown_fields=
     stage_details: bool = True
     reply_broadcast: bool = True
     gov: bool = False
+
+    def __post_init__(self) -> None:
+        check_mentions(self.mention_on_failure)
 
 
 def check_settings(settings: SlackBotSettings) -> None:

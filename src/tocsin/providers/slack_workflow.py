@@ -31,7 +31,8 @@ VALUE_CHARS = 3000
 ABSENT = "–"
 """For a value that the message does not have: a workflow that begins without one of its variables fails."""
 
-PASSING = frozenset({"ratelimited", "rate_limited", "internal_error", "service_unavailable", "fatal_error"})
+RATE_LIMITED = frozenset({"ratelimited", "rate_limited"})
+PASSING = RATE_LIMITED | {"internal_error", "service_unavailable", "fatal_error"}
 
 Variable = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,80}\Z", description="The key that the workflow declares")]
 Value = Literal[
@@ -104,8 +105,9 @@ def classify(reply: Reply) -> Outcome:
     if not isinstance(reply, HttpReply):
         return by_status(reply)
     told = answer(reply)
-    if told.get("error") in PASSING:
-        limited = reply.status == 429 or "limited" in told["error"]
+    word = str(told.get("error", ""))
+    if word in PASSING:
+        limited = reply.status == 429 or word in RATE_LIMITED
         return Retry(reason(told), retry_after_s(reply.headers), rate_limited=limited)
     if not 200 <= reply.status < 300:
         return by_status(reply)

@@ -184,19 +184,19 @@ def rich_text(message: Message, whom: str, links: list[Action]) -> str:
         "\n".join(stages(message)),
         "\n".join(pairs),
         f"<pre>{escape(detail)}</pre>" if detail else "",
-        f"<i>{shown(line(small), SMALL_UNITS)}</i>",
     ]
-    text = "\n\n".join(part for part in parts if part)
-    room = TEXT_UNITS - units(html.unescape(_TAG.sub("", text)))
-    return "\n".join((text, *(f"{escape(label)}: <code>{escape(url)}</code>" for label, url in fitting(links, room))))
+    closing = f"<i>{shown(line(small), SMALL_UNITS)}</i>"
+    room = TEXT_UNITS - units(html.unescape(_TAG.sub("", "\n\n".join((*parts, closing))))) - 2
+    written = [f"{escape(label)}: <code>{escape(url)}</code>" for label, url in fitting(links, room)]
+    return "\n\n".join(part for part in (*parts, "\n".join(written), closing) if part)
 
 
 def plain_text(message: Message, whom: str, links: list[Action]) -> str:
     """Words and addresses, one under the other. Nothing in it is parsed, so nothing is escaped."""
     sentence = line(message.sentence) or headline(message)
-    parts = [part for part in (whom, cut_units(inert(sentence), PLAIN_UNITS)) if part]
+    parts = [part for part in (whom, tame(sentence, PLAIN_UNITS)) if part]
     if message.text and line(message.text) not in sentence:
-        parts.append(cut_units(inert(lines(message.text).strip()), PLAIN_UNITS))
+        parts.append(tame(lines(message.text).strip(), PLAIN_UNITS))
     room = TEXT_UNITS - sum(units(part) + 1 for part in parts)
     return "\n".join((*parts, *(f"{label}: {url}" for label, url in fitting(links, room))))
 
@@ -219,7 +219,7 @@ def fitting(links: list[Action], room: int) -> list[tuple[str, str]]:
     """Labels and addresses to write out, as far as there is room (in units) for whole ones."""
     found: list[tuple[str, str]] = []
     for one in links:
-        label = cut_units(inert(line(one.label)), LABEL_UNITS) or "Link"
+        label = tame(line(one.label), LABEL_UNITS) or "Link"
         size = units(label) + len(one.url) + 3
         if size <= room:
             found.append((label, one.url))
@@ -248,7 +248,7 @@ def headline(message: Message) -> str:
 
 _HOST = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+")
 _TAG = re.compile(r"<[^>]*>")
-_CALL = re.compile(r"(?<![\w/<>])([@/])(?=\w)")
+_CALL = re.compile(r"((?<!\w)@|(?<![\w/<>])/)(?=\w)")
 
 
 def inert(words: str) -> str:
@@ -263,7 +263,12 @@ def escape(words: str) -> str:
 
 def shown(words: str, limit: int) -> str:
     """Words that came from outside, as HTML of at most `limit` units."""
-    return escape(cut_units(inert(words), limit))
+    return escape(tame(words, limit))
+
+
+def tame(words: str, limit: int) -> str:
+    """The same as plain text. It is cut before as well, since a megabyte takes its time to look through."""
+    return cut_units(inert(cut(words, limit)), limit)
 
 
 def units(text: str) -> int:
@@ -336,7 +341,7 @@ def classify(reply: Reply) -> Outcome:
     if "message is not modified" in words:
         return Delivered()
     if new := moved_to(reply):
-        return Retry(f"the group became a supergroup: its chat_id is now {new}")
+        return Retry(f"the group became a supergroup: its chat_id is now {new}", settings={"chat_id": int(new)})
     if reply.status == 429:
         told = answer.parameters.retry_after
         after_s = retry_after_s(reply.headers) if told is None else min(max(told, WAIT_MIN_S), WAIT_MAX_S)
@@ -355,7 +360,7 @@ def classify(reply: Reply) -> Outcome:
 
 def moved_to(reply: Reply) -> str | None:
     """The chat's new number, where the reply says that the group has become a supergroup. The old one never works
-    again: the endpoint's `chat_id` must be changed to it."""
+    again."""
     if not isinstance(reply, HttpReply) or reply.status != 400:
         return None
     told = decoded(reply.body, _Answer)
@@ -367,10 +372,11 @@ def limits(sending: Sending, request: Request) -> tuple[Limit, ...]:
     """A second for each message of a chat, twenty a minute in a group, thirty a second for the bot as a whole:
     https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this"""
     settings: TelegramSettings = sending.target.settings
-    chat = str(settings.chat_id)
-    key = shared_key("telegram", settings.bot_token, chat)
-    found = (Limit(shared_key("telegram", settings.bot_token), 30, 1.0), Limit(key, 1, 1.0))
-    return (*found, Limit(f"{key}-group", 20, 60.0)) if chat.startswith(("-", "@")) else found
+    token, chat = settings.bot_token, str(settings.chat_id)
+    found = (Limit(shared_key("telegram", token), 30, 1.0), Limit(shared_key("telegram chat", token, chat), 1, 1.0))
+    if not chat.startswith(("-", "@")):
+        return found
+    return (*found, Limit(shared_key("telegram group", token, chat), 20, 60.0))
 
 
 def hint(settings: TelegramSettings) -> str:

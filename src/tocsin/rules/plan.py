@@ -1,25 +1,39 @@
 """What an event leads to: which deliveries, which are suppressed, and the trace that says why."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from tocsin.model.delivery import Words
 from tocsin.model.event import Event
+from tocsin.model.noise import Digest, Flood, Hours
 from tocsin.model.rule import RetryPolicy, Rule
 from tocsin.model.run import Run
+from tocsin.model.world import Fold, FoldKey, StateKey, Timer, World
+from tocsin.rules import fold as folding
+from tocsin.rules import hours, telling
 from tocsin.rules.condition import activation
 from tocsin.rules.index import CompiledRule
+from tocsin.rules.run_state import attempt_of
+from tocsin.rules.silencing import silenced
 
 MAX_TRACED = 100
 """Decisions kept per event; more are counted."""
+
+NO_WORDS = Words()
+CRITICAL = "critical"
+"""This severity waits for nobody's digest, quiet hours or preferences."""
 
 
 class Channel(Struct, frozen=True):
     """An endpoint as planning sees it.
 
     suppressed: why nothing is sent there at present, or "". waits: why Tocsin switched it off, or "": deliveries wait
-    for a person.
+    for a person. live: it keeps one message per run. alarms: it opens and closes alarms: nothing may hold those up.
+    digest and quiet: when its owner wants to be told. flood: the tenant's limit for each endpoint.
     """
 
     endpoint_id: str
@@ -29,17 +43,30 @@ class Channel(Struct, frozen=True):
     suppressed: str = ""
     waits: str = ""
     paced: bool = False
+    name: str = ""
+    live: bool = False
+    alarms: bool = False
+    digest: Digest | None = None
+    quiet: tuple[Hours, ...] = ()
+    flood: Flood | None = None
 
 
 class Planned(Struct, frozen=True):
-    """A delivery to be written."""
+    """A delivery to be written. `suppressed`: it is not sent, for this reason. `due_ms` 0 is now. `folded_into`: the
+    delivery that tells of this one too; `words` are what planning says to the message."""
 
     channel: Channel
     rule: Rule
+    delivery_id: str = ""
+    suppressed: str = ""
+    due_ms: int = 0
+    words: Words = Words()
+    folded_into: str = ""
 
 
 class Decision(Struct, frozen=True, omit_defaults=True):
-    """What was decided about one rule. `verdict`: matched, not_matched, or covered (another rule came first)."""
+    """What was decided about one rule. `verdict`: matched, not_matched, suppressed, or covered (another rule came
+    first). `reason`: the first thing that did not fit, with its value; or why it was told, or was not."""
 
     rule_id: str
     rule: str
@@ -54,52 +81,242 @@ class Plan(Struct, frozen=True):
     omitted: int = 0
 
 
-def plan(event: Event, run: Run | None, candidates: Iterable[CompiledRule], channels: Mapping[str, Channel]) -> Plan:
-    """Decides. An endpoint gets an event once, through the first rule that leads to it."""
-    sends: dict[str, Planned] = {}
-    decisions: list[Decision] = []
-    omitted = 0
-    facts: Any = None
+class Moment(Struct, frozen=True):
+    """An event with what is known of its run: as it was before this event, and as it is with it."""
+
+    event: Event
+    run: Run | None
+    before: Run | None
+    now_ms: int
+
+
+def plan(
+    moment: Moment,
+    candidates: Iterable[CompiledRule],
+    channels: Mapping[str, Channel],
+    world: World,
+    new_id: Callable[[], str],
+) -> Plan:
+    """Decides. An endpoint gets an event once, through the first rule that leads to it. `new_id` names deliveries;
+    `world` is changed in place."""
+    return _Planning(moment, channels, world, new_id).all(candidates)
+
+
+class _Planning:
+    def __init__(
+        self, moment: Moment, channels: Mapping[str, Channel], world: World, new_id: Callable[[], str]
+    ) -> None:
+        self.moment = moment
+        self.event = moment.event
+        self.channels = channels
+        self.world = world
+        self.new_id = new_id
+        self.sends: dict[str, Planned] = {}
+        self.decisions: list[Decision] = []
+        self.omitted = 0
+        self.facts: Any = None
+
+    def all(self, candidates: Iterable[CompiledRule]) -> Plan:
+        for compiled in candidates:
+            decision = self.one(compiled)
+            if len(self.decisions) < MAX_TRACED:
+                self.decisions.append(decision)
+            else:
+                self.omitted += 1
+        return Plan(tuple(self.sends.values()), tuple(self.decisions), self.omitted)
+
+    def one(self, compiled: CompiledRule) -> Decision:
+        rule, noise, event = compiled.rule, compiled.rule.noise, self.event
+        if rule.off:
+            if event.severity != CRITICAL:
+                return Decision(rule.id, rule.name, "suppressed", rule.off)
+        elif not_its_own(rule, event):
+            return Decision(rule.id, rule.name, "not_matched", "this is about what another rule watches")
+        if compiled.condition is not None:
+            if self.facts is None:
+                self.facts = activation(event, self.moment.run)
+            said = compiled.condition.evaluate(self.facts)
+            if not said.matched:
+                return Decision(rule.id, rule.name, "not_matched", said.reason)
+        reason, is_final = provisional(compiled, self.moment)
+        if reason and is_final:
+            return Decision(rule.id, rule.name, "suppressed", reason)
+        if noise.mute and (until_ms := max(hours.ends_ms(span, self.moment.now_ms) for span in noise.mute)):
+            muted = f"the rule is muted at this hour, until {utc(until_ms)}"
+            return self.decided(rule, self.reach(rule, muted), muted, "suppressed")
+        verdict = telling.TELL
+        key: StateKey = (rule.id, "")
+        if noise.is_stateful:
+            key = (rule.id, telling.state_key(noise, event))
+            state, verdict = telling.after(noise, self.world.state(key), event, self.moment.run, self.moment.now_ms)
+            self.world.put_state(key, state)
+            if verdict.again_ms:
+                data = {"rule_id": rule.id, "rule": rule.name, "key": key[1], "pipeline": event.pipeline}
+                timer = Timer(f"again:{rule.id}:{key[1]}", "again", rule.id, verdict.again_ms, data)
+                self.world.set_timer(timer)
+            if verdict.act == "quiet":
+                return Decision(rule.id, rule.name, "suppressed", verdict.reason)
+        reached = self.reach(rule, "", reason, Words(title=verdict.title, note=verdict.note, templates=noise.templates))
+        if noise.is_stateful and reached and all(send.suppressed and not send.folded_into for send in reached):
+            self.world.put_state(key, telling.undone(self.world.state(key)))
+        hidden = next((send.suppressed for send in reached if send.suppressed), "")
+        return self.decided(rule, reached, verdict.reason or hidden)
+
+    def decided(self, rule: Rule, reached: list[Planned], reason: str, verdict: str = "matched") -> Decision:
+        if reached:
+            return Decision(rule.id, rule.name, verdict, reason, tuple(send.channel.endpoint_id for send in reached))
+        if any(endpoint_id in self.channels for endpoint_id in rule.endpoint_ids):
+            return Decision(rule.id, rule.name, "covered", "an earlier rule already leads to its endpoints")
+        return Decision(rule.id, rule.name, "matched", "its endpoints were deleted, or it has none")
+
+    def reach(self, rule: Rule, suppressed: str, unless_live: str = "", words: Words = NO_WORDS) -> list[Planned]:
+        """The rule's endpoints that this event has not reached yet. `unless_live`: why it goes only where one message
+        per run is kept up to date, or ""."""
+        found = []
+        for endpoint_id in rule.endpoint_ids:
+            channel = self.channels.get(endpoint_id)
+            if channel is None or endpoint_id in self.sends:
+                continue
+            reason = suppressed or channel.suppressed or ("" if channel.live else unless_live)
+            send = Planned(channel, rule, self.new_id(), reason, words=words)
+            if not reason:
+                send = self.fold(self.silence(send))
+            self.sends[endpoint_id] = send
+            found.append(send)
+        return found
+
+    def silence(self, send: Planned) -> Planned:
+        if not self.world.silences:
+            return send
+        rule, channel = (send.rule.id, send.rule.name), (send.channel.endpoint_id, send.channel.name)
+        found = silenced(self.world.silences, self.event, rule, channel, self.moment.now_ms)
+        if found is None:
+            return send
+        self.world.hide(found.id, send.channel.endpoint_id)
+        by = f" by {found.created_by}" if found.created_by else ""
+        because = f": {found.reason}" if found.reason else ""
+        return replace(send, suppressed=f"silenced{by}{because} ({found.id})")
+
+    def fold(self, send: Planned) -> Planned:
+        if send.suppressed:
+            return send
+        for key, common, join in folds(send.channel, send.rule, self.event, self.moment.now_ms):
+            known = self.world.folds.get(key, Fold())
+            fold, folded = join(known, send.delivery_id)
+            if fold != known:
+                self.world.put_fold(key, fold)
+            if folded.way == "head":
+                return replace(send, due_ms=folded.due_ms, words=replace(send.words, fold=common))
+            if folded.way == "into":
+                return replace(send, suppressed=f"told in {folded.into} ({common})", folded_into=folded.into)
+        return send
+
+
+Join = Callable[[Fold, str], tuple[Fold, folding.Folded]]
+
+
+def folds(channel: Channel, rule: Rule, event: Event, now_ms: int) -> Iterable[tuple[FoldKey, str, Join]]:
+    """What this message might become part of, the first that holds it back counts: the fold's key, what its messages
+    have in common, in words, and how to join it."""
+    if channel.alarms:
+        return
+    here = channel.endpoint_id
+    if event.severity != CRITICAL:
+        if channel.digest is not None:
+            due_ms = hours.next_digest_ms(channel.digest, now_ms)
+            yield (
+                (here, "digest"),
+                f"the {'daily' if channel.digest.every == 'day' else 'weekly'} digest",
+                at(now_ms, due_ms),
+            )
+        if channel.quiet and (until_ms := max(hours.ends_ms(span, now_ms) for span in channel.quiet)):
+            yield (here, "quiet"), "quiet hours", at(now_ms, until_ms)
+    group, flood = rule.noise.group, rule.noise.flood
+    if group is not None:
+        key = folding.group_key(group, event)
+        yield (
+            (here, f"group:{rule.id}:{key}"),
+            folding.named(key),
+            lambda fold, id_: folding.grouped(group, fold, id_, now_ms),
+        )
+    if channel.live and event.run_id:
+        return  # a run's message is edited: that is no flood
+    if flood is not None:
+        key = f"flood:{rule.id}"
+        yield (
+            (here, key),
+            f"more than {flood.count} in {flood.per_s:g} s",
+            lambda f, id_: folding.flooded(flood, f, id_, now_ms),
+        )
+    if (limit := channel.flood) is not None:
+        said = f"more than {limit.count} in {limit.per_s:g} s at this endpoint"
+        yield (here, "flood"), said, lambda f, id_: folding.flooded(limit, f, id_, now_ms)
+
+
+def at(now_ms: int, due_ms: int) -> Join:
+    return lambda fold, id_: folding.join(fold, id_, now_ms, due_ms)
+
+
+def needs(
+    event: Event, candidates: Iterable[CompiledRule], channels: Mapping[str, Channel], now_ms: int
+) -> tuple[set[StateKey], set[FoldKey]]:
+    """The states and folds that planning this event could touch."""
+    states: set[StateKey] = set()
+    found: set[FoldKey] = set()
     for compiled in candidates:
         rule = compiled.rule
-        reason = ""
-        if compiled.condition is not None:
-            if facts is None:
-                facts = activation(event, run)
-            verdict = compiled.condition.evaluate(facts)
-            reason = verdict.reason
-            if not verdict.matched:
-                if len(decisions) < MAX_TRACED:
-                    decisions.append(Decision(rule.id, rule.name, "not_matched", reason))
-                else:
-                    omitted += 1
-                continue
-        reached = []
+        if rule.noise.is_stateful:
+            states.add((rule.id, telling.state_key(rule.noise, event)))
         for endpoint_id in rule.endpoint_ids:
-            channel = channels.get(endpoint_id)
-            if channel is not None and endpoint_id not in sends:
-                sends[endpoint_id] = Planned(channel, rule)
-                reached.append(endpoint_id)
-        if len(decisions) < MAX_TRACED:
-            decisions.append(decided(rule, reached, channels))
-        else:
-            omitted += 1
-    return Plan(tuple(sends.values()), tuple(decisions), omitted)
+            if (channel := channels.get(endpoint_id)) is not None:
+                found |= {key for key, *_ in folds(channel, rule, event, now_ms)}
+    return states, found
 
 
-def decided(rule: Rule, reached: list[str], channels: Mapping[str, Channel]) -> Decision:
-    if reached:
-        return Decision(rule.id, rule.name, "matched", "", tuple(reached))
-    if any(endpoint_id in channels for endpoint_id in rule.endpoint_ids):
-        return Decision(rule.id, rule.name, "covered", "an earlier rule already leads to its endpoints")
-    return Decision(rule.id, rule.name, "matched", "its endpoints were deleted, or it has none")
+def provisional(compiled: CompiledRule, moment: Moment) -> tuple[str, bool]:
+    """Why a failure is not told by itself, and whether that holds for the messages that are kept up to date, too.
+
+    One incident is one alert: a stage whose run may still get through, a try that another follows, and an end that was
+    told already are not told again.
+    """
+    event, retries = moment.event, compiled.rule.noise.retries
+    will_retry = event.data.get("will_retry") is True
+    if event.kind == "run.failed":
+        before = moment.before
+        if before is not None and before.status == "failed" and before.attempt == attempt_of(event.data):
+            return "this failure of the run was told already", True
+        return (
+            ("this try of the run is followed by another", False) if will_retry and retries != "alert" else ("", False)
+        )
+    if event.kind != "stage.failed" or retries == "alert":
+        return "", False
+    if will_retry:
+        return "the stage is tried again", False
+    run = moment.run
+    goes_on = run is not None and run.status in ("running", "unknown")
+    if goes_on and compiled.types("run.failed") and event.run_id:
+        return "the run goes on: its end will tell", False
+    return "", False
 
 
-def plan_test(tenant_id: str, endpoint_id: str, channels: Mapping[str, Channel]) -> Plan:
+def not_its_own(rule: Rule, event: Event) -> bool:
+    """Whether the event came of the clock of another rule: a watch's findings are for the rule that watches."""
+    if event.source != "tocsin":
+        return False
+    owner = event.data.get("watch")
+    return isinstance(owner, str) and owner != rule.id and rule.noise.watch is not None
+
+
+def utc(ms: int) -> str:
+    """For people: `2026-11-21 07:00 UTC`."""
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def plan_test(tenant_id: str, endpoint_id: str, channels: Mapping[str, Channel], delivery_id: str) -> Plan:
     """A test message: to this endpoint alone, at once, and whether it is switched on or not."""
     channel = channels.get(endpoint_id)
     if channel is None:
         return Plan((), ())
     rule = Rule(id="test", tenant_id=tenant_id, name="test message", retry=RetryPolicy(max_attempts=1))
     open_ = Channel(endpoint_id, channel.provider_type, channel.version, channel.max_age_s)
-    return Plan((Planned(open_, rule),), (Decision("test", rule.name, "matched", "", (endpoint_id,)),))
+    return Plan((Planned(open_, rule, delivery_id),), (Decision("test", rule.name, "matched", "", (endpoint_id,)),))

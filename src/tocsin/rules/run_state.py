@@ -1,5 +1,8 @@
 """A run built up from its events, in whatever order they come."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from msgspec.structs import replace
 
 from tocsin.model.event import Event
@@ -15,6 +18,12 @@ STAGE_STATUS = {
     "stage.failed": "failed",
     "stage.skipped": "skipped",
 }
+
+
+def attempt_of(data: Mapping[str, Any]) -> int:
+    """Which attempt of its run an event is about: its `data.attempt`, 1 where it says nothing of use."""
+    found = data.get("attempt")
+    return found if isinstance(found, int) and not isinstance(found, bool) and 1 <= found <= 1_000_000 else 1
 
 
 def concerns_run(event: Event) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from tocsin.model.endpoint import Endpoint, Secret, Target
+from tocsin.model.endpoint import Endpoint, Options, Secret, Target
 from tocsin.model.errors import NotFound
 from tocsin.model.hidden import Hidden
 from tocsin.model.rule import Rule
@@ -26,6 +26,7 @@ class Opened(Hidden, frozen=True):
     settings: dict[str, Any]
     version: int
     secret_settings: dict[str, str] = {}
+    options: Options = Options()
 
     def target(self, settings: Any, now_ms: int) -> Target:
         live = tuple(s.value for s in self.secrets if s.expires_ms is None or s.expires_ms > now_ms)
@@ -70,6 +71,7 @@ async def add_endpoint(
             "headers_sealed": keyring.seal(headers, place(endpoint.tenant_id, endpoint.id, "headers")),
             "header_names": rows.text(sorted(headers)),
             "settings": rows.text(endpoint.settings),
+            "options": rows.text(endpoint.options),
             "settings_sealed": seal_settings(keyring, endpoint, secret_settings or {}),
             "enabled_events": rows.text(endpoint.enabled_events),
             "is_active": int(endpoint.is_active),
@@ -91,6 +93,7 @@ async def change_endpoint(tx: Transaction, endpoint: Endpoint, now_ms: int) -> N
             "name": endpoint.name,
             "description": endpoint.description,
             "settings": rows.text(endpoint.settings),
+            "options": rows.text(endpoint.options),
             "enabled_events": rows.text(endpoint.enabled_events),
             "is_active": int(endpoint.is_active),
             "now": now_ms,
@@ -190,7 +193,7 @@ async def open_endpoint(db: Database, keyring: Keyring, tenant_id: str, endpoint
     found = await db.read("sealed_endpoint", {"tenant_id": tenant_id, "id": endpoint_id})
     if not found:
         raise NotFound("No such webhook.")
-    _, id_, provider_type, address, secret, headers, settings_sealed, settings, version = found[0]
+    _, id_, provider_type, address, secret, headers, settings_sealed, settings, options, version = found[0]
     hidden = keyring.open(bytes(settings_sealed), place(tenant_id, id_, "settings")) if settings_sealed else {}
     return Opened(
         provider_type,
@@ -200,6 +203,7 @@ async def open_endpoint(db: Database, keyring: Keyring, tenant_id: str, endpoint
         msgspec.json.decode(settings) | hidden,
         version,
         hidden,
+        msgspec.json.decode(options, type=Options),
     )
 
 
@@ -239,6 +243,7 @@ def rule_values(rule: Rule, now_ms: int) -> dict[str, Any]:
         "retry": rows.text(rule.retry),
         "rate_limit": rows.text(rule.rate_limit) if rule.rate_limit else None,
         "settings": rows.text(rule.settings),
+        "noise": rows.text(rule.noise),
         "is_active": int(rule.is_active),
         "created_by": rule.created_by,
         "now": now_ms,

@@ -39,6 +39,10 @@ async def unread(db: Database, tenant_id: str, user_id: str) -> int:
     return int((await db.read("count_unread", {"tenant_id": tenant_id, "user_id": user_id}))[0][0])
 
 
+async def is_there(db: Database, tenant_id: str, user_id: str, id_: str) -> bool:
+    return bool(await db.read("find_inbox", {"tenant_id": tenant_id, "user_id": user_id, "id": id_}))
+
+
 async def mark_read(db: Database, tenant_id: str, user_id: str, id_: str, now_ms: int) -> int:
     """One message, or all of them where `id_` is "". Returns how many were unread."""
     values = {"tenant_id": tenant_id, "user_id": user_id, "now": now_ms}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from tocsin.model.delivery import Delivery
+from tocsin.model.delivery import Delivery, Words
 from tocsin.model.event import Event
 from tocsin.model.rule import Rule
 from tocsin.model.run import Run
@@ -18,6 +18,9 @@ EventKey = tuple[str, str, str]
 
 AlarmKey = tuple[str, str, str]
 """Tenant, endpoint, the trouble's opaque name."""
+
+
+NO_WORDS = Words()
 
 
 class Contended(Exception):
@@ -99,7 +102,8 @@ def changed_run_row(run: Run) -> Row:
 def delivery_row(d: Delivery, policy: str, lease: str | None, lease_until_ms: int | None) -> Row:
     return (
         (d.tenant_id, d.id, d.event_uid, d.endpoint_id, d.rule_id, d.provider_type, d.event_type, d.status, d.reason)
-        + (policy, d.due_ms, d.expires_ms, lease, lease_until_ms, d.body, d.created_ms, d.created_ms)
+        + (policy, d.due_ms, d.expires_ms, lease, lease_until_ms, d.body)
+        + ("" if d.words == NO_WORDS else rows.text(d.words), d.folded_into, d.created_ms, d.created_ms)
     )  # fmt: skip
 
 

@@ -109,6 +109,14 @@ async def runs(tx: Transaction, of: Iterable[Event]) -> dict[tuple[str, str, str
     return {(run.tenant_id, run.pipeline, run.run_id): run for run in found}
 
 
+async def folded(tx: Transaction, heads: Iterable[tuple[str, str]]) -> dict[str, tuple[Event, ...]]:
+    """By (delivery, tenant): the events that joined this delivery's message, oldest first, 500 at the most."""
+    found: dict[str, list[Event]] = {}
+    for head, *columns in await tx.fetch_many("folded_events", sorted(heads)):
+        found.setdefault(head, []).append(rows.event(tuple(columns)))
+    return {head: tuple(events) for head, events in found.items()}
+
+
 async def finish(tx: Transaction, results: Sequence[Result], now_ms: int) -> set[str]:
     """Writes the results whose lease still holds; returns their delivery ids. The others were somebody else's."""
     kept = await tx.fetch_many(

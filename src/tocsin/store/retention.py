@@ -25,10 +25,12 @@ async def delete_old(tx: Transaction, tenant_id: str, before_ms: int) -> int:
 
 
 async def delete_old_threads(tx: Transaction, before_ms: int) -> None:
-    """Messages that nobody will edit any more, and alarms that were closed."""
+    """Messages that nobody will edit any more, alarms that were closed, and what rules knew of things long gone."""
     values = {"before_ms": before_ms, "limit": ROWS_AT_ONCE}
     await tx.fetch("delete_old_threads", values)
     await tx.fetch("delete_old_incidents", values)
+    await tx.fetch("delete_old_rule_states", values)
+    await tx.fetch("delete_old_folds", values)
 
 
 async def delete_old_keys(tx: Transaction, before_ms: int) -> None:

@@ -5,9 +5,10 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from tocsin.model.delivery import Delivery
-from tocsin.model.endpoint import Endpoint
+from tocsin.model.delivery import Delivery, Words
+from tocsin.model.endpoint import Endpoint, Options
 from tocsin.model.event import Action, Event
+from tocsin.model.noise import Noise
 from tocsin.model.rule import RateLimit, RetryPolicy, Rule
 from tocsin.model.run import Run, RunAbout, Stage
 from tocsin.store.database import Row
@@ -29,6 +30,9 @@ class Content(msgspec.Struct, frozen=True, omit_defaults=True):
 _content = msgspec.json.Decoder(Content)
 _stages = msgspec.json.Decoder(tuple[Stage, ...])
 _about = msgspec.json.Decoder(RunAbout)
+_noise = msgspec.json.Decoder(Noise)
+_options = msgspec.json.Decoder(Options)
+_words = msgspec.json.Decoder(Words)
 _strings = msgspec.json.Decoder(tuple[str, ...])
 _labels = msgspec.json.Decoder(dict[str, str])
 _retry = msgspec.json.Decoder(RetryPolicy)
@@ -115,7 +119,7 @@ def delivery(row: Row) -> Delivery:
         _plain,
         _policy,
     ) = row[:11]
-    due_ms, expires_ms, body, created_ms = row[11:]
+    due_ms, expires_ms, body, created_ms, words = row[11:]
     return Delivery(
         tenant_id=tenant_id,
         id=id_,
@@ -131,6 +135,7 @@ def delivery(row: Row) -> Delivery:
         expires_ms=expires_ms,
         created_ms=created_ms,
         body=None if body is None else bytes(body),
+        words=_words.decode(words) if words else Words(),
     )
 
 
@@ -154,15 +159,16 @@ def endpoint(row: Row) -> Endpoint:
         address_hint=row[6],
         enabled_events=_strings.decode(row[7]),
         settings=msgspec.json.decode(row[8]),
-        header_names=_strings.decode(row[9]),
-        is_active=bool(row[10]),
-        disabled_reason=row[11],
-        consecutive_failures=row[12],
-        last_used_ms=row[13],
-        last_error=row[14],
-        created_by=row[15],
-        created_ms=row[16],
-        updated_ms=row[17],
+        options=_options.decode(row[9]),
+        header_names=_strings.decode(row[10]),
+        is_active=bool(row[11]),
+        disabled_reason=row[12],
+        consecutive_failures=row[13],
+        last_used_ms=row[14],
+        last_error=row[15],
+        created_by=row[16],
+        created_ms=row[17],
+        updated_ms=row[18],
     )
 
 
@@ -179,8 +185,9 @@ def rule(row: Row) -> Rule:
         retry=_retry.decode(row[8]),
         rate_limit=_rate.decode(row[9]) if row[9] else None,
         settings=msgspec.json.decode(row[10]),
-        is_active=bool(row[11]),
-        created_by=row[12],
-        created_ms=row[13],
-        updated_ms=row[14],
+        noise=_noise.decode(row[11]),
+        is_active=bool(row[12]),
+        created_by=row[13],
+        created_ms=row[14],
+        updated_ms=row[15],
     )

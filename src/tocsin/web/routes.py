@@ -109,7 +109,7 @@ def invalid_field(said: str) -> Invalid:
         return Invalid(f"{field}.{name}".lstrip("."), "nothing", "a value: the field is required")
     expected, _, found = what.removeprefix("Expected ").partition(", got ")
     if not found:
-        return Invalid(field, "something else", what[:1].lower() + what[1:])
+        return Invalid(field, "something else", expected[:1].lower() + expected[1:])
     return Invalid(field, found, expected)
 
 

@@ -17,7 +17,18 @@ from starlette.routing import Route as StarletteRoute
 from tocsin.app import App
 from tocsin.model.errors import Busy, NotFound, Refusal
 from tocsin.store.database import StoreBroken, StoreUnavailable
-from tocsin.web.api import alert_rules, deliveries, events, runs, system, webhooks
+from tocsin.web.api import (
+    alert_rules,
+    deliveries,
+    events,
+    inbox,
+    preview,
+    providers,
+    runs,
+    slack_door,
+    system,
+    webhooks,
+)
 from tocsin.web.auth import Tokens
 from tocsin.web.openapi import document
 from tocsin.web.problems import PROBLEM_TYPE, Problem, answer_of, encoded
@@ -25,10 +36,14 @@ from tocsin.web.routes import Call, Route
 
 ROUTES: tuple[Route, ...] = (
     *events.ROUTES,
+    *providers.ROUTES,
     *webhooks.ROUTES,
+    *preview.ROUTES,
     *alert_rules.ROUTES,
     *deliveries.ROUTES,
     *runs.ROUTES,
+    *inbox.ROUTES,
+    *slack_door.ROUTES,
     *system.ROUTES,
 )
 log = structlog.get_logger()

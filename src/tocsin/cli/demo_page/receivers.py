@@ -11,8 +11,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from tocsin.cli.demo_page import rendering
-from tocsin.cli.demo_page.slack_shapes import Refused, payload_of
+from tocsin.fakes import Asked
+from tocsin.fakes.slack import FakeSlack
 from tocsin.model.errors import Refusal
+from tocsin.previews import slack
 from tocsin.provider_kit.signing import verify, verify_hex
 from tocsin.web.routes import read_body
 
@@ -34,7 +36,9 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
 }
-STATIC = {"style.css": "text/css", "live.js": "text/javascript", "bell.svg": "image/svg+xml"}
+STATIC = {"style.css": "text/css", "slack.css": "text/css", "live.js": "text/javascript", "bell.svg": "image/svg+xml"}
+OURS = {"slack.css": slack.STYLE, "bell.svg": slack.BELL}
+"""What is no file of the page's own."""
 
 
 class Shown(Struct, frozen=True):
@@ -84,15 +88,17 @@ class Inbox:
         now_ms = self.clock_ms()
         if request.url.path != SLACK_PATH:
             return PlainTextResponse("no_service", 404)
-        try:
-            payload = payload_of(await read_body(request, MOST_BYTES))
-        except Refused as refused:
-            self.show("slack", rendering.refused_message(str(refused), now_ms))
-            self.said(f"Slack     would refuse this: {refused}")
-            return PlainTextResponse(str(refused), 400)
+        body = await read_body(request, MOST_BYTES)
+        fake = FakeSlack()
+        said = fake.answer(Asked("POST", "hooks.slack.com", SLACK_PATH, dict(request.headers), body, now_ms))
+        if said.status != 200:
+            word = said.body.decode()
+            self.show("slack", rendering.refused_message(word, now_ms))
+            self.said(f"Slack     would refuse this: {word}")
+            return PlainTextResponse(word, said.status)
         self.slack_taken += 1
-        self.show("slack", rendering.slack_message(payload, now_ms))
-        self.said(f"Slack     {rendering.unescaped(payload.text)}")
+        self.show("slack", slack.html(body, now_ms))
+        self.said(f"Slack     {slack.unescaped(fake.messages[0].text)}")
         return PlainTextResponse("ok")
 
     async def webhook(self, request: Request) -> Response:
@@ -188,4 +194,4 @@ async def static(request: Request) -> Response:
 
 
 def read(name: str) -> bytes:
-    return (files("tocsin.cli.demo_page") / name).read_bytes()
+    return OURS[name].encode() if name in OURS else (files("tocsin.cli.demo_page") / name).read_bytes()

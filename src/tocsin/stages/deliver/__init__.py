@@ -14,9 +14,12 @@ from typing import Any, Protocol
 import structlog
 from msgspec.structs import replace
 
+from tocsin.compose.folded import compose_folded
 from tocsin.compose.message import compose
 from tocsin.model.delivery import Attempt, Claimed
-from tocsin.model.wire import HttpReply, InboxRequest, Kept, NoReply, Rejected, Reply, Request, Sending
+from tocsin.model.event import Event
+from tocsin.model.message import Message
+from tocsin.model.wire import HttpReply, InboxRequest, Kept, NoReply, Rejected, Reply, Request, Retry, Sending
 from tocsin.provider_kit.provider import Tuning
 from tocsin.rules.fair_queue import FairQueue, Lane
 from tocsin.rules.next_step import Tried, next_step
@@ -25,7 +28,8 @@ from tocsin.stages.deliver.claiming import Claimer
 from tocsin.stages.deliver.conversation import Conversations, Held, Over, Said, keys_of
 from tocsin.stages.deliver.opening import Open, Opener, answered, host_of, kept, masked, shown
 from tocsin.stages.deliver.recording import Finished, Recorder, unsent
-from tocsin.store import inbox, queue
+from tocsin.stages.deliver.wording import Wording
+from tocsin.store import config, inbox, queue
 from tocsin.store.database import Database, StoreBroken, StoreUnavailable
 from tocsin.store.sealing import Keyring
 
@@ -240,22 +244,32 @@ class Deliver:
         if item.lease_until_ms - now_ms < tuning.timeout_s * 1000 + LEASE_MARGIN_MS / 2:
             self.recorder.release(item, now_ms)
             return None
-        sending = self._sending(item, opened, tuning, now_ms)
+        wording = Wording(item.delivery.words.templates or opened.options.templates)
+        sending = self._sending(item, opened, tuning, now_ms, wording)
 
         async def send(request: Request) -> Held | tuple[Reply, float]:
             return await self._request(item, opened, request, tuning.timeout_s)
 
-        said = await self.conversations.hold(item, opened.provider, sending, send)
+        said = await self.conversations.hold(item, opened.provider, sending, send, wording)
         if isinstance(said, Held):
             self.recorder.release(item, said.until_ms)
             return None
         if isinstance(said, Over):
             self.recorder.finish(unsent(item, said.status, said.reason, now_ms))
             return None
-        failed = self._finish(
-            item, now_ms, said, host_is_down=said.request is not None and self.hosts.is_down(host_of(said.request))
-        )
+        if isinstance(said.outcome, Retry) and said.outcome.settings:
+            await self._changed(item, said.outcome.settings, now_ms)
+        is_down = said.request is not None and self.hosts.is_down(host_of(said.request))
+        failed = self._finish(item, now_ms, said, host_is_down=is_down, unworded=wording.failed)
         return failed, said.took_ms
+
+    async def _changed(self, item: Claimed, settings: Mapping[str, str | int], now_ms: int) -> None:
+        """The provider says that the endpoint is known by something else now: the next try uses it."""
+        delivery = item.delivery
+        endpoint = await config.get_endpoint(self.db, delivery.tenant_id, delivery.endpoint_id)
+        async with self.db.transaction() as tx:
+            await config.change_endpoint(tx, replace(endpoint, settings=endpoint.settings | dict(settings)), now_ms)
+        log.info("deliver.settings_changed", endpoint=endpoint.id, settings=sorted(settings))
 
     async def _request(
         self, item: Claimed, opened: Open, request: Request, timeout_s: float
@@ -275,33 +289,41 @@ class Deliver:
         self.hosts.ended(host, delivery.endpoint_id, ok=answered(reply), now_ms=now_ms)
         return masked(reply, opened.hidden), took_ms
 
-    def _sending(self, item: Claimed, opened: Open, tuning: Tuning, now_ms: int) -> Sending:
+    def _sending(self, item: Claimed, opened: Open, tuning: Tuning, now_ms: int, wording: Wording) -> Sending:
         delivery = item.delivery
-        message = None
-        if delivery.body is None:
+        message, body = None, delivery.body
+        if body is None:
             if item.event is None:
                 raise LookupError(f"the event of delivery {delivery.id} is gone")
-            message = compose(item.event, item.run)
+            message = wording(self._message(item, item.event), item.event, item.run)
+            if opened.provider.fix_body is not None:  # it was not made when planned: it had to wait for company
+                body = opened.provider.fix_body(message, opened.target.settings)
         run_key, incident_key = keys_of(item.event)
         return Sending(
             id=delivery.id,
             at_s=now_ms // 1000,
             target=opened.target,
             message=message,
-            body=delivery.body,
+            body=body,
             attempt=delivery.attempts + 1,
             plain=item.plain or not tuning.rich,
             run_key=run_key,
             incident_key=incident_key,
         )
 
+    def _message(self, item: Claimed, event: Event) -> Message:
+        words = item.delivery.words
+        if words.fold and item.folded:
+            return compose_folded(event, item.folded, words)
+        return compose(event, item.run, words=words)
+
     def _crashed(self, item: Claimed) -> None:
         """Our own fault, not the receiver's: recorded as an attempt, so that it cannot go round for ever."""
         outcome = Rejected("Tocsin could not make this message; see its log")
         self._finish(item, self.clock_ms(), Said(outcome, NoReply("invalid")), host_is_down=False)
 
-    def _finish(self, item: Claimed, started_ms: int, said: Said, *, host_is_down: bool) -> bool:
-        """Notes what came of an attempt. Returns whether it failed."""
+    def _finish(self, item: Claimed, started_ms: int, said: Said, *, host_is_down: bool, unworded: str = "") -> bool:
+        """Notes what came of an attempt. Returns whether it failed. `unworded`: why the templates could not be used."""
         delivery = item.delivery
         tried = Tried(
             delivery.failures,
@@ -318,6 +340,10 @@ class Deliver:
         if said.again_ms and step.status == "delivered":
             step = replace(
                 step, status="retrying", reason="waits to bring the run's message up to date", due_ms=said.again_ms
+            )
+        if step.status == "delivered" and (unworded or delivery.words.failed):
+            step = replace(
+                step, reason=f"sent in the usual words: the template failed: {unworded or delivery.words.failed}"
             )
         if step.pause_s is not None:
             self.paused[delivery.endpoint_id] = now_ms + int(step.pause_s * 1000)

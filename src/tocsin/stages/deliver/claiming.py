@@ -77,6 +77,8 @@ class Claimer:
         unfixed = [(t.delivery.tenant_id, t.delivery.event_uid) for t in got if t.delivery.body is None]
         events = await queue.events(tx, unfixed) if unfixed else {}
         runs = await queue.runs(tx, events.values()) if events else {}
+        heads = [(t.delivery.id, t.delivery.tenant_id) for t in got if t.delivery.words.fold]
+        folded = await queue.folded(tx, heads) if heads else {}
 
         def run_of(event: Event | None) -> Run | None:
             return runs.get((event.tenant_id, event.pipeline, event.run_id)) if event else None
@@ -91,6 +93,7 @@ class Claimer:
                 plain=t.plain,
                 event=(event := events.get(t.delivery.event_uid)),
                 run=run_of(event),
+                folded=folded.get(t.delivery.id, ()),
             )
             for t in got
         ]

@@ -23,6 +23,7 @@ from tocsin.provider_kit.text import shared_key
 from tocsin.rules import live
 from tocsin.rules.incident import incident
 from tocsin.rules.pacing import Rate, next_us, taken
+from tocsin.stages.deliver.wording import Wording
 from tocsin.store import threads
 from tocsin.store.database import Database
 
@@ -79,14 +80,18 @@ class Conversations:
         self.db = db
         self.clock_ms = clock_ms
 
-    async def hold(self, item: Claimed, provider: Provider, sending: Sending, send: Send) -> Held | Over | Said:
+    async def hold(
+        self, item: Claimed, provider: Provider, sending: Sending, send: Send, wording: Wording
+    ) -> Held | Over | Said:
         """One delivery's requests, as far as they can be made now."""
+        if item.delivery.words.fold:  # it tells of many: a message of its own
+            return await self._request(item, provider, sending, provider.render(sending), send)
         if item.event is not None and provider.resolve is not None and sending.incident_key:
-            return await self._in_thread(item, sending.incident_key, self._alarm, provider, sending, send)
+            return await self._in_thread(item, sending.incident_key, self._alarm, provider, sending, send, wording)
         run = item.run
         talks = provider.live
         if talks is not None and item.event is not None and run is not None and talks.is_on(sending.target.settings):
-            return await self._in_thread(item, sending.run_key, self._run, provider, sending, send)
+            return await self._in_thread(item, sending.run_key, self._run, provider, sending, send, wording)
         return await self._request(item, provider, sending, provider.render(sending), send)
 
     async def _in_thread(
@@ -97,6 +102,7 @@ class Conversations:
         provider: Provider,
         sending: Sending,
         send: Send,
+        wording: Wording,
     ) -> Held | Over | Said:
         place = threads.Place(item.delivery.tenant_id, item.delivery.endpoint_id, key)
         lease, now_ms = item.delivery.id, self.clock_ms()
@@ -105,7 +111,7 @@ class Conversations:
         if thread is None:
             return Held(now_ms + BUSY_MS)
         try:
-            return await talk(_Talk(item, place, lease, provider, sending, send), thread)
+            return await talk(_Talk(item, place, lease, provider, sending, send, wording), thread)
         finally:
             async with self.db.transaction() as tx:
                 await threads.let_go(tx, place, lease)
@@ -119,7 +125,7 @@ class Conversations:
         is_new_root = False
         for _ in range(MOST_ACTS):
             sending = replace(talk.sending, thread=thread)
-            root = replace(sending, message=words.root_of(event, run), quiet=True)
+            root = replace(sending, message=talk.wording(words.root_of(event, run), event, run), quiet=True)
             reply = words.reply_of(event, run, thread, details=wants_details(sending))
             wanted = live.Wanted(
                 digest(provider.live, root) if thread.refs else "",
@@ -167,12 +173,12 @@ class Conversations:
                 thread = live.replied(
                     thread, wanted, alarmed=alarms or (thread.alarmed and event.kind != "run.succeeded")
                 )
-            if act != "mark" or said is None:
+            if act != "mark":
                 said = replace(told, took_ms=told.took_ms + (said.took_ms if said else 0))
             await self._note(talk, thread)
             if act == "post" and not thread.refs:  # nothing to edit or answer by: this was all there is to say
-                return said
-        return said or Held(self.clock_ms() + BUSY_MS)
+                return said or SHOWN
+        return said or SHOWN
 
     async def _alarm(self, talk: "_Talk", thread: Thread) -> Held | Over | Said:
         """Opens an alarm, or closes it: what is no longer so is not sent."""
@@ -229,6 +235,7 @@ class _Talk(Struct, frozen=True):
     provider: Provider
     sending: Sending
     send: Send
+    wording: Wording
 
     @property
     def event(self) -> Event:

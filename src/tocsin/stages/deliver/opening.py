@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tocsin.model.delivery import Delivery
-from tocsin.model.endpoint import Target
+from tocsin.model.endpoint import Options, Target
 from tocsin.model.errors import Invalid, NotFound
 from tocsin.model.hidden import Hidden
 from tocsin.model.wire import HttpReply, HttpRequest, NoReply, Rejected, Reply, Request, SmtpRequest
@@ -35,6 +35,7 @@ class Open(Hidden, frozen=True):
     target: Target
     until_ms: float
     hidden: tuple[bytes, ...]
+    options: Options = Options()
 
 
 class Opener:
@@ -82,6 +83,7 @@ class Opener:
             target,
             min(ends, default=float("inf")),
             hidden_of(target, [str(given.get(name, "")) for name in secret_fields(provider.settings_type)]),
+            sealed.options,
         )
         return opened
 

@@ -6,24 +6,24 @@ UPDATE tenant SET config_version = config_version + 1 WHERE id = :tenant_id;
 
 -- insert_endpoint
 INSERT INTO endpoint (tenant_id, id, user_id, provider_type, name, description, address_sealed, address_hint, secret_sealed,
-                      headers_sealed, header_names, settings, settings_sealed, enabled_events, is_active, created_by, created_ms,
+                      headers_sealed, header_names, settings, settings_sealed, options, enabled_events, is_active, created_by, created_ms,
                       updated_ms)
 VALUES (:tenant_id, :id, :user_id, :provider_type, :name, :description, :address_sealed, :address_hint, :secret_sealed,
-        :headers_sealed, :header_names, :settings, :settings_sealed, :enabled_events, :is_active, :created_by, :now, :now);
+        :headers_sealed, :header_names, :settings, :settings_sealed, :options, :enabled_events, :is_active, :created_by, :now, :now);
 
 -- insert_endpoint_state
 INSERT INTO endpoint_state (endpoint_id, tenant_id) VALUES (:id, :tenant_id);
 
 -- get_endpoint
 SELECT e.tenant_id, e.id, e.user_id, e.provider_type, e.name, e.description, e.address_hint, e.enabled_events, e.settings,
-       e.header_names, e.is_active, e.disabled_reason, s.consecutive_failures, s.last_used_ms, s.last_error, e.created_by,
+       e.options, e.header_names, e.is_active, e.disabled_reason, s.consecutive_failures, s.last_used_ms, s.last_error, e.created_by,
        e.created_ms, e.updated_ms
   FROM endpoint e JOIN endpoint_state s ON s.endpoint_id = e.id AND s.tenant_id = e.tenant_id
  WHERE e.tenant_id = :tenant_id AND e.id = :id AND e.deleted_ms IS NULL;
 
 -- list_endpoints
 SELECT e.tenant_id, e.id, e.user_id, e.provider_type, e.name, e.description, e.address_hint, e.enabled_events, e.settings,
-       e.header_names, e.is_active, e.disabled_reason, s.consecutive_failures, s.last_used_ms, s.last_error, e.created_by,
+       e.options, e.header_names, e.is_active, e.disabled_reason, s.consecutive_failures, s.last_used_ms, s.last_error, e.created_by,
        e.created_ms, e.updated_ms
   FROM endpoint e JOIN endpoint_state s ON s.endpoint_id = e.id AND s.tenant_id = e.tenant_id
  WHERE e.tenant_id = :tenant_id AND e.deleted_ms IS NULL AND e.id > :after {filters}
@@ -36,7 +36,8 @@ e.user_id = :user_id
 e.provider_type = :provider_type
 
 -- update_endpoint
-UPDATE endpoint SET name = :name, description = :description, settings = :settings, enabled_events = :enabled_events,
+UPDATE endpoint SET name = :name, description = :description, settings = :settings, options = :options,
+       enabled_events = :enabled_events,
        is_active = :is_active, version = version + 1, updated_ms = :now
  WHERE tenant_id = :tenant_id AND id = :id AND deleted_ms IS NULL RETURNING id;
 
@@ -79,7 +80,7 @@ UPDATE endpoint_state SET consecutive_failures = 0, notice = '', paused_until_ms
  WHERE tenant_id = :tenant_id AND endpoint_id = :id;
 
 -- sealed_endpoint
-SELECT tenant_id, id, provider_type, address_sealed, secret_sealed, headers_sealed, settings_sealed, settings, version
+SELECT tenant_id, id, provider_type, address_sealed, secret_sealed, headers_sealed, settings_sealed, settings, options, version
   FROM endpoint
  WHERE tenant_id = :tenant_id AND id = :id;
 
@@ -95,34 +96,34 @@ UPDATE endpoint SET address_sealed = :address_sealed, secret_sealed = :secret_se
    AND headers_sealed = :old_headers AND coalesce(settings_sealed = :old_settings, :old_settings IS NULL) RETURNING id;
 
 -- config_endpoints
-SELECT id, user_id, provider_type, name, enabled_events, settings, is_active, disabled_reason, version FROM endpoint
+SELECT id, user_id, provider_type, name, enabled_events, settings, options, is_active, disabled_reason, version FROM endpoint
  WHERE tenant_id = :tenant_id AND deleted_ms IS NULL ORDER BY id;
 
 -- config_rules
-SELECT tenant_id, id, name, event_types, pipelines, labels, condition, endpoint_ids, retry, rate_limit, settings, is_active,
+SELECT tenant_id, id, name, event_types, pipelines, labels, condition, endpoint_ids, retry, rate_limit, settings, noise, is_active,
        created_by, created_ms, updated_ms
   FROM rule WHERE tenant_id = :tenant_id AND deleted_ms IS NULL AND is_active = 1 ORDER BY id;
 
 -- insert_rule
 INSERT INTO rule (tenant_id, id, name, event_types, pipelines, labels, condition, endpoint_ids, retry, rate_limit, settings,
-                  is_active, created_by, created_ms, updated_ms)
+                  noise, is_active, created_by, created_ms, updated_ms)
 VALUES (:tenant_id, :id, :name, :event_types, :pipelines, :labels, :condition, :endpoint_ids, :retry, :rate_limit, :settings,
-        :is_active, :created_by, :now, :now);
+        :noise, :is_active, :created_by, :now, :now);
 
 -- get_rule
-SELECT tenant_id, id, name, event_types, pipelines, labels, condition, endpoint_ids, retry, rate_limit, settings, is_active,
+SELECT tenant_id, id, name, event_types, pipelines, labels, condition, endpoint_ids, retry, rate_limit, settings, noise, is_active,
        created_by, created_ms, updated_ms
   FROM rule WHERE tenant_id = :tenant_id AND id = :id AND deleted_ms IS NULL;
 
 -- list_rules
-SELECT tenant_id, id, name, event_types, pipelines, labels, condition, endpoint_ids, retry, rate_limit, settings, is_active,
+SELECT tenant_id, id, name, event_types, pipelines, labels, condition, endpoint_ids, retry, rate_limit, settings, noise, is_active,
        created_by, created_ms, updated_ms
   FROM rule WHERE tenant_id = :tenant_id AND deleted_ms IS NULL AND id > :after ORDER BY id LIMIT :limit;
 
 -- update_rule
 UPDATE rule SET name = :name, event_types = :event_types, pipelines = :pipelines, labels = :labels, condition = :condition,
-       endpoint_ids = :endpoint_ids, retry = :retry, rate_limit = :rate_limit, settings = :settings, is_active = :is_active,
-       updated_ms = :now
+       endpoint_ids = :endpoint_ids, retry = :retry, rate_limit = :rate_limit, settings = :settings, noise = :noise,
+       is_active = :is_active, updated_ms = :now
  WHERE tenant_id = :tenant_id AND id = :id AND deleted_ms IS NULL RETURNING id;
 
 -- delete_rule

@@ -13,6 +13,9 @@ SELECT id, title, text, tone, url, created_ms, read_ms FROM inbox
 -- count_unread
 SELECT count(*) FROM inbox WHERE tenant_id = :tenant_id AND user_id = :user_id AND read_ms IS NULL;
 
+-- find_inbox
+SELECT 1 FROM inbox WHERE tenant_id = :tenant_id AND user_id = :user_id AND id = :id;
+
 -- read_one
 UPDATE inbox SET read_ms = :now
  WHERE tenant_id = :tenant_id AND user_id = :user_id AND id = :id AND read_ms IS NULL RETURNING id;

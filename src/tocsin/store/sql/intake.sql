@@ -26,9 +26,10 @@ UPDATE run SET status = :status, started_ms = :started_ms, finished_ms = :finish
 
 -- insert_deliveries
 INSERT INTO delivery (tenant_id, id, event_uid, endpoint_id, rule_id, provider_type, event_type, status, reason, retry,
-                      due_ms, expires_ms, lease, lease_until_ms, body, created_ms, updated_ms)
+                      due_ms, expires_ms, lease, lease_until_ms, body, words, folded_into, created_ms, updated_ms)
 VALUES (:tenant_id, :id, :event_uid, :endpoint_id, :rule_id, :provider_type, :event_type, :status, :reason, :retry,
-        :due_ms, :expires_ms, :lease, :lease_until_ms, :body, :created_ms, :updated_ms);
+        :due_ms, :expires_ms, :lease, :lease_until_ms, :body, :words, :folded_into, :created_ms,
+        :updated_ms);
 
 -- wake_endpoints
 -- Something is due here, no later than :due_ms.

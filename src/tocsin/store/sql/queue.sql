@@ -18,7 +18,7 @@ UPDATE delivery SET status = 'sending', lease = :lease, lease_until_ms = :lease_
                             WHERE endpoint_id = :endpoint_id AND status = 'pending' AND due_ms <= :now
                             ORDER BY due_ms LIMIT :count)
 RETURNING tenant_id, id, event_uid, endpoint_id, rule_id, provider_type, event_type, attempts, failures, plain, retry, due_ms,
-          expires_ms, body, created_ms;
+          expires_ms, body, created_ms, words;
 
 -- claim_retries
 UPDATE delivery SET status = 'sending', lease = :lease, lease_until_ms = :lease_until_ms
@@ -26,7 +26,7 @@ UPDATE delivery SET status = 'sending', lease = :lease, lease_until_ms = :lease_
                             WHERE endpoint_id = :endpoint_id AND status = 'retrying' AND due_ms <= :now
                             ORDER BY due_ms LIMIT :count)
 RETURNING tenant_id, id, event_uid, endpoint_id, rule_id, provider_type, event_type, attempts, failures, plain, retry, due_ms,
-          expires_ms, body, created_ms;
+          expires_ms, body, created_ms, words;
 
 -- requeue_endpoints
 -- When to look again: when the next one is due, but not before :not_before. NULL when nothing waits or it is switched off.

@@ -1,20 +1,33 @@
 """Rules: who hears of what."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 from starlette.responses import Response
 
+from tocsin.compose.templated import check as check_templates
 from tocsin.model.errors import Invalid, NotFound
 from tocsin.model.event import Event
+from tocsin.model.noise import (
+    Changes,
+    Flood,
+    Grouping,
+    Hours,
+    Noise,
+    Schedule,
+    Templates,
+    Watch,
+    Window,
+)
 from tocsin.model.rule import RateLimit, RetryPolicy, Rule
 from tocsin.model.run import Run
 from tocsin.rules import run_state
 from tocsin.rules.condition import activation
 from tocsin.rules.explain import first_misfit
 from tocsin.rules.index import CompiledRule, compile_rule
+from tocsin.rules.noise_check import check_noise
 from tocsin.sources.native import decode_native
 from tocsin.stages.intake import as_event
 from tocsin.store import config, log
@@ -34,6 +47,7 @@ from tocsin.web.routes import (
 )
 
 EVENTS_OF_RUN = 1000
+NOISE = Noise.__struct_fields__
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
@@ -62,6 +76,15 @@ class RuleIn(Struct, frozen=True, forbid_unknown_fields=True):
     is_active: bool = True
     retry: RetryIn | None = None
     rate_limit: RateLimitIn | None = None
+    retries: Literal["silent", "thread", "alert"] = "silent"
+    changes: Changes | None = None
+    window: Window | None = None
+    group: Grouping | None = None
+    flood: Flood | None = None
+    watch: Watch | None = None
+    schedule: Schedule | None = None
+    mute: Annotated[tuple[Hours, ...], Meta(max_length=20)] = ()
+    templates: Templates | None = None
 
 
 class RulePatch(Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,6 +99,15 @@ class RulePatch(Struct, frozen=True, forbid_unknown_fields=True):
     is_active: bool | UnsetType = UNSET
     retry: RetryIn | UnsetType | None = UNSET
     rate_limit: RateLimitIn | UnsetType | None = UNSET
+    retries: Literal["silent", "thread", "alert"] | UnsetType = UNSET
+    changes: Changes | UnsetType | None = UNSET
+    window: Window | UnsetType | None = UNSET
+    group: Grouping | UnsetType | None = UNSET
+    flood: Flood | UnsetType | None = UNSET
+    watch: Watch | UnsetType | None = UNSET
+    schedule: Schedule | UnsetType | None = UNSET
+    mute: Annotated[tuple[Hours, ...], Meta(max_length=20)] | UnsetType = UNSET
+    templates: Templates | UnsetType | None = UNSET
 
 
 class PreviewIn(RuleIn, frozen=True, forbid_unknown_fields=True):
@@ -95,6 +127,15 @@ class RuleOut(Struct, frozen=True):
     is_active: bool
     retry: RetryPolicy
     rate_limit: RateLimit | None
+    retries: str
+    changes: Changes | None
+    window: Window | None
+    group: Grouping | None
+    flood: Flood | None
+    watch: Watch | None
+    schedule: Schedule | None
+    mute: tuple[Hours, ...]
+    templates: Templates | None
     created_by: str
     created_at: str | None
     updated_at: str | None
@@ -112,10 +153,17 @@ def shown(rule: Rule) -> RuleOut:
         is_active=rule.is_active,
         retry=rule.retry,
         rate_limit=rule.rate_limit,
+        **{name: getattr(rule.noise, name) for name in NOISE},
         created_by=rule.created_by,
         created_at=rfc3339(rule.created_ms),
         updated_at=rfc3339(rule.updated_ms),
     )
+
+
+def noise_of(given: RuleIn | RulePatch, known: Noise) -> Noise:
+    """What is said about noise and time, over what is known."""
+    said = {name: getattr(given, name) for name in NOISE}
+    return replace(known, **{name: value for name, value in said.items() if value is not UNSET})
 
 
 def changes(given: RuleIn | RulePatch) -> dict[str, Any]:
@@ -161,6 +209,9 @@ async def checked(call: Call, rule: Rule) -> CompiledRule:
         except NotFound:
             field = f"webhook_endpoint_ids[{number}]"
             raise Invalid(field, repr(id_[:60]), "the id of a webhook of this tenant") from None
+    check_noise(rule.noise, rule.pipelines)
+    if rule.noise.templates is not None:
+        check_templates(rule.noise.templates, "templates")
     return compiled
 
 
@@ -168,7 +219,13 @@ def new_rule(call: Call, given: RuleIn, id_: str) -> Rule:
     now_ms = call.app.clock_ms()
     fields = changes(given)
     return Rule(
-        id=id_, tenant_id=call.tenant_id, created_by=call.by.who, created_ms=now_ms, updated_ms=now_ms, **fields
+        id=id_,
+        tenant_id=call.tenant_id,
+        noise=noise_of(given, Noise()),
+        created_by=call.by.who,
+        created_ms=now_ms,
+        updated_ms=now_ms,
+        **fields,
     )
 
 
@@ -196,7 +253,8 @@ async def list_(call: Call) -> Response:
 
 
 async def change(call: Call) -> Response:
-    rule = replace(await find(call), **changes(await call.body(RulePatch)))
+    given, known = await call.body(RulePatch), await find(call)
+    rule = replace(known, noise=noise_of(given, known.noise), **changes(given))
     await checked(call, rule)
     async with call.app.db.transaction() as tx:
         await config.change_rule(tx, rule, call.app.clock_ms())

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -9,9 +10,11 @@ from msgspec.structs import replace
 from starlette.responses import Response
 
 from tocsin.app import App, hint_of, new_secret
-from tocsin.model.endpoint import Endpoint, Secret
+from tocsin.compose.templated import check as check_templates
+from tocsin.model.endpoint import Endpoint, Options, Secret
 from tocsin.model.errors import Conflict, Invalid, NotFound
 from tocsin.model.hidden import Hidden
+from tocsin.model.noise import Digest, Templates
 from tocsin.outbound.address_guard import check_header, check_url
 from tocsin.provider_kit import signing
 from tocsin.provider_kit.provider import Provider
@@ -53,6 +56,8 @@ class WebhookIn(Struct, frozen=True, forbid_unknown_fields=True):
     is_active: bool = True
     secret: str | None = None
     headers: Headers = {}
+    digest: Digest | None = None
+    templates: Templates | None = None
 
 
 class WebhookPatch(Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,6 +70,8 @@ class WebhookPatch(Struct, frozen=True, forbid_unknown_fields=True):
     settings: dict[str, Any] | UnsetType = UNSET
     is_active: bool | UnsetType = UNSET
     headers: Headers | UnsetType = UNSET
+    digest: Digest | UnsetType | None = UNSET
+    templates: Templates | UnsetType | None = UNSET
 
 
 class RotateIn(Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,6 +92,8 @@ class Webhook(Struct, frozen=True):
     enabled_events: tuple[str, ...]
     settings: dict[str, Any]
     headers: dict[str, str]
+    digest: Digest | None
+    templates: Templates | None
     is_active: bool
     disabled_reason: str
     consecutive_failures: int
@@ -107,6 +116,8 @@ def shown(endpoint: Endpoint, secret: str | UnsetType = UNSET) -> Webhook:
         enabled_events=endpoint.enabled_events,
         settings=endpoint.settings,
         headers=dict.fromkeys(endpoint.header_names, "***"),
+        digest=endpoint.options.digest,
+        templates=endpoint.options.templates,
         is_active=endpoint.is_active and not endpoint.disabled_reason,
         disabled_reason=endpoint.disabled_reason,
         consecutive_failures=endpoint.consecutive_failures,
@@ -141,17 +152,24 @@ def checked_address(app: App, provider: Provider, address: str) -> str:
     return address
 
 
-def checked_settings(app: App, provider: Provider, settings: dict[str, Any]) -> Any:
-    """The settings as the provider takes them, the operator's values filled in. Raises Invalid for an unknown setting,
-    one of the wrong type, and for what the provider cannot use."""
+def typed_settings(app: App, provider: Provider, settings: dict[str, Any]) -> Any:
+    """The settings as the provider takes them, the operator's values filled in. Raises Invalid for an unknown setting
+    and for one of the wrong type."""
     whole, _ = with_operator(provider.operator, settings, app.operator.get(provider.kind, {}))
     try:
         known = msgspec.convert(whole, provider.settings_type)
     except msgspec.ValidationError as error:
         wrong = invalid_field(str(error))
-        found = "***" if wrong.field in secret_fields(provider.settings_type) else wrong.found
+        hides = wrong.field in secret_fields(provider.settings_type) and wrong.found != "nothing"
+        found = "***" if hides else wrong.found
         raise Invalid(f"settings.{wrong.field}".rstrip("."), found, wrong.expected) from None
     no_nul("settings", repr(settings).replace("\\x00", "\x00") if "\\x00" in repr(settings) else "")
+    return known
+
+
+def checked_settings(app: App, provider: Provider, settings: dict[str, Any]) -> Any:
+    """The same. Raises Invalid for what the provider cannot use, too."""
+    known = typed_settings(app, provider, settings)
     if provider.check_settings is not None:
         provider.check_settings(known)
     return known
@@ -166,10 +184,8 @@ class SettingsGiven(Hidden, frozen=True):
     hint: str
 
 
-def settings_of(
-    call: Call, provider: Provider, given: dict[str, Any], known: dict[str, str] | None = None
-) -> SettingsGiven:
-    """The settings to keep, checked. `known` are the secret settings so far: one that comes back as it is shown stays.
+def filled_in(call: Call, provider: Provider, given: dict[str, Any], known: dict[str, str]) -> dict[str, Any]:
+    """The settings that are meant. `known` are the secret settings so far: one that comes back as it is shown stays.
     The operator's name for the signature header and the caller's own inbox are filled in."""
     standard: dict[str, Any] = {}
     if provider.signs:
@@ -179,11 +195,35 @@ def settings_of(
         if not call.by.sees_all() and given.get("user_id", call.by.user_id) != call.by.user_id:
             raise Invalid("settings.user_id", repr(given["user_id"])[:80], "your own")
     settings = standard | given
-    shown = hinted(known or {})
-    settings |= {name: (known or {})[name] for name, hint in shown.items() if settings.get(name) == hint}
+    return settings | {name: known[name] for name, hint in hinted(known).items() if settings.get(name) == hint}
+
+
+def settings_of(
+    call: Call, provider: Provider, given: dict[str, Any], known: dict[str, str] | None = None
+) -> SettingsGiven:
+    """The settings to keep, checked."""
+    settings = filled_in(call, provider, given, known or {})
     fitting = checked_settings(call.app, provider, settings)
     seen, secret = split(provider.settings_type, settings)
     return SettingsGiven(seen | hinted(secret), secret, provider.hint(fitting))
+
+
+def options_of(given: WebhookIn | WebhookPatch, known: Options) -> Options:
+    """What any endpoint may say, over what is known. Raises Invalid for templates that cannot be used."""
+    digest = known.digest if given.digest is UNSET else given.digest
+    templates = known.templates if given.templates is UNSET else given.templates
+    if digest is not None:
+        check_zone("digest.time_zone", digest.time_zone)
+    if templates is not None:
+        check_templates(templates, "templates")
+    return Options(digest, templates)
+
+
+def check_zone(field: str, name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        raise Invalid(field, repr(name[:64]), "an IANA time zone, such as Europe/Berlin") from None
 
 
 def checked_patterns(field: str, patterns: tuple[str, ...]) -> tuple[str, ...]:
@@ -221,6 +261,7 @@ async def create(call: Call) -> Response:
         address_hint=hint_of(address) or kept.hint,
         enabled_events=checked_patterns("enabled_events", given.enabled_events),
         settings=kept.seen,
+        options=options_of(given, Options()),
         header_names=tuple(sorted(given.headers)),
         is_active=given.is_active,
         created_by=call.by.who,
@@ -235,8 +276,13 @@ async def create(call: Call) -> Response:
 
 
 async def mine(call: Call) -> Endpoint:
-    """The endpoint of the path, if the caller may see it; one of somebody else's is as one that does not exist."""
-    endpoint = await config.get_endpoint(call.app.db, call.tenant_id, no_nul("id", call.path("id")))
+    """The endpoint of the path."""
+    return await own(call, no_nul("id", call.path("id")))
+
+
+async def own(call: Call, id_: str) -> Endpoint:
+    """The endpoint, if the caller may see it; one of somebody else's is as one that does not exist."""
+    endpoint = await config.get_endpoint(call.app.db, call.tenant_id, id_)
     if not call.by.sees_all() and endpoint.user_id != call.by.user_id:
         raise NotFound("No such webhook.")
     return endpoint
@@ -277,6 +323,7 @@ async def change(call: Call) -> Response:
             else checked_patterns("enabled_events", given.enabled_events)
         ),
         settings=kept.seen if kept else endpoint.settings,
+        options=options_of(given, endpoint.options),
         is_active=endpoint.is_active if given.is_active is UNSET else given.is_active,
     )
     now_ms = app.clock_ms()

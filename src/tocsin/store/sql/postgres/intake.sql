@@ -39,11 +39,11 @@ UPDATE run SET status = new.status, started_ms = new.started_ms, finished_ms = n
 
 -- insert_deliveries
 INSERT INTO delivery (tenant_id, id, event_uid, endpoint_id, rule_id, provider_type, event_type, status, reason, retry,
-                      due_ms, expires_ms, lease, lease_until_ms, body, created_ms, updated_ms)
+                      due_ms, expires_ms, lease, lease_until_ms, body, words, folded_into, created_ms, updated_ms)
 SELECT * FROM unnest(:tenant_id::text[], :id::text[], :event_uid::text[], :endpoint_id::text[], :rule_id::text[],
                      :provider_type::text[], :event_type::text[], :status::text[], :reason::text[], :retry::text[],
                      :due_ms::bigint[], :expires_ms::bigint[], :lease::text[], :lease_until_ms::bigint[], :body::bytea[],
-                     :created_ms::bigint[], :updated_ms::bigint[]);
+                     :words::text[], :folded_into::text[], :created_ms::bigint[], :updated_ms::bigint[]);
 
 -- wake_endpoints
 -- Takes the row's lock even where nothing changes: a claimer that holds it may be about to say "nothing waits here".

@@ -25,7 +25,7 @@ WITH due AS MATERIALIZED (
 UPDATE delivery d SET status = 'sending', lease = due.lease, lease_until_ms = due.lease_until_ms
   FROM due WHERE d.tenant_id = due.tenant_id AND d.id = due.id
 RETURNING d.tenant_id, d.id, d.event_uid, d.endpoint_id, d.rule_id, d.provider_type, d.event_type, d.attempts, d.failures,
-          d.plain, d.retry, d.due_ms, d.expires_ms, d.body, d.created_ms;
+          d.plain, d.retry, d.due_ms, d.expires_ms, d.body, d.created_ms, d.words;
 
 -- claim_retries
 WITH due AS MATERIALIZED (
@@ -39,7 +39,7 @@ WITH due AS MATERIALIZED (
 UPDATE delivery d SET status = 'sending', lease = due.lease, lease_until_ms = due.lease_until_ms
   FROM due WHERE d.tenant_id = due.tenant_id AND d.id = due.id
 RETURNING d.tenant_id, d.id, d.event_uid, d.endpoint_id, d.rule_id, d.provider_type, d.event_type, d.attempts, d.failures,
-          d.plain, d.retry, d.due_ms, d.expires_ms, d.body, d.created_ms;
+          d.plain, d.retry, d.due_ms, d.expires_ms, d.body, d.created_ms, d.words;
 
 -- requeue_endpoints
 UPDATE endpoint_state s SET bucket_us = new.bucket_us, next_ms = CASE WHEN new.is_open = 0 THEN NULL ELSE

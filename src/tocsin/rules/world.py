@@ -1,0 +1,1 @@
+from tocsin.model.world import *  # noqa: F403

@@ -1,0 +1,184 @@
+"""Intake: events become durable together with everything they lead to.
+
+Requests that arrive together share one transaction and one fsync. What a 202 says is true when it is said: event, run,
+trace and deliveries are committed.
+"""
+
+import asyncio
+import hashlib
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
+
+from tocsin.model.errors import Busy, Refusal
+from tocsin.model.ids import NewId
+from tocsin.provider_kit.provider import Tuning
+from tocsin.sources.draft import Draft
+from tocsin.stages.intake.batch import Batch, Trace, as_event
+from tocsin.stages.intake.config import TenantConfig, compiled
+from tocsin.stages.intake.submission import HandOver, Nowhere, Receipt, Submission, fail
+from tocsin.store import intake as store
+from tocsin.store.database import Database, StoreBroken, StoreUnavailable, Transaction
+
+GROUP_EVENTS = 512
+"""Events that share a transaction at the most: enough to make the fsync cheap, few enough to answer soon."""
+
+WRITERS = 3
+MOST_WAITING = 20_000
+MOST_WAITING_BYTES = 64 * 1024 * 1024
+log = structlog.get_logger()
+
+
+class Intake:
+    """`clock_ms` and `new_id` are app.py's; `alone` says that no other process writes to this store."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock_ms: Callable[[], int],
+        new_id: NewId,
+        tuning: Mapping[str, Tuning],
+        *,
+        hand_over: HandOver,
+        lease_ms: int,
+    ) -> None:
+        self.db = db
+        self.clock_ms = clock_ms
+        self.new_id = new_id
+        self.tuning = tuning
+        self.hand_over = hand_over
+        self.lease_ms = lease_ms
+        self.alone = db.dialect == "sqlite"
+        self.configs: dict[str, TenantConfig] = {}
+        self.waiting: deque[Submission] = deque()
+        self.waiting_events = 0
+        self.waiting_bytes = 0
+        self.wake = asyncio.Event()
+        self.counts = {"accepted": 0, "duplicate": 0, "refused": 0}
+        self.groups = 0
+
+    async def accept(
+        self,
+        tenant_id: str,
+        drafts: Sequence[Draft],
+        *,
+        size: int = 0,
+        key: str = "",
+        body: bytes = b"",
+        only_endpoint: str = "",
+    ) -> list[Receipt]:
+        """Returns once the events are durable. Raises Busy where too much waits, Conflict for a reused key.
+
+        `only_endpoint` sends to that endpoint alone, switched on or not, past all rules: a test message.
+        """
+        if self.waiting_events + len(drafts) > MOST_WAITING or self.waiting_bytes + size > MOST_WAITING_BYTES:
+            self.counts["refused"] += len(drafts)
+            raise Busy("Tocsin takes in more than it can write just now.", retry_after_s=1)
+        done: asyncio.Future[list[Receipt]] = asyncio.get_running_loop().create_future()
+        body_hash = hashlib.sha256(body).digest() if key else b""
+        self.waiting.append(Submission(tenant_id, drafts, size, done, key, body_hash, only_endpoint))
+        self.waiting_events += len(drafts)
+        self.waiting_bytes += size
+        self.wake.set()
+        return await done
+
+    async def run(self) -> None:
+        """Writes what waits, group by group, until cancelled.
+
+        SQLite has one writer. Across a wire another group is on its way while the first waits for its answers.
+        """
+        await asyncio.gather(*(self._write_groups() for _ in range(1 if self.alone else WRITERS)))
+
+    async def _write_groups(self) -> None:
+        while True:
+            await self.wake.wait()
+            self.wake.clear()
+            while self.waiting:
+                await asyncio.sleep(0)  # what has arrived at the sockets already comes along: it costs nobody any time
+                await asyncio.sleep(0)
+                if group := self._group():
+                    await self.write(group)
+
+    def _group(self) -> list[Submission]:
+        group: list[Submission] = []
+        keys: set[tuple[str, str]] = set()
+        count = 0
+        while self.waiting and (not group or count + len(self.waiting[0].drafts) <= GROUP_EVENTS):
+            key = (self.waiting[0].tenant_id, self.waiting[0].key)
+            if key[1] and key in keys:
+                break  # the second of two with one idempotency key must see what the first was answered
+            keys.add(key)
+            submission = self.waiting.popleft()
+            self.waiting_events -= len(submission.drafts)
+            self.waiting_bytes -= submission.size
+            count += len(submission.drafts)
+            if not submission.done.done():
+                group.append(submission)
+        return group
+
+    async def write(self, group: list[Submission]) -> None:
+        """One transaction for all; where it fails for a reason of its own, each alone, so that one cannot spoil it."""
+        try:
+            await self._write_once_uncontended(group)
+        except (StoreUnavailable, StoreBroken) as error:
+            log.warning("intake.unavailable", reason=str(error), events=sum(len(s.drafts) for s in group))
+            for submission in group:
+                fail(submission, Busy(f"The store does not take anything at present: {error}", retry_after_s=2))
+            if isinstance(error, StoreBroken):
+                raise
+        except Exception as error:
+            if len(group) == 1:
+                if not isinstance(error, Refusal):
+                    log.exception("intake.failed")
+                fail(group[0], error)
+            else:
+                for submission in group:
+                    await self.write([submission])
+
+    async def _write_once_uncontended(self, group: list[Submission]) -> None:
+        for _ in range(5):
+            try:
+                await self._write(group)
+            except store.Contended:
+                continue
+            return
+        raise StoreUnavailable("other processes keep writing the same events")
+
+    async def _write(self, group: list[Submission]) -> None:
+        self.groups += 1
+        batch = Batch(self, self.clock_ms())
+        try:
+            async with self.db.transaction() as tx:
+                answers = await batch.store(tx, group)
+        except BaseException as error:
+            for claimed in batch.handed:
+                self.hand_over.cancel(claimed.delivery.endpoint_id, claimed.delivery.tenant_id)
+            if batch.handed and isinstance(error, StoreUnavailable):
+                self.hand_over.doubt(batch.lease)
+            raise
+        if batch.handed:
+            self.hand_over.give(batch.handed)
+        if batch.due:
+            self.hand_over.wake()
+        for submission, answer in zip(group, answers, strict=True):
+            if isinstance(answer, Refusal):
+                fail(submission, answer)
+                continue
+            duplicates = sum(receipt.duplicate for receipt in answer)
+            self.counts["duplicate"] += duplicates
+            self.counts["accepted"] += len(answer) - duplicates
+            if not submission.done.done():
+                submission.done.set_result(answer)
+
+    async def config(self, tx: Transaction, tenant_id: str) -> TenantConfig:
+        """Compiled anew when somebody changed it: what is committed before an event counts for that event."""
+        version = await store.config_version(tx, tenant_id)
+        known = self.configs.get(tenant_id)
+        if known is None or known.version != version:
+            endpoints, rules = await store.config(tx, tenant_id)
+            known = self.configs[tenant_id] = compiled(version, tenant_id, endpoints, rules, self.tuning)
+        return known
+
+
+__all__ = ["HandOver", "Intake", "Nowhere", "Receipt", "Trace", "as_event"]

@@ -1,0 +1,370 @@
+"""One transaction's work: the events of a group become durable with everything they lead to."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from tocsin.compose.message import compose
+from tocsin.compose.templated import apply
+from tocsin.model.delivery import Claimed, Delivery, Words
+from tocsin.model.errors import Conflict, Refusal
+from tocsin.model.event import Event
+from tocsin.model.ids import NewId
+from tocsin.model.message import Message
+from tocsin.model.rule import Rule
+from tocsin.model.run import Run
+from tocsin.model.world import FoldKey, StateKey, World
+from tocsin.provider_kit.text import shared_key
+from tocsin.rules import run_state
+from tocsin.rules.incident import incident
+from tocsin.rules.pacing import Rate, next_us, taken
+from tocsin.rules.plan import Decision, Moment, Plan, Planned, needs, plan, plan_test
+from tocsin.rules.run_state import attempt_of
+from tocsin.rules.watching import wants_history, watch
+from tocsin.sources.draft import Draft
+from tocsin.stages.intake.config import Outlet, TenantConfig
+from tocsin.stages.intake.submission import HandOver, Receipt, Submission
+from tocsin.store import intake as store
+from tocsin.store import noise
+from tocsin.store.database import Transaction
+from tocsin.store.intake import AlarmKey, RunKey
+
+KEY_KEPT_MS = 24 * 3600 * 1000
+
+
+class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was decided for an event, when it was decided."""
+
+    at_ms: int
+    decisions: tuple[Decision, ...] = ()
+    omitted: int = 0
+    rules: int = 0
+
+
+class Surroundings(Protocol):
+    """What a batch takes from intake."""
+
+    new_id: NewId
+    hand_over: HandOver
+    lease_ms: int
+    alone: bool
+
+    async def config(self, tx: Transaction, tenant_id: str) -> TenantConfig: ...
+
+
+class Batch:
+    """One transaction's work: the events of a group, with what follows from them."""
+
+    def __init__(self, intake: Surroundings, now_ms: int) -> None:
+        self.intake = intake
+        self.now_ms = now_ms
+        self.worlds: dict[str, World] = {}
+        self.lease = intake.hand_over.new_lease()
+        self.events: list[tuple[Event, str]] = []
+        self.deliveries: list[tuple[Delivery, str, str | None, int | None]] = []
+        self.handed: list[Claimed] = []
+        self.due: dict[str, int] = {}
+        self.known: dict[store.EventKey, str] = {}
+        self.runs: dict[RunKey, Run] = {}
+        self.new_runs: set[RunKey] = set()
+        self.changed_runs: set[RunKey] = set()
+        self.buckets: dict[tuple[str, str], int] = {}
+        self.alarms: dict[AlarmKey, str] = {}
+        self.opened: dict[AlarmKey, str] = {}
+        self.closed: set[AlarmKey] = set()
+
+    async def store(self, tx: Transaction, group: Sequence[Submission]) -> list[list[Receipt] | Refusal]:
+        """Reads what the decisions need, decides, writes. Returns each submission's answer."""
+        settled = [await self._answered(tx, submission) for submission in group]
+        open_ = [s for s, answer in zip(group, settled, strict=True) if answer is None]
+        configs = {tenant_id: await self.intake.config(tx, tenant_id) for tenant_id in {s.tenant_id for s in open_}}
+        await self._read(tx, open_, configs)
+        answers: list[list[Receipt] | Refusal] = []
+        for submission, answer in zip(group, settled, strict=True):
+            if answer is None:
+                config = configs[submission.tenant_id]
+                receipts = [self._take(submission, draft, config) for draft in submission.drafts]
+                if submission.key:
+                    await self._remember(tx, submission, receipts)
+                answer = receipts
+            answers.append(answer)
+        await self._write(tx)
+        return answers
+
+    async def _answered(self, tx: Transaction, submission: Submission) -> list[Receipt] | Refusal | None:
+        """What this idempotency key was answered before, if it was."""
+        if not submission.key:
+            return None
+        since_ms = self.now_ms - KEY_KEPT_MS
+        known = await store.known_answer(tx, submission.tenant_id, submission.key, since_ms)
+        if known is None:
+            return None
+        if known[0] != submission.body_hash:
+            return Conflict("This Idempotency-Key came before with another body; use a new key for new events.")
+        return [Receipt(r.id, True) for r in msgspec.json.decode(known[1], type=list[Receipt])]
+
+    async def _remember(self, tx: Transaction, submission: Submission, receipts: list[Receipt]) -> None:
+        since_ms = self.now_ms - KEY_KEPT_MS
+        answer = msgspec.json.encode(receipts).decode()
+        await store.save_answer(
+            tx, submission.tenant_id, submission.key, submission.body_hash, answer, self.now_ms, since_ms
+        )
+
+    async def _read(self, tx: Transaction, group: Sequence[Submission], configs: Mapping[str, TenantConfig]) -> None:
+        for tenant_id in sorted({s.tenant_id for s in group if configs[s.tenant_id].is_noisy}):
+            drafts = [draft for s in group if s.tenant_id == tenant_id for draft in s.drafts]
+            self.worlds[tenant_id] = await self._world(tx, tenant_id, configs[tenant_id], drafts)
+        ids: dict[store.EventKey, None] = {}
+        keys: set[RunKey] = set()
+        for submission in group:
+            for draft in submission.drafts:
+                if draft.id:
+                    ids[submission.tenant_id, draft.id, draft.source] = None
+                if draft.run_id:
+                    keys.add((submission.tenant_id, draft.pipeline, draft.run_id, attempt_of(draft.data)))
+        if ids:
+            self.known = await store.known_events(tx, list(ids))
+        if keys:
+            self.runs = await store.runs(tx, keys)
+        watched = {(s.tenant_id, key) for s in group if configs[s.tenant_id].closers for key in alarm_keys(s)}
+        if watched:
+            self.alarms = await store.open_alarms(tx, watched)
+        limited = {(rule.rule.tenant_id, rule.rule.id) for config in configs.values() for rule in config.index.limited}
+        if limited:
+            self.buckets = await store.rule_buckets(tx, limited)
+
+    def _take(self, submission: Submission, draft: Draft, config: TenantConfig) -> Receipt:
+        tenant_id = submission.tenant_id
+        uid = self.intake.new_id("evt")
+        if draft.id:
+            key = (tenant_id, draft.id, draft.source)
+            if key in self.known:
+                return Receipt(draft.id, True)
+            self.known[key] = uid
+        event = as_event(draft, uid, tenant_id, self.now_ms)
+        before, run = self._run(event)
+        if submission.only_endpoint:
+            planned = plan_test(tenant_id, submission.only_endpoint, config.channels, self.intake.new_id("dlv"))
+        else:
+            world = self.worlds.get(tenant_id, NO_WORLD)
+            moment = Moment(event, run, before, self.now_ms)
+            planned = plan(moment, config.index.candidates(event), config.channels, world, self._delivery_id)
+            if run is not None and config.watches.size:
+                watch(world, config.watches.candidates(event), event, before, run, self.now_ms)
+            if config.closers:
+                planned = self._alarm(event, planned, config)
+        messages: dict[bool, Message] = {}
+        for send in planned.sends:
+            body = None
+            outlet = config.outlets.get(send.channel.endpoint_id)
+            if outlet is not None and outlet.provider.fix_body is not None and not send.words.fold:
+                if send.words != NO_WORDS or outlet.templates is not None:
+                    message, send = worded(event, run, send, outlet)
+                elif (known := messages.get(outlet.only_headline)) is not None:
+                    message = known
+                else:
+                    message = messages[outlet.only_headline] = compose(event, run, only_headline=outlet.only_headline)
+                body = outlet.provider.fix_body(message, outlet.settings)
+            self._deliver(event, run, send, body)
+        self.events.append((event, trace_of(planned, config, self.now_ms)))
+        return Receipt(event.id, False)
+
+    def _alarm(self, event: Event, planned: Plan, config: TenantConfig) -> Plan:
+        """Endpoints that open and close alarms are sent what opens one, what closes those that are open; no more."""
+        meaning, name = incident(event)
+        key = alarm_key(event.tenant_id, name) if meaning else ""
+        sends = []
+        for send in planned.sends:
+            channel = send.channel
+            if channel.endpoint_id in config.closers and not send.suppressed:
+                alarm = (event.tenant_id, channel.endpoint_id, key)
+                if meaning == "opens":
+                    self.opened[alarm] = self.alarms[alarm] = send.rule.id
+                    self.closed.discard(alarm)
+                elif meaning != "closes" or alarm not in self.alarms:
+                    said = "there is no alarm to close" if meaning else "alarms are opened and closed here, no more"
+                    send = replace(send, suppressed=said)
+            sends.append(send)
+        if meaning != "closes":
+            return replace(planned, sends=tuple(sends))
+        reached = {send.channel.endpoint_id for send in sends}
+        decisions = list(planned.decisions)
+        for alarm in [alarm for alarm in self.alarms if alarm[0] == event.tenant_id and alarm[2] == key]:
+            endpoint_id, rule_id = alarm[1], self.alarms.pop(alarm)
+            self.opened.pop(alarm, None)
+            self.closed.add(alarm)
+            channel_ = config.channels.get(endpoint_id)
+            if endpoint_id not in reached and channel_ is not None:
+                rule = Rule(id=rule_id, tenant_id=event.tenant_id, name="closes the alarm")
+                sends.append(Planned(channel_, rule, self.intake.new_id("dlv"), channel_.suppressed))
+                decisions.append(Decision(rule_id, rule.name, "matched", "it opened an alarm there", (endpoint_id,)))
+        return Plan(tuple(sends), tuple(decisions), planned.omitted)
+
+    def _delivery_id(self) -> str:
+        return self.intake.new_id("dlv")
+
+    async def _world(self, tx: Transaction, tenant_id: str, config: TenantConfig, drafts: Sequence[Draft]) -> World:
+        """What the decisions about these events need to know; nobody else decides for this tenant meanwhile."""
+        states: set[StateKey] = set()
+        folds: set[FoldKey] = set()
+        pipelines: set[str] = set()
+        for draft in drafts:
+            event = as_event(draft, "", tenant_id, self.now_ms)
+            more_states, more_folds = needs(event, config.index.candidates(event), config.channels, self.now_ms)
+            states |= more_states
+            folds |= more_folds
+            if config.watches.size and event.kind.startswith("run."):
+                pipelines |= {event.pipeline for rule in config.watches.candidates(event) if wants_history(rule)}
+                states |= {(rule.rule.id, f"run:{event.run_id}") for rule in config.watches.candidates(event)}
+        world = await noise.load(tx, tenant_id, states, folds, pipelines)
+        world.silences = config.silences
+        return world
+
+    def _run(self, event: Event) -> tuple[Run | None, Run | None]:
+        """The event's run, as it was before and as it is with it."""
+        if not event.run_id:
+            return None, None
+        attempt = attempt_of(event.data)
+        key = (event.tenant_id, event.pipeline, event.run_id, attempt)
+        run = before = self.runs.get(key)
+        if not run_state.concerns_run(event):
+            return before, run
+        if run is None:
+            self.new_runs.add(key)
+            run = Run(
+                id=self.intake.new_id("run"),
+                tenant_id=event.tenant_id,
+                pipeline=event.pipeline,
+                run_id=event.run_id,
+                attempt=attempt,
+            )
+        elif key not in self.new_runs:
+            self.changed_runs.add(key)
+        self.runs[key] = run = run_state.after(run, event)
+        return before, run
+
+    def _deliver(self, event: Event, run: Run | None, send: Planned, body: bytes | None) -> None:
+        channel, rule = send.channel, send.rule
+        due_ms = max(self._due(rule), send.due_ms)
+        at_once = (
+            not (send.suppressed or channel.waits or channel.paced)
+            and due_ms <= self.now_ms
+            and self.intake.hand_over.reserve(channel.endpoint_id, event.tenant_id)
+        )
+        delivery = Delivery(
+            id=send.delivery_id,
+            tenant_id=event.tenant_id,
+            event_uid=event.uid,
+            endpoint_id=channel.endpoint_id,
+            rule_id=rule.id,
+            provider_type=channel.provider_type,
+            event_type=event.type,
+            status="suppressed" if send.suppressed else "sending" if at_once else "pending",
+            reason=send.suppressed or (f"the webhook was switched off: {channel.waits}" if channel.waits else ""),
+            due_ms=due_ms,
+            expires_ms=due_ms + channel.max_age_s * 1000,
+            created_ms=self.now_ms,
+            body=body,
+            words=send.words,
+            folded_into=send.folded_into,
+        )
+        policy = "" if rule.retry == NO_POLICY else msgspec.json.encode(rule.retry).decode()
+        if at_once:
+            lease, until_ms = self.lease, self.now_ms + self.intake.lease_ms
+            self.deliveries.append((delivery, policy, lease, until_ms))
+            self.handed.append(
+                Claimed(
+                    delivery=delivery,
+                    lease=lease,
+                    lease_until_ms=until_ms,
+                    version=channel.version,
+                    policy=rule.retry,
+                    event=event if body is None else None,
+                    run=run if body is None else None,
+                )
+            )
+            return
+        self.deliveries.append((delivery, policy, None, None))
+        if not send.suppressed and not channel.waits:
+            self.due[channel.endpoint_id] = min(delivery.due_ms, self.due.get(channel.endpoint_id, delivery.due_ms))
+
+    def _due(self, rule: Rule) -> int:
+        """Now, or when the rule's rate limit lets the next one go."""
+        if rule.rate_limit is None:
+            return self.now_ms
+        rate = Rate(rule.rate_limit.count, rule.rate_limit.per_s)
+        key = (rule.tenant_id, rule.id)
+        bucket_us, now_us = self.buckets.get(key, 0), self.now_ms * 1000
+        self.buckets[key] = taken(rate, bucket_us, now_us, 1)
+        return -(-next_us(rate, bucket_us, now_us) // 1000)
+
+    async def _write(self, tx: Transaction) -> None:
+        await store.save(
+            tx,
+            self.events,
+            [self.runs[key] for key in sorted(self.new_runs)],
+            [self.runs[key] for key in sorted(self.changed_runs)],
+            self.deliveries,
+            self.buckets,
+            alone=self.intake.alone,
+        )
+        for tenant_id, world in sorted(self.worlds.items()):
+            await noise.save(tx, tenant_id, world, self.now_ms)
+        await store.put_alarms(tx, self.opened, self.closed, self.now_ms)
+        await store.wake(tx, self.due)
+
+
+def worded(event: Event, run: Run | None, send: Planned, outlet: Outlet) -> tuple[Message, Planned]:
+    """The message in the words of the rule, of its templates or of the endpoint's; and why templates failed."""
+    message = compose(event, run, words=send.words)
+    templates = send.words.templates or outlet.templates
+    if templates is None:
+        return message, send
+    message, failed = apply(message, templates, event, run)
+    return message, replace(send, words=replace(send.words, failed=failed)) if failed else send
+
+
+def alarm_key(tenant_id: str, name: str) -> str:
+    return shared_key("incident", tenant_id, name)
+
+
+def alarm_keys(submission: Submission) -> list[str]:
+    """The names of the trouble that a request's events open or close."""
+    found = (incident(as_event(draft, "", submission.tenant_id, 0)) for draft in submission.drafts)
+    return [alarm_key(submission.tenant_id, name) for meaning, name in found if meaning]
+
+
+NO_WORLD = World()
+"""For tenants whose rules know nothing of noise: nothing is ever put there."""
+
+NO_WORDS = Words()
+NO_POLICY = Rule(id="", tenant_id="", name="").retry
+
+
+def as_event(draft: Draft, uid: str, tenant_id: str, now_ms: int) -> Event:
+    return Event(
+        uid=uid,
+        tenant_id=tenant_id,
+        id=draft.id or uid,
+        source=draft.source,
+        type=draft.type,
+        kind=draft.kind,
+        time_ms=now_ms if draft.time_ms is None else draft.time_ms,
+        received_ms=now_ms,
+        severity=draft.severity,
+        pipeline=draft.pipeline,
+        run_id=draft.run_id,
+        stage=draft.stage,
+        title=draft.title,
+        message=draft.message,
+        labels=draft.labels,
+        data=draft.data,
+        links=draft.links,
+        actions=draft.actions,
+    )
+
+
+def trace_of(planned: Plan, config: TenantConfig, now_ms: int) -> str:
+    return msgspec.json.encode(Trace(now_ms, planned.decisions, planned.omitted, config.index.size)).decode()
