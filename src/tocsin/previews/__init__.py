@@ -7,7 +7,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from tocsin.model.wire import HttpRequest, SmtpRequest
-from tocsin.previews import email, slack, teams
+from tocsin.previews import discord, email, slack, teams
 
 
 class Preview(Struct, frozen=True):
@@ -30,6 +30,7 @@ PREVIEWS: dict[str, Preview] = {
     "slack": SLACK,
     "slack_bot": SLACK,
     "teams": Preview(lambda request: teams.html(request.body), style=teams.STYLE),
+    "discord": Preview(lambda request: discord.html(request.body), style=discord.STYLE),
     "email": Preview(mail, "document"),
 }
 """By provider kind; the others send data that programs read, or text."""

@@ -1,7 +1,7 @@
 """An endpoint's settings, once: what is secret, what may be shown, and the form that they fill in."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 
@@ -59,3 +59,29 @@ def with_operator(
         settings |= found
         trusted |= number == 0 and bool(found)
     return settings, trusted
+
+
+_SEEN: dict[type[Any], type[Any]] = {}
+
+
+def seen_type(settings_type: type[Any]) -> type[Any]:
+    """The settings as they are kept in sight: the same fields, but secret ones are any text or none."""
+    secret = secret_fields(settings_type)
+    if not secret:
+        return settings_type
+    if settings_type not in _SEEN:
+        hints = get_type_hints(settings_type, include_extras=True)
+        fields: list[Any] = []
+        for field in msgspec.structs.fields(settings_type):
+            if field.name in secret:
+                fields.append((field.name, str, ""))
+            elif field.default is not msgspec.NODEFAULT:
+                fields.append((field.name, hints[field.name], field.default))
+            elif field.default_factory is not msgspec.NODEFAULT:
+                fields.append((field.name, hints[field.name], msgspec.field(default_factory=field.default_factory)))
+            else:
+                fields.append((field.name, hints[field.name]))
+        _SEEN[settings_type] = msgspec.defstruct(
+            settings_type.__name__, fields, frozen=True, kw_only=True, forbid_unknown_fields=True
+        )
+    return _SEEN[settings_type]

@@ -5,9 +5,9 @@
     0 0 1 * MON         on the first of a month and on every Monday: either is enough, as in Vixie cron
     @daily              and @hourly, @weekly, @monthly, @yearly
 
-Daylight saving as Debian's cron and Healthchecks have it (https://manpages.debian.org/cron.8): what is due at a fixed hour
-that is skipped is due once, when the clocks have gone forward; in an hour that comes twice, the first time only. What
-is due every hour or every few minutes simply follows the clock on the wall.
+Daylight saving as Debian's cron and Healthchecks have it (https://manpages.debian.org/cron.8): what is due at a fixed
+hour that is skipped is due once, when the clocks have gone forward; in an hour that comes twice, the first time only.
+What is due every hour or every few minutes simply follows the clock on the wall.
 """
 
 from collections.abc import Iterator

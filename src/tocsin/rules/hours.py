@@ -47,8 +47,8 @@ def moment_ms(day: date, at: time, zone: ZoneInfo) -> int:
     first_ms, second_ms = _ms(first), _ms(second)
     if second_ms >= first_ms:
         return first_ms
-    # It does not exist: with the offset from before the clocks go forward it is too late, with that from after too early.
-    # https://docs.python.org/3/library/datetime.html#datetime.datetime.fold
+    # It does not exist: with the offset from before the clocks go forward it is too late, with that from after it is
+    # too early. https://docs.python.org/3/library/datetime.html#datetime.datetime.fold
     early_ms, late_ms = second_ms, first_ms
     before = datetime.fromtimestamp(early_ms / 1000, zone).utcoffset()
     while late_ms - early_ms > 1000:

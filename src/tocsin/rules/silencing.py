@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from tocsin.model.event import Event
+from tocsin.model.world import Matcher, Silence
 from tocsin.rules.fold import value_of
 from tocsin.rules.hours import ends_ms
 from tocsin.rules.pattern import is_exact, matches
-from tocsin.model.world import Matcher, Silence
 
 EVENT_FIELDS = frozenset({"pipeline", "type", "kind", "severity", "source", "stage"})
 """What a matcher may ask of an event, besides labels.NAME."""
@@ -25,7 +25,7 @@ def silenced(silences: tuple[Silence, ...], event: Event, rule: Named, endpoint:
 
 
 def is_on(silence: Silence, now_ms: int) -> bool:
-    """Whether it is within its span, and within its hours where it has any. The start belongs to it, the end does not."""
+    """Whether it is within its span, and within its hours if it has any. The start belongs to it, the end does not."""
     if now_ms < silence.starts_ms or (silence.ends_ms is not None and now_ms >= silence.ends_ms):
         return False
     return not silence.hours or any(ends_ms(hours, now_ms) for hours in silence.hours)
@@ -34,6 +34,7 @@ def is_on(silence: Silence, now_ms: int) -> bool:
 def fits(matcher: Matcher, event: Event, rule: Named, endpoint: Named) -> bool:
     """A label that the event does not have is read as "". A field that nobody knows never fits, negated or not: a
     silence that hides too little is noticed, one that hides too much is not."""
+    values: tuple[str, ...]
     if matcher.field == "rule":
         values = rule
     elif matcher.field == "endpoint":

@@ -1,7 +1,7 @@
 """Whether a match is told: windows over many runs, and changes of state.
 
-What is good and bad news is incident.py's: a success or a resolved alert is good; a failure, a missed or overlong run, a
-rollback and an alert are bad. Anything else is neither: without a window it is told as it is, with one it is not told.
+What is good and bad news is incident.py's: a success or a resolved alert is good; a failure, a missed or overlong run,
+a rollback and an alert are bad. Anything else is neither: without a window it is told as it is, with one it is not.
 """
 
 from typing import Literal
@@ -16,7 +16,6 @@ from tocsin.model.world import RuleState
 from tocsin.provider_kit.text import duration, shared_key
 from tocsin.rules.fold import value_of
 from tocsin.rules.hours import utc
-from tocsin.rules.incident import incident
 from tocsin.rules.windows import Found, failures, find, is_full, name_of, rate_said, spoken
 
 KEY_CHARS = 400
@@ -51,8 +50,9 @@ def state_key(noise: Noise, event: Event) -> str:
     shared = [f"{name}={value_of(event, name)}" for name in by if is_shared(name)]
     key = "\x1f".join(shared) or event.pipeline or event.source
     if noise.window is None and event.kind.startswith("alert"):
-        if event.data.get("fingerprint") or event.labels.get("alertname"):
-            key += "\x1f" + incident(event)[1]
+        fingerprint = event.data.get("fingerprint")
+        about = fingerprint if isinstance(fingerprint, str) else event.labels.get("alertname", "")
+        key += f"\x1falert={about}"
     return key if len(key) <= KEY_CHARS else f"{key[: KEY_CHARS - 33]}~{shared_key(key)}"
 
 
@@ -96,6 +96,8 @@ def settled(
 ) -> tuple[RuleState, Verdict]:
     """The state after what was found, and what is told of it."""
     state = replace(found.state, newest_ms=at_ms)
+    if found.trouble and found.good:
+        return state, quiet(noise, state, f"still in trouble since {utc(state.since_ms)}, though this is good news")
     state, calm = calmed(noise, state, now_ms)
     begins, ends = found.trouble and not was.since_ms, bool(was.since_ms) and not found.trouble
     if begins or found.anew:
@@ -141,7 +143,7 @@ def again(noise: Noise, state: RuleState, name: str, now_ms: int) -> tuple[RuleS
     """The time that a verdict named in `again_ms` has come, and nothing happened. `name`: what it is about."""
     if state.flapping:
         state, calm = calmed(noise, state, now_ms)
-        if state.flapping:
+        if not calm:
             return state, quiet(noise, state, "flapping")
         if not state.since_ms:
             return over(noise, state, f"{name} is steady again", "it was flapping")

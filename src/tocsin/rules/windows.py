@@ -29,8 +29,9 @@ class Found(Struct, frozen=True):
     """What an event means.
 
     state: with the event counted. trouble: whether there is any now. since_ms: when it began. said: the finding in
-    words. title: the finding with the name of what it is about; "" where the event's own title says it all. anew: there
-    was trouble before, and this is more: it is told, too.
+    words. title: the finding with the name of what it is about; "" where the event's own title says it all. good: the
+    event itself is good news, so that trouble which goes on is not told with it. anew: there was trouble before, and this
+    is more: it is told, too.
     """
 
     state: RuleState
@@ -38,6 +39,7 @@ class Found(Struct, frozen=True):
     said: str
     since_ms: int = 0
     title: str = ""
+    good: bool = False
     anew: bool = False
 
 
@@ -101,7 +103,7 @@ def of_span(window: Failures, within_s: float, state: RuleState, good: bool, at_
     told = f"{failures(window.count)} within {spoken(within_s)}"
     if good:
         going_on = bool(state.since_ms) and is_full(window, state.recent, at_ms)
-        return Found(state, going_on, f"{told} are told", state.since_ms)
+        return Found(state, going_on, f"{told} are told", state.since_ms, good=True)
     before = bool(state.recent) and is_full(window, state.recent, state.recent[-1][0])
     recent = inserted(state.recent, at_ms, good)[-window.count :]
     newest_ms = recent[-1][0]
@@ -130,10 +132,10 @@ def of_rate(window: SuccessRate, state: RuleState, good: bool, at_ms: int, name:
     if state.since_ms:
         if good and share >= (window.below if window.recover is None else window.recover):
             return Found(state, False, said, title=f"{name} recovered: {said}")
-        return Found(state, True, said, state.since_ms, f"{name}: only {said}")
+        return Found(state, True, said, state.since_ms, f"{name}: only {said}", good=good)
     if len(recent) < (window.least or window.runs or LEAST):
         return Found(state, False, f"only {len(recent)} runs are known")
-    if share < window.below:
+    if share < window.below and not good:
         return Found(state, True, said, at_ms, f"{name}: only {said}")
     return Found(state, False, f"{said}; below {percent(window.below)} is told")
 
@@ -182,7 +184,7 @@ def number_at(data: Mapping[str, Any], name: str) -> float | None:
             found = found.get(part) if isinstance(found, Mapping) else None
     if isinstance(found, bool) or not isinstance(found, int | float):
         return None
-    return found if abs(found) < 1e300 else None  # neither infinite nor "not a number"
+    return float(found) if abs(found) < 1e300 else None  # neither infinite nor "not a number"
 
 
 def inserted(recent: Recent, at_ms: int, good: bool) -> Recent:

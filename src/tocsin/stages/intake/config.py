@@ -11,6 +11,7 @@ from tocsin.model.noise import Flood, Noise, Templates
 from tocsin.model.rule import Rule
 from tocsin.model.world import Silence
 from tocsin.provider_kit.provider import Provider, Tuning
+from tocsin.provider_kit.settings_form import seen_type
 from tocsin.providers import PROVIDERS
 from tocsin.rules.index import RuleIndex, rule_of_endpoint
 from tocsin.rules.plan import Channel
@@ -62,7 +63,7 @@ def compiled(
         unfit, live = "", False
         wanted = msgspec.json.decode(options, type=Options)
         try:
-            fitting = msgspec.json.decode(settings, type=provider.settings_type)
+            fitting = msgspec.json.decode(settings, type=seen_type(provider.settings_type))
             short_ = provider.headline_does(fitting) and wanted.templates is None
             outlets[id_] = Outlet(provider, fitting, short_, wanted.templates)
             live = provider.live is not None and provider.live.is_on(fitting)

@@ -160,6 +160,9 @@ def typed_settings(app: App, provider: Provider, settings: dict[str, Any]) -> An
         known = msgspec.convert(whole, provider.settings_type)
     except msgspec.ValidationError as error:
         wrong = invalid_field(str(error))
+        name, _, expected = str(error).partition(": expected ")  # as a settings type says it that checks itself
+        if expected and name in provider.settings_type.__struct_fields__:
+            wrong = Invalid(name, "something else", expected)
         hides = wrong.field in secret_fields(provider.settings_type) and wrong.found != "nothing"
         found = "***" if hides else wrong.found
         raise Invalid(f"settings.{wrong.field}".rstrip("."), found, wrong.expected) from None

@@ -1,0 +1,118 @@
+"""PagerDuty and its like: an alarm is opened once, and closed by the recovery, whatever comes in between."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.harness import Running
+from tocsin.fakes import Answer
+from tocsin.fakes.pagerduty import FakePagerDuty
+
+pytestmark = pytest.mark.anyio
+
+KEY = "0123456789abcdef0123456789abcdef"
+
+
+async def pager(tocsin: Running, **fields: Any) -> FakePagerDuty:
+    """An on-call service that is told of failures only."""
+    fake = FakePagerDuty()
+    tocsin.receiver.play(fake)
+    body = {
+        "provider_type": "pagerduty",
+        "name": "on-call",
+        "enabled_events": ["run.failed"],
+        "settings": {"routing_key": KEY},
+    }
+    (await tocsin.client.post("/v1/webhooks", body | fields)).ok(201)
+    return fake
+
+
+async def told(tocsin: Running) -> list[tuple[str, str]]:
+    """What was sent, in order: the action and its key."""
+    found = []
+    for delivery in reversed(await tocsin.deliveries()):
+        whole = (await tocsin.client.get(f"/v1/deliveries/{delivery['id']}")).ok()
+        for attempt in whole["log"]:
+            if attempt["status"] == "sent":
+                sent = json.loads(attempt["request_body"])
+                found.append((sent["event_action"], sent["dedup_key"]))
+    return found
+
+
+async def fails(tocsin: Running, run_id: str = "r1") -> None:
+    await tocsin.send(type="run.failed", pipeline="etl/orders", run_id=run_id, data={"error": "boom"})
+
+
+async def gets_through(tocsin: Running, run_id: str = "r2") -> None:
+    await tocsin.send(type="run.succeeded", pipeline="etl/orders", run_id=run_id)
+
+
+async def test_a_success_resolves_what_a_failure_triggered(tocsin: Running) -> None:
+    # S4-15; the endpoint asks for failures only
+    await pager(tocsin)
+    await fails(tocsin)
+    await tocsin.settle()
+    await gets_through(tocsin)
+    await tocsin.settle()
+    (first, key), (second, same) = await told(tocsin)
+    assert (first, second) == ("trigger", "resolve")
+    assert key == same
+    # Nothing is open any more: the next success has nothing to say.
+    await gets_through(tocsin, "r3")
+    await tocsin.settle()
+    assert len(await told(tocsin)) == 2
+
+
+async def test_only_what_was_announced_is_resolved(tocsin: Running) -> None:
+    # case 25
+    await pager(tocsin, enabled_events=["*"])
+    await gets_through(tocsin)
+    await tocsin.settle()
+    assert await told(tocsin) == []
+    (delivery,) = await tocsin.deliveries()
+    assert (delivery["status"], delivery["reason"]) == ("suppressed", "there is no alarm to close")
+
+
+async def test_a_second_failure_is_the_same_alarm(tocsin: Running) -> None:
+    await pager(tocsin)
+    for number in range(3):
+        await fails(tocsin, f"r{number}")
+        await tocsin.settle()
+    await gets_through(tocsin, "r9")
+    await tocsin.settle()
+    actions = await told(tocsin)
+    assert [action for action, _ in actions] == ["trigger"] * 3 + ["resolve"]
+    assert len({key for _, key in actions}) == 1
+
+
+async def test_what_is_over_before_it_could_be_sent_wakes_nobody(tocsin: Running) -> None:
+    # case 2: the trigger is held up, the recovery comes meanwhile
+    fake = await pager(tocsin)
+    fake.next.append(Answer(500, b"{}"))
+    await fails(tocsin)
+    await tocsin.settle()
+    await gets_through(tocsin)
+    await tocsin.wait_out()
+    assert [action for action, _ in await told(tocsin)] in ([], ["resolve"])
+    statuses = await tocsin.statuses()
+    assert statuses == {"cancelled": 1, "delivered": 1}
+
+
+async def test_other_pipelines_do_not_resolve_it(tocsin: Running) -> None:
+    await pager(tocsin)
+    await fails(tocsin)
+    await tocsin.send(type="run.succeeded", pipeline="etl/other", run_id="x")
+    await tocsin.settle()
+    assert [action for action, _ in await told(tocsin)] == ["trigger"]
+
+
+async def test_alarms_of_two_tenants_are_apart(tocsin: Running) -> None:
+    # case 39
+    await pager(tocsin)
+    stranger = await tocsin.as_("admin", "other")
+    await fails(tocsin)
+    await tocsin.settle()
+    await tocsin.send(stranger, type="run.succeeded", pipeline="etl/orders", run_id="r2")
+    await tocsin.settle()
+    assert [action for action, _ in await told(tocsin)] == ["trigger"]
