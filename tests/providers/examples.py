@@ -20,6 +20,7 @@ from tocsin.providers.google_chat import GoogleChatSettings
 from tocsin.providers.in_app import InAppSettings
 from tocsin.providers.mattermost import MattermostSettings
 from tocsin.providers.mattermost_bot import MattermostBotSettings
+from tocsin.providers.ntfy import NtfySettings
 from tocsin.providers.opsgenie import OpsgenieSettings
 from tocsin.providers.pagerduty import PagerDutySettings
 from tocsin.providers.slack import SlackSettings
@@ -62,6 +63,7 @@ EXAMPLES: dict[str, Target] = {
         GoogleChatSettings(),
     ),
     "telegram": Target("", TelegramSettings(bot_token=f"110201543:{TOKEN}{TOKEN[:10]}", chat_id=-1001234567890)),
+    "ntfy": Target("https://ntfy.sh/tocsin-alerts", NtfySettings(token=f"tk_{TOKEN}")),
     "email": Target(
         "",
         EmailSettings(

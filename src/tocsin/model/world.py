@@ -12,8 +12,8 @@ class RuleState(Struct, frozen=True, omit_defaults=True):
 
     newest_ms: the newest event known. recent: (time, 1 for good or 0 for bad) of the last runs, oldest first. row:
     failures since the trouble began, or in a row. since_ms: when the trouble began, 0 for none. told_ms: when people
-    were last told of it, 0 for not yet; told_before_ms: the time before that. moved: when trouble began or ended, newest
-    last. flapping: that was said, and it is not over. best: a metric's best value.
+    were last told of it, 0 for not yet; told_before_ms: the time before that. moved: when trouble began or ended,
+    newest last. flapping: that was said, and it is not over. best: a metric's best value.
     """
 
     newest_ms: int = 0

@@ -32,7 +32,7 @@ class Channel(Struct, frozen=True):
     """An endpoint as planning sees it.
 
     suppressed: why nothing is sent there at present, or "". waits: why Tocsin switched it off, or "": deliveries wait
-    for a person. live: it keeps one message per run. alarms: it opens and closes alarms: nothing may hold those up.
+    for a person. live: it keeps one message per run. raw: a machine reads there: it gets what it asked for, told or not. alarms: it opens and closes alarms: nothing may hold those up.
     digest and quiet: when its owner wants to be told. flood: the tenant's limit for each endpoint.
     """
 
@@ -45,6 +45,7 @@ class Channel(Struct, frozen=True):
     paced: bool = False
     name: str = ""
     live: bool = False
+    raw: bool = False
     alarms: bool = False
     digest: Digest | None = None
     quiet: tuple[Hours, ...] = ()
@@ -140,7 +141,7 @@ class _Planning:
                 return Decision(rule.id, rule.name, "not_matched", said.reason)
         reason, is_final = provisional(compiled, self.moment)
         if reason and is_final:
-            return Decision(rule.id, rule.name, "suppressed", reason)
+            return self.decided(rule, self.reach(rule, "", reason, is_final=True), reason)
         if noise.mute and (until_ms := max(hours.ends_ms(span, self.moment.now_ms) for span in noise.mute)):
             muted = f"the rule is muted at this hour, until {utc(until_ms)}"
             return self.decided(rule, self.reach(rule, muted), muted, "suppressed")
@@ -169,15 +170,18 @@ class _Planning:
             return Decision(rule.id, rule.name, "covered", "an earlier rule already leads to its endpoints")
         return Decision(rule.id, rule.name, "matched", "its endpoints were deleted, or it has none")
 
-    def reach(self, rule: Rule, suppressed: str, unless_live: str = "", words: Words = NO_WORDS) -> list[Planned]:
-        """The rule's endpoints that this event has not reached yet. `unless_live`: why it goes only where one message
-        per run is kept up to date, or ""."""
+    def reach(
+        self, rule: Rule, suppressed: str, provisional: str = "", words: Words = NO_WORDS, *, is_final: bool = False
+    ) -> list[Planned]:
+        """The rule's endpoints that this event has not reached yet. `provisional`: why people are not told, or "":
+        machines are, and so is, unless that `is_final`, the message of the run that is kept up to date."""
         found = []
         for endpoint_id in rule.endpoint_ids:
             channel = self.channels.get(endpoint_id)
             if channel is None or endpoint_id in self.sends:
                 continue
-            reason = suppressed or channel.suppressed or ("" if channel.live else unless_live)
+            is_told = channel.raw or (channel.live and not is_final)
+            reason = suppressed or channel.suppressed or ("" if is_told else provisional)
             send = Planned(channel, rule, self.new_id(), reason, words=words)
             if not reason:
                 send = self.fold(self.silence(send))

@@ -30,8 +30,8 @@ class Found(Struct, frozen=True):
 
     state: with the event counted. trouble: whether there is any now. since_ms: when it began. said: the finding in
     words. title: the finding with the name of what it is about; "" where the event's own title says it all. good: the
-    event itself is good news, so that trouble which goes on is not told with it. anew: there was trouble before, and this
-    is more: it is told, too.
+    event itself is good news, so that trouble which goes on is not told with it. anew: there was trouble before, and
+    this is more: it is told, too.
     """
 
     state: RuleState

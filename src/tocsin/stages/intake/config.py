@@ -79,6 +79,7 @@ def compiled(
             paced=tuned.rate_per_s is not None,
             name=name,
             live=live,
+            raw=provider.fix_body is not None,
             alarms=provider.resolve is not None,
             digest=wanted.digest,
             flood=flood,
