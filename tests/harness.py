@@ -399,8 +399,9 @@ class Running:
                 return
 
     async def move(self, seconds: float) -> None:
-        """Lets that much time pass at once, then settles."""
+        """Lets that much time pass at once, in which Tocsin ran, then settles."""
         self.clock.move(seconds)
+        self.app.timers.seen_ms = self.clock.now_ms
         await self.settle()
 
     async def next_due_s(self) -> float | None:

@@ -1,5 +1,7 @@
 """What the documentation names is there, what it shows happens, and what can be made from the code is made from it."""
 
+import inspect
+import itertools
 import json
 import re
 import shlex
@@ -21,7 +23,9 @@ from tocsin.model.endpoint import Target
 from tocsin.model.errors import Invalid
 from tocsin.model.wire import Sending
 from tocsin.provider_kit.body import body
-from tocsin.providers import webhook
+from tocsin.provider_kit.provider import Provider
+from tocsin.provider_kit.settings_form import form, secret_fields
+from tocsin.providers import PROVIDERS, webhook
 from tocsin.rules.condition import compile_condition
 from tocsin.settings import defaults
 from tocsin.sources.native import FIELDS, decode_native
@@ -40,7 +44,7 @@ FENCE = re.compile(
 SPAN = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 SETTING = re.compile(r"\b(?:TOCSIN|NOTIFICATIONS|SLACK|WEBHOOK)_[A-Z_]+\b")
-ROUTE = re.compile(r"(?:\b(GET|POST|PATCH|DELETE|PUT) )?(/(?:v1/|healthz|readyz|metrics|openapi)[\w/{}.-]*)")
+ROUTE = re.compile(r"(?:\b(GET|POST|PATCH|DELETE|PUT) )?(/(?:api/v1/|v1/|healthz|readyz|metrics|openapi)[\w/{}.-]*)")
 PATH = re.compile(r"[\w.-]+(?:/[\w.-]*)+|[\w.-]+\.(?:py|sql|toml|md)")
 NO_PATHS = ("application/",)
 NO_SETTINGS = {"TOCSIN_URL", "TOCSIN_TOKEN", "TOCSIN_CONFIG", "WEBHOOK_ID"}
@@ -201,6 +205,85 @@ def settings_tables() -> str:
         elif not line:
             said = []
     return "\n".join(lines[1:]) + "\n"
+
+
+def provider_table() -> str:
+    lines = ["| `provider_type` | | of a run |", "|---|---|---|"]
+    for provider in PROVIDERS.values():
+        way = (
+            "one message, kept up to date"
+            if provider.live
+            else "an alarm, opened and closed"
+            if provider.resolve
+            else ""
+        )
+        lines.append(
+            f"| `{provider.kind}` | {provider.about or provider.label} | {way or 'a message for each event'} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def provider_settings(provider: Provider) -> str:
+    """The settings type as a table: its fields, their defaults, and what its docstring says of each."""
+    schema, secret = form(provider.settings_type), secret_fields(provider.settings_type)
+    said = said_of_fields(provider.settings_type)
+    lines = ["| setting | default | |", "|---|---|---|"]
+    for name, found in schema["properties"].items():
+        default = "required" if name in schema.get("required", ()) else f"`{json.dumps(found.get('default'))}`"
+        meaning = said.get(name, found.get("description", "")).replace("|", "\\|")
+        assert meaning, f"the docstring of {provider.settings_type.__name__} says nothing of {name}"
+        sealed = "Secret. " if name in secret else ""
+        lines.append(f"| `{name}` | {default} | {sealed}{meaning[0].upper()}{meaning[1:]} |")
+    return "\n".join(lines) + "\n"
+
+
+def said_of_fields(settings_type: type[Any]) -> dict[str, str]:
+    """A docstring's words by field: lines `name, name: words`, or sentences that begin with (or name) a `field`."""
+    doc, names = inspect.getdoc(settings_type) or "", settings_type.__struct_fields__
+    said: dict[str, str] = {}
+    for found in re.finditer(r"^([a-z_]+(?:, [a-z_]+)*): (.+(?:\n +.+)*)", doc, re.MULTILINE):
+        said |= dict.fromkeys(found[1].split(", "), " ".join(found[2].split()))
+    sentences = re.split(r"(?<=\.) (?=[A-Z`])", " ".join(doc.split()))
+    starts = [(re.match(r"`(\w+)`:? ?", one), one) for one in sentences]
+    for name in names:
+        if name in said:
+            continue
+        for number, (start, sentence) in enumerate(starts):
+            if start is not None and start[1] == name:
+                more = itertools.takewhile(lambda pair: "`" not in pair[1][:2], starts[number + 1 :])
+                words = sentence[start.end() :] if start[0].rstrip().endswith(":") else sentence
+                said[name] = " ".join([words, *(one for _, one in more)])
+                break
+        else:
+            said[name] = next((one for one in sentences if f"`{name}`" in one), "")
+    return {name: words for name, words in said.items() if words}
+
+
+def test_every_provider_is_on_its_page(request: pytest.FixtureRequest) -> None:
+    """Its section has a table that is made from its settings type."""
+    page, made = "docs/providers.md", {"providers": provider_table()}
+    made |= {f"settings: {kind}": provider_settings(provider) for kind, provider in PROVIDERS.items()}
+    text = TEXTS[page]
+    for mark, part in made.items():
+        before, _, rest = text.partition(f"<!-- {mark} -->\n")
+        assert rest, f"{page} has no part {mark}"
+        text = f"{before}<!-- {mark} -->\n{part}<!-- end -->{rest.partition('<!-- end -->')[2]}"
+    if request.config.getoption("--update-golden"):
+        (ROOT / page).write_text(text, "utf-8")
+    else:
+        assert text == TEXTS[page], f"{page} is not what the code says: run `make golden`"
+    assert set(re.findall(r"<!-- settings: (\w+) -->", text)) == set(PROVIDERS)
+
+
+def test_every_picture_is_there_and_small() -> None:
+    """Each in light and dark; tests/make_images.py makes them."""
+    shown = {found for text in TEXTS.values() for found in re.findall(r"images/([\w-]+\.png)", text)}
+    files = {file.name: file for file in (ROOT / "docs/images").iterdir()}
+    assert shown <= set(files)
+    assert all(file.stat().st_size < 150_000 for file in files.values())
+    for name in files:
+        assert name.replace("-light", "-dark") in files
+        assert name.replace("-dark", "-light") in shown
 
 
 def test_the_table_of_routes_is_complete(request: pytest.FixtureRequest) -> None:

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from tocsin.model.endpoint import Endpoint
 from tocsin.model.ids import DEFAULT_TENANT, NewId, Prefix
+from tocsin.model.noise import Flood
 from tocsin.outbound.address_guard import parse_allow_targets
 from tocsin.outbound.apprise import AppriseSender
 from tocsin.outbound.http import Outbound, parse_connect_to
@@ -27,7 +28,9 @@ from tocsin.providers import PROVIDERS
 from tocsin.settings import Settings, SettingsError, operator_settings, provider_tuning
 from tocsin.stages.deliver import Deliver
 from tocsin.stages.intake import Intake, Nowhere
+from tocsin.stages.silence_end import end_silences
 from tocsin.stages.sweep import LEASE_LOSSES, Sweep
+from tocsin.stages.timers import Timers
 from tocsin.store import config, queue
 from tocsin.store.database import Database
 from tocsin.store.migrate import migrate
@@ -183,8 +186,17 @@ class App:
             self.tuning,
             hand_over=self.deliver if works else Nowhere(),
             lease_ms=LEASE_MS,
+            operator=self.operator,
+            flood=Flood(settings.flood_per_minute) if settings.flood_per_minute else None,
         )
-        self.sweep = Sweep(db, clock, self.intake.accept, retention_ms=settings.retention_days * 86_400_000)
+        self.timers = Timers(clock)
+        self.sweep = Sweep(
+            db,
+            clock,
+            self.intake.accept,
+            retention_ms=settings.retention_days * 86_400_000,
+            others=(end_silences, self.timers.fire),
+        )
 
     @classmethod
     async def open(cls, settings: Settings, *, works: bool = True, clock: Callable[[], int] = clock_ms) -> "App":

@@ -44,6 +44,7 @@ class Settings(Hidden, frozen=True, forbid_unknown_fields=True):
     drain_s: Seconds = field(name="TOCSIN_DRAIN_SECONDS")
     retention_days: Annotated[int, Meta(ge=1, le=3650)] = field(name="TOCSIN_RETENTION_DAYS")
     max_body_bytes: Annotated[int, Meta(ge=1024, le=64 * 1024 * 1024)] = field(name="TOCSIN_MAX_BODY_BYTES")
+    flood_per_minute: Annotated[int, Meta(ge=0, le=100_000)] = field(name="TOCSIN_FLOOD_PER_MINUTE")
     slack_enabled: bool = field(name="NOTIFICATIONS_SLACK_ENABLED")
     teams_enabled: bool = field(name="NOTIFICATIONS_TEAMS_ENABLED")
     webhook_enabled: bool = field(name="NOTIFICATIONS_WEBHOOK_ENABLED")

@@ -1,8 +1,9 @@
 """Commands in this process, with an environment of their own; and a server that answers what a test says."""
 
+import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import structlog
 from typer.testing import CliRunner
 
+from tests.harness import Running
 from tocsin.cli import opening
 from tocsin.cli.main import app
 from tocsin.settings import defaults
@@ -89,3 +91,20 @@ def stub() -> Iterator[Stub]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+Command = Callable[..., Awaitable[Done]]
+
+
+@pytest.fixture
+def command(tocsin: Running) -> Command:
+    """`await command("why", "e1")`: a command of an admin, which asks a running Tocsin."""
+
+    async def run(*words: str, **environment: str) -> Done:
+        server = {"TOCSIN_URL": tocsin.client.base, "TOCSIN_TOKEN": tocsin.client.token}
+        found = await asyncio.to_thread(CliRunner().invoke, app, words, env=server | environment, prog_name="tocsin")
+        if found.exception is not None and not isinstance(found.exception, SystemExit):
+            raise found.exception
+        return Done(found.exit_code, found.stdout, found.stderr)
+
+    return run

@@ -60,13 +60,16 @@ ASKING = [
     ("send", "run.failed"),
     ("deliveries", "list"),
     ("deliveries", "replay", "dlv_1"),
+    ("silence", "--pipeline", "etl/*", "--for", "2h"),
+    ("silence", "list"),
+    ("silence", "end", "sil_1"),
 ]
 """Those that talk to a server."""
 
 
 def test_there_are_as_many_commands_as_the_examples_below_cover() -> None:
     assert {words[0] for words in EVERY} == {
-        *("serve", "demo", "send", "events", "why", "preview", "deliveries", "token", "migrate", "doctor"),
+        *("serve", "demo", "send", "events", "why", "preview", "deliveries", "silence", "token", "migrate", "doctor"),
     }
 
 
@@ -116,6 +119,13 @@ def test_help_loads_nothing_that_takes_time() -> None:
         ("send", "run.failed", "-l", "=value"),
         ("why",),
         ("deliveries", "replay"),
+        ("silence",),
+        ("silence", "--match", "no equals sign", "--for", "2h"),
+        ("silence", "--match", "!=x", "--for", "2h"),
+        ("silence", "-p", "etl/*", "--for", "2 hours"),
+        ("silence", "-p", "etl/*"),
+        ("silence", "-p", "etl/*", "--hours", "22:00"),
+        ("silence", "end"),
         ("deliveries", "list", "--limit", "0"),
         ("token", "create"),
         ("token", "create", "--role", "owner"),

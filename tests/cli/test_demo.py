@@ -19,19 +19,26 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from tests.postgres import free_port
-from tocsin.cli.demo import fake_slack_host, settings_for
-from tocsin.cli.demo_page import rendering
-from tocsin.cli.demo_page.receivers import POLICY, SLACK_PATH, STATIC, Inbox, read, type_and_stage
+from tocsin.cli.demo import settings_for
+from tocsin.cli.demo_page import channels, rendering
+from tocsin.cli.demo_page.receivers import MAIL_POLICY, POLICY, STATIC, Receivers, read, type_and_stage
+from tocsin.fakes.slack import FakeSlack
 from tocsin.outbound.http import parse_connect_to
-from tocsin.providers import slack
 
 TOCSIN = Path(sys.executable).with_name("tocsin")
-ADDRESS = "https://hooks.slack.com/services/T0000DEMO/B0000DEMO/" + "demo" * 6
 STORY_S = 60.0
 AT_MS = 1_795_226_400_000
 
-TAGS = {"article", "details", "summary", "b", "time", "span", "dl", "dt", "dd", "pre", "div", "code", "ol", "li"}
-ATTRIBUTES = {"class", "datetime", "open", "id", "aria-hidden"}
+TAGS = {
+    "article", "details", "summary", "b", "time", "span", "dl", "dt", "dd", "pre", "div", "code", "ol", "li", "p",
+    "iframe", "header", "section", "label", "input", "strong", "hr",
+    "h3", "i", "s", "blockquote", "a", "svg", "rect", "path", "ul", "br",
+}  # fmt: skip
+ATTRIBUTES = {
+    "class", "datetime", "open", "id", "aria-hidden", "src", "title", "sandbox", "href", "target", "rel", "xmlns",
+    "viewbox", "width", "height", "rx", "fill", "d", "type",
+}  # fmt: skip
+VOID = {"br", "hr", "input"}
 
 
 # The story.
@@ -104,19 +111,55 @@ def test_the_story_is_told_and_every_message_arrives(  # S0-01, S0-02, S0-03, S0
         headers, content = running.get(f"/demo/{name}")
         assert headers["content-type"].startswith(media)
         assert content == read(name)
-    news = running.until(lambda news: "attempt 2" in str(news["items"]))
-    shown = [item["html"] for item in news["items"]]
+    news = running.until(lambda news: "attempt 2" in str(news["items"]) and "<iframe" in str(news["items"]))
+    headers, mail = running.get("/demo/mail/0")
+    assert headers["content-security-policy"] == MAIL_POLICY
+    assert b"No space left on device" in mail
+    keys = [item["key"] for item in news["items"]]
+    assert len(keys) == len(set(keys))  # what is edited takes its own place
     code, out, err = running.end()
     assert (code, err) == (0, "")
-    assert time.monotonic() - began < 25
-    assert "The story is over: 18 messages delivered in 19 attempts (5 to Slack, 13 to the webhook)" in out
+    assert time.monotonic() - began < 40
+    assert "all delivered. Every fake enforces its provider's limits; none refused a request." in out
+    for said in (
+        r"Slack +\d+ deliveries", "Teams +2 deliveries", r"Discord +\d+ deliveries", "mail +2 deliveries",
+        "PagerDuty +2 deliveries", "inbox +3 deliveries",
+        "webhook +20 deliveries, 1 tried again with the same bytes, every signature verified",
+    ):  # fmt: skip
+        assert re.search(rf"^  {said}", out, re.MULTILINE), said
     assert "run.failed: signature verified, answered 503" in out
     assert "run.failed: signature verified, answered 200, attempt 2: same id, same bytes" in out
-    assert "No space left on device" in out
-    assert sum("✓ signature verified" in one for one in shown) >= 7
-    assert not any("signature wrong" in one for one in shown)
-    assert any("<h3>❌ shop/orders failed in prod</h3>" in one and "<pre>Traceback" in one for one in shown)
+    assert "PagerDuty trigger: shop/orders failed" in out
+    assert "PagerDuty resolve: shop/orders failed" in out
+    assert "Slack     thread: ✅ shop/orders" in out
+    assert "Slack     ✅ shop/orders succeeded" in out
+    assert "refused" not in out.replace("none refused", "")
     assert list(tmp_path.iterdir()) == []  # its data directory went with it
+
+
+def test_the_page_shows_each_channel_as_people_see_it(demo: Callable[..., Demo]) -> None:  # S0-01, S0-02, S0-03, S0-05
+    """One message for a run in Slack, as it is after its edits, with its thread beneath."""
+    running = demo()
+
+    def is_told_everywhere(news: dict[str, Any]) -> bool:
+        told = {item["column"] for item in news["items"] if "shop/orders succeeded" in item["html"]}
+        return told >= {"slack_bot", "teams", "discord", "email", "in_app", "webhook"} and "resolved" in str(news)
+
+    news = running.until(is_told_everywhere)
+    found: dict[str, list[str]] = {}
+    for item in news["items"]:
+        found.setdefault(item["column"], []).append(item["html"])
+        check_html(item["html"])
+    assert set(found) == {"slack_bot", "teams", "discord", "email", "pagerduty", "in_app", "webhook"}
+    runs = [one for one in found["slack_bot"] if "in its thread" in one]
+    assert len(runs) == 2
+    assert "❌ shop/orders failed in prod</h3>" in runs[0]
+    assert "edited" in runs[0]
+    assert "<pre>Traceback" in runs[0]
+    assert [len(found[name]) for name in ("teams", "discord", "email", "pagerduty")] == [2, 2, 2, 1]
+    assert "resolved" in found["pagerduty"][0]
+    assert sum("✓ signature verified" in one for one in found["webhook"]) == 21
+    assert not any("signature wrong" in one or "refused" in one for one in str(found).splitlines())
 
 
 def test_a_port_in_use_is_said_and_another_taken_and_ctrl_c_ends_it(demo: Callable[..., Demo]) -> None:
@@ -137,49 +180,81 @@ def test_a_port_in_use_is_said_and_another_taken_and_ctrl_c_ends_it(demo: Callab
     assert f"Open  http://127.0.0.1:{running.port}/demo" in out
 
 
-@pytest.mark.parametrize("real", ["", ADDRESS, ADDRESS.replace("slack.com", "slack-gov.com")])
-def test_what_is_for_a_real_channel_is_not_sent_to_the_fake(real: str) -> None:
-    """With SLACK_WEBHOOK_URL messages go to both."""
-    fake = fake_slack_host(real)
-    assert f"//{fake}/" not in real
-    diverted = parse_connect_to(settings_for(8000, "x", fake).connect_to)
-    assert set(diverted) == {fake}
-    slack.check_address(f"https://{fake}{SLACK_PATH}")
+def test_what_is_for_a_real_channel_is_not_sent_to_a_fake() -> None:
+    """SLACK_WEBHOOK_URL is an incoming webhook's; Slack's fake is spoken to as a bot."""
+    diverted = parse_connect_to(settings_for(8000, "x").connect_to)
+    assert {"slack.com", "discord.com", "api.sendgrid.com", "events.pagerduty.com"} <= set(diverted)
+    assert not {"hooks.slack.com", "hooks.slack-gov.com"} & set(diverted)
+    assert set(diverted.values()) == {"http://127.0.0.1:8000"}
 
 
-# The fake Slack.
+# The fakes behind the demo's own door.
 
 
-def asked(path: str, body: bytes) -> Request:
+def asked(host: str, path: str, body: bytes, **headers: str) -> Request:
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body}
 
-    return Request({"type": "http", "method": "POST", "path": path, "headers": []}, receive)
+    given = {"host": host, "content-type": "application/json"} | headers
+    raw = [(name.encode(), value.encode()) for name, value in given.items()]
+    scope = {"type": "http", "method": "POST", "path": path, "headers": raw, "query_string": b""}
+    return Request(scope, receive)
+
+
+SLACK_SAYS: list[tuple[bytes, bytes]] = [
+    (b'{"channel": "#alerts", "text": "<b>words</b>"}', b'"ok":true'),
+    (b'{"channel": "#alerts", "text": "x", "blocks": [{"type": "nonsense"}]}', b'"error":"invalid_blocks"'),
+    (b'{"channel": "#nowhere", "text": "x"}', b'"error":"channel_not_found"'),
+    (b"[" * 100_000, b'"error":"invalid_json"'),
+    (b'{"text": "\xff"}', b'"error":"invalid_json"'),
+]
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(
-    ("path", "body", "status", "word"),
-    [
-        (SLACK_PATH, b'{"text": "<b>words</b>"}', 200, "ok"),
-        (SLACK_PATH, b'{"text": "x", "blocks": [{"type": "nonsense"}]}', 400, "invalid_blocks"),
-        (SLACK_PATH, b"[" * 100_000, 400, "invalid_payload"),
-        (SLACK_PATH, b'{"text": "\xff"}', 400, "invalid_payload"),
-        ("/services/T1/B1/x", b'{"text": "words"}', 404, "no_service"),
-    ],
-)
-async def test_slack_answers_as_slack_does(path: str, body: bytes, status: int, word: str) -> None:
+@pytest.mark.parametrize(("body", "says"), SLACK_SAYS, ids=range(len(SLACK_SAYS)))
+async def test_what_a_fake_refuses_is_seen(body: bytes, says: bytes) -> None:
     said: list[str] = []
-    inbox = Inbox(lambda: AT_MS, said.append)
-    answer = await inbox.slack(asked(path, body))
-    assert (answer.status_code, bytes(answer.body).decode()) == (status, word)
-    assert inbox.slack_taken == (status == 200)
-    shown = [one.html for one in inbox.shown]
-    if status == 200:
-        assert "&lt;b&gt;words&lt;/b&gt;" in shown[0]
+    receivers = Receivers(lambda: AT_MS, said.append)
+    token = {"authorization": "Bearer xoxb-" + "demo" * 6}
+    answer = await receivers.provider(asked("slack.com", "/api/chat.postMessage", body, **token))
+    assert says in bytes(answer.body)
+    (shown,) = [one.html for one in receivers.shown.values()]
+    taken = b"true" in says
+    assert receivers.taken["slack_bot"] == taken
+    assert bool(receivers.refused) == (not taken)
+    check_html(shown)
+    if taken:
+        assert "&lt;b&gt;words&lt;/b&gt;" in shown
         assert said == ["Slack     <b>words</b>"]
     else:
-        assert all(word in one for one in (*shown, *said))
+        word = says.decode().split('"')[3]
+        assert all(word in one for one in (shown, *said, *receivers.refused))
+
+
+@pytest.mark.anyio
+async def test_a_host_that_nobody_plays_is_answered_by_nobody() -> None:
+    receivers = Receivers(lambda: AT_MS, print)
+    answer = await receivers.provider(asked("evil.example", "/api/chat.postMessage", b"{}"))
+    assert answer.status_code == 404
+    assert receivers.shown == {}
+
+
+@pytest.mark.anyio
+async def test_an_edited_message_takes_its_own_place() -> None:
+    receivers = Receivers(lambda: AT_MS, lambda text: None)
+    slack = receivers.channels["slack_bot"].fake
+    assert isinstance(slack, FakeSlack)
+    token = {"authorization": "Bearer xoxb-" + "demo" * 6}
+    for method, text in (("chat.postMessage", "started"), ("chat.update", "succeeded")):
+        message = {"channel": slack.messages[0].ts and "C0TOCSIN01" if slack.messages else "#alerts", "text": text}
+        if slack.messages:
+            message["ts"] = slack.messages[0].ts
+        await receivers.provider(asked("slack.com", f"/api/{method}", json.dumps(message).encode(), **token))
+    (shown,) = receivers.shown.values()
+    assert shown.number == 2
+    assert "succeeded" in shown.html
+    assert "started" not in shown.html
+    assert "edited once" in shown.html
 
 
 # The page.
@@ -196,7 +271,10 @@ class Checker(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         assert tag in TAGS, tag
         assert {name for name, _ in attrs} <= ATTRIBUTES, tag
-        self.open.append(tag)
+        links = [value or "" for name, value in attrs if name in ("href", "src")]
+        assert all(link.startswith(("https://", "http://", "/demo/mail/")) for link in links)
+        if tag not in VOID:
+            self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
@@ -238,3 +316,17 @@ def test_no_webhook_breaks_out_of_the_page(text: str, name: str, headers: dict[s
         )
         assert "signature wrong" in check_html(html)
         type_and_stage(body)
+
+
+@given(text=ANY)
+def test_no_message_breaks_out_of_the_page(text: str) -> None:
+    """Whatever a channel's fake holds."""
+    fakes = channels.new_channels()
+    said: list[str] = []
+    receivers = Receivers(lambda: AT_MS, said.append)
+    receivers.show(
+        "in_app", channels.inbox([{"id": "i", "title": text, "text": text, "tone": text, "created_ms": AT_MS}])
+    )
+    receivers.show("x", [channels.Seen("y", channels.refused(text), (text,))], fakes["teams"].label)
+    for one in receivers.shown.values():
+        check_html(one.html)

@@ -244,6 +244,20 @@ EMAIL = [
     *rows("email", 500, "retry", ""),
 ]
 
+NTFY = [
+    *rows("ntfy", 200, "delivered", {"id": "sPs71M8A2T", "time": 1643935928, "event": "message", "topic": "mytopic"}),
+    *rows("ntfy", 400, "message", {"code": 40014, "http": 400, "error": "invalid request: attachments not allowed"}),
+    *rows("ntfy", 400, "message", {"code": 40018, "http": 400, "error": "invalid request: actions invalid"}),
+    *rows("ntfy", 400, "endpoint", {"code": 40009, "http": 400, "error": "invalid request: topic invalid"}),
+    *rows("ntfy", 400, "endpoint", {"code": 40010, "http": 400, "error": "invalid request: topic name is not allowed"}),
+    *rows("ntfy", 401, "credential", {"code": 40101, "http": 401, "error": "unauthorized"}),
+    *rows("ntfy", 403, "credential", {"code": 40301, "http": 403, "error": "forbidden"}),
+    *rows("ntfy", 413, "message", {"code": 41303, "http": 413, "error": "JSON body too large"}),
+    *rows("ntfy", 429, "limited", {"code": 42901, "http": 429, "error": "limit reached: too many requests"}),
+    *rows("ntfy", 429, "limited", {"code": 42908, "http": 429, "error": "limit reached: daily message quota reached"}),
+    *rows("ntfy", 507, "retry", {"code": 50701, "http": 507, "error": "topic is inactive"}),
+]
+
 WEBHOOK = [
     *rows("webhook", 200, "delivered", ""),
     *rows("webhook", 202, "delivered", ""),
@@ -258,7 +272,7 @@ WEBHOOK = [
 
 TABLE = [
     *SLACK_WEBHOOK, *SLACK_BOT, *TEAMS, *DISCORD, *MATTERMOST, *GOOGLE_CHAT, *TELEGRAM, *PAGERDUTY, *OPSGENIE, *EMAIL,
-    *WEBHOOK,
+    *NTFY, *WEBHOOK,
 ]  # fmt: skip
 
 SMTP = [
@@ -322,6 +336,7 @@ WAITS: list[tuple[str, int, Any, dict[str, str], float | None]] = [
     ("mattermost", 429, "", {"x_ratelimit_reset": "3"}, 3.0),
     ("opsgenie", 429, "", {"x_ratelimit_period_in_sec": "60"}, 60.0),
     ("pagerduty", 429, "", {}, 30.0),
+    ("ntfy", 429, {"code": 42908, "http": 429, "error": "daily message quota reached"}, {}, 3600.0),
     ("email", 429, "", {"retry_after": "12"}, 12.0),
     ("webhook", 503, "", {"retry_after": "12"}, 12.0),
 ]

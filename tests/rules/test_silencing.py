@@ -20,14 +20,16 @@ HOUR_MS = 3_600_000
 def event(**fields: Any) -> Event:
     standard: dict[str, Any] = {
         "uid": "evt_1", "tenant_id": "t", "id": "e", "source": "airflow", "type": "workflow.failed",
-        "kind": "run.failed", "pipeline": "etl/orders", "stage": "load", "severity": "error", "labels": {"env": "prod", "empty": ""},
+        "kind": "run.failed", "pipeline": "etl/orders", "stage": "load", "severity": "error",
+        "labels": {"env": "prod", "empty": ""},
         "time_ms": NOW_MS, "received_ms": NOW_MS,
     }  # fmt: skip
     return Event(**standard | fields)
 
 
 def silence(*matchers: Matcher, **fields: Any) -> Silence:
-    return Silence(**{"id": "sil_1", "matchers": matchers, "starts_ms": NOW_MS - HOUR_MS} | fields)
+    standard: dict[str, Any] = {"id": "sil_1", "matchers": matchers, "starts_ms": NOW_MS - HOUR_MS}
+    return Silence(**standard | fields)
 
 
 def is_hidden(*matchers: Matcher, now_ms: int = NOW_MS, **fields: Any) -> bool:

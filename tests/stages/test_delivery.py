@@ -249,6 +249,8 @@ async def test_what_is_kept_of_a_delivery(tocsin: Running) -> None:
         "next_attempt_at": None,
         "created_at": 0,
         "delivered_at": 0,
+        "folded": 0,
+        "folded_into": "",
     }
     assert [(a["number"], a["status"], a["http_status_code"], a["response_body"]) for a in attempts] == [
         (1, "failed", 503, "later"),

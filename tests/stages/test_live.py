@@ -160,12 +160,12 @@ async def test_a_crash_between_post_and_record_costs_one_message_more_at_the_mos
     talking = tocsin.app.deliver.conversations
     note = talking._note
 
-    async def dies(*_: Any) -> None:
+    async def dies(*_: Any) -> bool:
         talking._note = note  # type: ignore[method-assign]
         raise StoreUnavailable("gone between post and record")
 
     for type_, seen in (("run.started", 2), ("run.failed", 2)):
-        talking._note = dies  # type: ignore[method-assign]
+        talking._note = dies  # type: ignore[method-assign,assignment]
         await tell(tocsin, type_)
         await tocsin.wait_out()
         roots = [message for message in slack.messages if not message.thread_ts]

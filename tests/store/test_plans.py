@@ -42,6 +42,10 @@ ASKED = [
     "replay_deliveries",
     "cancel_delivery",
     "get_run",
+    "list_pipelines",
+    "last_runs",
+    "hidden_messages",
+    "sent_lately",
 ]
 
 

@@ -16,7 +16,7 @@ SIGNED = {"/slack/interactivity"}
 PUBLIC = {"/healthz", "/readyz", "/metrics", "/openapi.json", *SIGNED}
 """Nothing else may be asked without a token."""
 
-OWN = {"/v1/inbox/{id}/read", "/v1/inbox/read"}
+OWN = {"/v1/inbox/{id}/read", "/v1/inbox/read", "/v1/preferences", "/api/v1/notifications/preferences"}
 """What everybody may change, because it is theirs alone."""
 
 GRID = [(route.method, route.path, route.role) for route in ROUTES]

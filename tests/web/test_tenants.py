@@ -18,6 +18,7 @@ NOWHERE = {
     "/v1/deliveries": "dlv_00000000000070008000000000000000",
     "/v1/tokens": "tok_00000000000070008000000000000000",
     "/v1/inbox": "dlv_00000000000070008000000000000000",
+    "/v1/silences": "sil_00000000000070008000000000000000",
 }
 """An id that nobody has, for each resource with ids in its paths. A new resource needs its line here."""
 
@@ -27,6 +28,7 @@ BODIES = {
     ("POST", "/v1/webhooks/{id}/recover"): {"since": "2026-01-01T00:00:00Z"},
     ("PATCH", "/v1/alert-rules/{id}"): {"name": "mine now"},
     ("POST", "/v1/alert-rules/{id}/test"): {"type": "run.failed"},
+    ("PATCH", "/v1/silences/{id}"): {"reason": "mine now"},
 }
 
 
@@ -40,6 +42,8 @@ async def furnish(tocsin: Running, client: Client, hook: Hook, name: str) -> dic
     (run,) = (await client.get("/v1/runs")).ok()["items"]
     (delivery,) = (await client.get("/v1/deliveries")).ok()["items"]
     token = (await client.post("/v1/tokens", {"name": f"token of {name}", "role": "viewer"})).ok(201)
+    quiet = {"matchers": [{"field": "pipeline", "value": f"quiet-{name}"}], "duration_s": 60}
+    silence = (await client.post("/v1/silences", quiet)).ok(201)
     uid = (await client.get(f"/v1/events/{event['id']}")).ok()["uid"]
     return {
         "/v1/events": uid,
@@ -49,12 +53,21 @@ async def furnish(tocsin: Running, client: Client, hook: Hook, name: str) -> dic
         "/v1/alert-rules": rule["id"],
         "/v1/deliveries": delivery["id"],
         "/v1/tokens": token["id"],
+        "/v1/silences": silence["id"],
     }
 
 
 async def everything(client: Client) -> dict[str, bytes]:
     """What a tenant's admin can see."""
-    lists = ["/v1/events", "/v1/runs", "/v1/webhooks", "/v1/alert-rules", "/v1/deliveries", "/v1/tokens"]
+    lists = [
+        "/v1/events",
+        "/v1/runs",
+        "/v1/webhooks",
+        "/v1/alert-rules",
+        "/v1/deliveries",
+        "/v1/tokens",
+        "/v1/silences",
+    ]
     return {path: (await client.get(path)).body for path in lists}
 
 
@@ -66,7 +79,7 @@ async def test_every_route_with_every_id_of_another_tenant(tocsin: Running) -> N
     before = await everything(theirs)
     asked = 0
     for route in ROUTES:
-        if "{" not in route.path:
+        if "{" not in route.path or "{name}" in route.path:  # names are nobody's: see test_pipelines.py
             continue
         resource = "/".join(route.path.split("/")[:3])
         body = BODIES.get((route.method, route.path))

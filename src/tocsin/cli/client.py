@@ -4,14 +4,47 @@ import json
 import urllib.error
 import urllib.request
 from typing import Any
+from urllib.parse import urlencode
 
 from tocsin.cli.output import fail
 
 TIMEOUT_S = 30
 
 
+class Refused(Exception):
+    """The server declined the input: `field` and `said` name what was wrong, where its answer says so."""
+
+    def __init__(self, status: int, detail: str, field: str = "", said: str = "") -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.field = field
+        self.said = said
+
+
 def ask(method: str, path: str, body: Any = None, *, url: str, token: str) -> Any:
     """The answer's JSON. Ends the command: 2 refused input, 3 a token that may not, 4 nobody answers."""
+    try:
+        return try_to_ask(method, path, body, url=url, token=token)
+    except Refused as refused:
+        fail(refused.detail, 2)
+
+
+def ask_all(path: str, *, url: str, token: str) -> list[Any]:
+    """Every item of a list, page by page."""
+    items: list[Any] = []
+    cursor = ""
+    while True:
+        mark = "&" if "?" in path else "?"
+        page = ask("GET", f"{path}{mark}{urlencode({'limit': 100, 'cursor': cursor})}", url=url, token=token)
+        items += page["items"]
+        cursor = page["next"]
+        if cursor is None:
+            return items
+
+
+def try_to_ask(method: str, path: str, body: Any = None, *, url: str, token: str) -> Any:
+    """The same as `ask`, but raises Refused for input that is refused: 400, 404, 409 and their like."""
     request = urllib.request.Request(  # noqa: S310 - the user's own server
         url.rstrip("/") + path, method=method, data=None if body is None else json.dumps(body).encode()
     )
@@ -22,18 +55,24 @@ def ask(method: str, path: str, body: Any = None, *, url: str, token: str) -> An
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
             text = answer.read()
     except urllib.error.HTTPError as error:
-        detail = explained(error)
+        refused = explained(error)
         if error.code in (401, 403):
-            fail(f"{detail} (TOCSIN_TOKEN)" if not token else detail, 3)
-        fail(detail, 4 if error.code in (429, 502, 503, 504) else 2 if error.code < 500 else 1)
+            fail(f"{refused.detail} (TOCSIN_TOKEN)" if not token else refused.detail, 3)
+        if error.code < 500 and error.code != 429:
+            raise refused from None
+        fail(refused.detail, 4 if error.code in (429, 502, 503, 504) else 1)
     except (urllib.error.URLError, OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         fail(f"No Tocsin answers at {url}: {reason}. Is `tocsin serve` running? Set TOCSIN_URL if it is elsewhere.", 4)
     return json.loads(text) if text else None
 
 
-def explained(error: urllib.error.HTTPError) -> str:
+def explained(error: urllib.error.HTTPError) -> Refused:
     try:
-        return str(json.loads(error.read())["detail"])
-    except (ValueError, KeyError, OSError):
-        return f"HTTP {error.code}"
+        problem = json.loads(error.read())
+        detail = str(problem["detail"])
+        wrong = (problem.get("errors") or [{}])[0]
+        said = f"expected {wrong.get('expected', '')}, found {wrong.get('found', '')}" if wrong else ""
+        return Refused(error.code, detail, str(wrong.get("field", "")), said)
+    except (ValueError, KeyError, OSError, AttributeError):
+        return Refused(error.code, f"HTTP {error.code}")

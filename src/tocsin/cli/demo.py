@@ -10,12 +10,11 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
     from tocsin.app import App
-    from tocsin.cli.demo_page.receivers import Inbox
+    from tocsin.cli.demo_page.receivers import Receivers
     from tocsin.cli.demo_page.story import Story
     from tocsin.settings import Settings
 
 HOST = "127.0.0.1"
-SLACK, GOV_SLACK = "hooks.slack.com", "hooks.slack-gov.com"
 
 
 def demo(
@@ -28,7 +27,7 @@ def demo(
         bool, typer.Option("--exit-after-story", help="End once every message has arrived; exit 1 if one has not.")
     ] = False,
 ) -> None:
-    """Watch a sample pipeline run, fail and recover, and see what Slack and a webhook get.
+    """Watch a sample pipeline run, fail and recover, and see what Slack, Teams, Discord, mail and others get.
 
     It needs no account and nothing leaves this machine, unless SLACK_WEBHOOK_URL is set. Other settings are not read.
 
@@ -60,17 +59,11 @@ def run(port: int, data_dir: str, real_slack: str, exit_after_story: bool) -> in
     free = free_port(port)
     if free != port and port:
         print(f"Port {port} is in use; the demo takes {free}.")
-    slack_host = fake_slack_host(real_slack)
-    settings = settings_for(free, data_dir, slack_host)
+    settings = settings_for(free, data_dir)
     set_up_logging(settings)
-    show = Show(slack_host, real_slack, exit_after_story)
+    show = Show(real_slack, exit_after_story)
     code = run_process(settings, api=True, works=True, extra=show.routes, meanwhile=show.tell)
     return code or int(exit_after_story and not show.passed)
-
-
-def fake_slack_host(real_slack: str) -> str:
-    """One of Slack's host names, and never the real channel's: what goes to this name comes to the fake."""
-    return GOV_SLACK if real_slack.startswith(f"https://{SLACK}/") else SLACK
 
 
 def free_port(wanted: int) -> int:
@@ -86,17 +79,23 @@ def free_port(wanted: int) -> int:
     return found
 
 
-def settings_for(port: int, data_dir: str, slack_host: str) -> "Settings":
-    """The defaults, so that a demo never touches the store that the environment names."""
+def settings_for(port: int, data_dir: str) -> "Settings":
+    """The defaults, so that a demo never touches the store that the environment names. What is meant for a fake's hosts
+    comes here; an incoming webhook of Slack's is none of them, and a real one gets its messages."""
+    from tocsin.cli.demo_page.channels import new_channels
     from tocsin.settings import read_settings
 
+    here = f"http://{HOST}:{port}"
+    hosts = [
+        host for channel in new_channels().values() for host in channel.fake.hosts if not host.startswith("hooks.")
+    ]
     return read_settings(
         {
             "TOCSIN_DATA_DIR": data_dir,
             "TOCSIN_HOST": HOST,
             "TOCSIN_PORT": str(port),
             "TOCSIN_ALLOW_TARGETS": f"{HOST}:{port}",
-            "TOCSIN_CONNECT_TO": f"{slack_host}=http://{HOST}:{port}",
+            "TOCSIN_CONNECT_TO": ",".join(f"{host}={here}" for host in hosts),
             "TOCSIN_LOG_LEVEL": "error",
         }
     )
@@ -105,20 +104,27 @@ def settings_for(port: int, data_dir: str, slack_host: str) -> "Settings":
 class Show:
     """The demo inside a running Tocsin: its routes, and what happens meanwhile."""
 
-    def __init__(self, slack_host: str, real_slack: str, exit_after_story: bool) -> None:
-        self.slack_host = slack_host
+    def __init__(self, real_slack: str, exit_after_story: bool) -> None:
         self.real_slack = real_slack
         self.exit_after_story = exit_after_story
         self.began_ms = 0
         self.passed = False
-        self.inbox: Inbox | None = None
+        self.receivers: Receivers | None = None
 
     def routes(self, app: "App") -> "tuple[Route, ...]":
-        from tocsin.cli.demo_page.receivers import Inbox
+        from tocsin.cli.demo_page.receivers import Receivers
+        from tocsin.cli.demo_page.story import READER
+        from tocsin.model.ids import DEFAULT_TENANT
+        from tocsin.store import inbox, log
 
         self.began_ms = app.clock_ms()
-        self.inbox = Inbox(app.clock_ms, lambda text: self.say(app, text), fail_once="run.failed")
-        return self.inbox.routes()
+        self.receivers = Receivers(
+            app.clock_ms,
+            lambda text: self.say(app, text),
+            fail_once="run.failed",
+            inbox=lambda: inbox.list_(app.db, DEFAULT_TENANT, READER, before=log.LAST, limit=50, only_unread=False),
+        )
+        return self.receivers.routes()
 
     def say(self, app: "App", text: str) -> None:
         """One line with the seconds since the start."""
@@ -130,8 +136,8 @@ class Show:
 
         from tocsin.cli.demo_page.story import Story
 
-        assert self.inbox is not None, "the routes are made before the server starts"
-        story = Story(app, self.inbox, lambda text: self.say(app, text), self.slack_host, self.real_slack)
+        assert self.receivers is not None, "the routes are made before the server starts"
+        story = Story(app, self.receivers, lambda text: self.say(app, text), self.real_slack)
         print(welcome(app.settings.url, self.real_slack), flush=True)
         try:
             await story.set_up()
@@ -148,7 +154,8 @@ class Show:
 
 def welcome(url: str, real_slack: str) -> str:
     also = "\nSLACK_WEBHOOK_URL is set: that channel gets the messages too." if real_slack else ""
-    return f"Tocsin runs on {url} with a fake Slack and a fake webhook receiver.\nOpen  {url}/demo{also}\n"
+    fakes = "Slack, Teams, Discord, SendGrid, PagerDuty and a webhook receiver are fakes."
+    return f"Tocsin runs on {url}. {fakes}\nOpen  {url}/demo{also}\n"
 
 
 def what_next(story: "Story") -> str:

@@ -4,7 +4,21 @@ import sys
 
 import typer
 
-from tocsin.cli import deliveries, demo, doctor, events, migrate, preview, send, serve, token, why
+from tocsin.cli import (
+    config,
+    deliveries,
+    demo,
+    doctor,
+    events,
+    migrate,
+    preview,
+    rules,
+    send,
+    serve,
+    silence,
+    token,
+    why,
+)
 
 OK, CHECK_FAILED, USAGE, NOT_ALLOWED, UNREACHABLE = 0, 1, 2, 3, 4
 
@@ -26,7 +40,10 @@ app.command()(send.send)
 app.command()(events.events)
 app.command()(why.why)
 app.command()(preview.preview)
+app.add_typer(rules.app, name="rules")
+app.add_typer(config.app, name="config")
 app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(silence.app, name="silence")
 app.add_typer(token.app, name="token")
 app.command()(migrate.migrate)
 app.command()(doctor.doctor)

@@ -16,7 +16,8 @@ SAID_ELSEWHERE = frozenset({
     "error", "exception", "traceback", "stacktrace", "reason", "cause", "message", "title", "dashboard_url",
     "run_url", "log_url", "logs_url", "url", "experiment_id", "run_id", "id", "user", "user_id", "started_by",
     "duration", "duration_s", "duration_ms", "duration_seconds", "elapsed_s", "step", "stage", "failed_step", "log",
-    "logs", "trial", "n_trials", "total_trials", "trial_number",
+    "logs", "trial", "n_trials", "total_trials", "trial_number", "log_tail", "parent_run_id", "will_retry", "map_index",
+    "watch", "due_at",
 })  # fmt: skip
 """What the title, the cause, the links, the footer or the first facts say already."""
 

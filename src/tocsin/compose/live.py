@@ -7,8 +7,9 @@ from tocsin.compose.message import compose
 from tocsin.model.delivery import Words
 from tocsin.model.event import Event
 from tocsin.model.message import Message
-from tocsin.model.run import ENDED, Run, RunStep
+from tocsin.model.run import ENDED, RUN_STATUS, Run, RunStep, Stage
 from tocsin.model.thread import Thread
+from tocsin.provider_kit.text import shared_key
 
 KINDS = {
     "unknown": "run.progress",
@@ -25,11 +26,13 @@ WARNINGS = frozenset({"run.warning"})
 
 
 class Reply(Struct, frozen=True):
-    """What to say beneath the root. `tells` names it, so that it is said once; `alarms` that it wakes people."""
+    """What to say beneath the root. `tells` names it, so that it is said once; `alarms` that it wakes people; `in_root`
+    that a new root says the same: else it is said by itself where there is no root."""
 
     message: Message
     tells: tuple[str, ...]
     alarms: bool = False
+    in_root: bool = True
 
 
 def root_of(event: Event, run: Run, *, home: str = "") -> Message:
@@ -60,20 +63,33 @@ def root_of(event: Event, run: Run, *, home: str = "") -> Message:
     return compose(told, run, home=home)
 
 
-def reply_of(event: Event, run: Run, thread: Thread, *, details: bool, home: str = "") -> Reply | None:
-    """What this event adds beneath the root; None where the root says it all."""
-    if event.kind in ALARMS or event.kind in WARNINGS:
-        return Reply(compose(event, run, home=home), (event.uid,), event.kind in ALARMS)
+def reply_of(
+    event: Event, run: Run, newest: Run, thread: Thread, words: Words, *, details: bool, home: str = ""
+) -> Reply | None:
+    """What this event adds beneath the root; None where the root says it all. The root shows the `newest` attempt of
+    the run; `words` are what planning says to the event. A failure that the run has got over wakes nobody any more."""
+    is_stage, found = event.kind.startswith("stage."), bool(words.title or words.note)
+    if found or event.kind in ALARMS or event.kind in WARNINGS or not (is_stage or event.kind in RUN_STATUS):
+        is_over = event.kind == "run.failed" and newest.status == "succeeded"
+        in_root = KINDS[newest.status] == event.kind and not found
+        message = compose(event, run, words=words, home=home)
+        return Reply(message, (event.uid,), event.kind in ALARMS and not is_over, in_root)
     if event.kind == "run.succeeded" and thread.alarmed:
         return Reply(compose(event, run, words=Words(note="Recovered."), home=home), (event.uid,))
-    if not details or not event.kind.startswith("stage."):
+    if not details or not is_stage:
         return None
-    ended = {f"{stage.name}:{stage.status}": stage for stage in run.stages if stage.status != "running"}
+    ended = {told_as(stage, run): stage for stage in run.stages if stage.status != "running"}
     new = {name: stage for name, stage in ended.items() if name not in thread.told}
     if not new:
         return None
-    steps = tuple(RunStep(stage.name, stage.status, stage.duration_ms) for stage in new.values())
+    steps = tuple(RunStep(stage.label, stage.status, stage.duration_ms) for stage in new.values())
     return Reply(replace(compose(event, run, home=home), steps=steps), tuple(new))
+
+
+def told_as(stage: Stage, run: Run) -> str:
+    """What names the end of a stage, so that it is told once: each try has one, in each attempt of the run."""
+    tries = f":{run.attempt}.{stage.attempt}" if run.attempt > 1 or stage.attempt > 1 else ""
+    return f"{shared_key(stage.label)[:16]}:{stage.status}{tries}"
 
 
 def ended(run: Run) -> str:

@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from tocsin.compose.facts import duration_ms, facts, humane, number, short_id
 from tocsin.compose.wording import CHEERS, FAMILIES, SAID_IN_FAMILY, heading, spoken
 from tocsin.compose.wording import Words as KindWords
@@ -40,6 +42,8 @@ def compose(
 
     `words` are what the rule found: its title is the news, its note the small print; `home` is the address
     of this Tocsin (TOCSIN_PUBLIC_URL): with it the message links to the run's page."""
+    if words.kind:
+        event = replace(event, kind=words.kind, severity=severity_of(event, words.kind))
     kind, data = event.kind, event.data
     say = words_of(kind, event.severity)
     emoji = CHEERS.get(event.type, say.emoji)
@@ -53,6 +57,8 @@ def compose(
     if words.title:
         title = clause = line(words.title[:1000])
     note = cut(line(words.note[:1000]), SAID_CHARS) if words.note else ""
+    if late := lateness(event, run):
+        note = f"{late} {note}".rstrip()
     return Message(
         event_id=event.id,
         event_uid=event.uid,
@@ -83,9 +89,16 @@ def compose(
     )
 
 
+def severity_of(event: Event, kind: str) -> str:
+    """Of what a rule found: trouble is an error, even where a good run brought it; its end is none."""
+    if kind == "alert":
+        return "error" if event.severity == "info" else event.severity
+    return "info"
+
+
 def steps(run: Run) -> tuple[RunStep, ...]:
     return tuple(
-        RunStep(cut(line(stage.name[:300]), NAME_CHARS), stage.status, stage.duration_ms) for stage in run.stages
+        RunStep(cut(line(stage.label[:300]), NAME_CHARS), stage.status, stage.duration_ms) for stage in run.stages
     )
 
 
@@ -191,7 +204,7 @@ def failed_stage(event: Event, run: Run | None) -> str:
         data = event.data
         found = data.get("failed_step") or data.get("stage") or data.get("step")
     if not found and run is not None and event.kind == "run.failed":
-        found = next((stage.name for stage in run.stages if stage.status == "failed"), "")
+        found = next((stage.label for stage in run.stages if stage.status == "failed"), "")
     return cut(line(found[:300]), NAME_CHARS) if isinstance(found, str) and found else ""
 
 
@@ -271,6 +284,15 @@ def style(asked: str) -> str:
 def is_web(url: Any) -> bool:
     """Whether it is a link that may be shown: http or https, of a sane length, nothing invisible in it."""
     return isinstance(url, str) and len(url) <= URL_CHARS and _URL.fullmatch(url) is not None and url.isprintable()
+
+
+def lateness(event: Event, run: Run | None) -> str:
+    """`Finished 18m 00s late.`, where the clock had said that it takes too long."""
+    if run is None or run.late_ms is None or RUN_STATUS.get(event.kind) not in ENDED:
+        return ""
+    if run.late_ms > 0:
+        return f"Finished {duration(run.late_ms)} late."
+    return "It had finished in time; word of it came late."
 
 
 def footer(event: Event, where: str, note: str) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ class Flow:
 class FakeTeams:
     """Workflows by their id. `next` are the answers to give instead, first to last."""
 
-    hosts = (HOST, OLD_HOST)
+    hosts: tuple[str, ...] = (HOST, OLD_HOST)
 
     def __init__(self) -> None:
         self.flows: dict[str, Flow] = {}

@@ -7,7 +7,7 @@ pending ──▶ sending ──▶ delivered
 suppressed: decided at planning, with a reason; never sent
 """
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from msgspec import Struct
 
@@ -24,13 +24,18 @@ WAITING: frozenset[str] = frozenset({"pending", "sending", "retrying"})
 class Words(Struct, frozen=True, omit_defaults=True):
     """What planning says to a message. `title`: the news, where the rule found it. `note`: the small print. `fold`:
     what the messages have in common that this one tells of. `templates`: the rule's own words; `failed`: why they could
-    not be used."""
+    not be used. `settings`: what the rule sets of the endpoint's settings, for this message alone. `kind`:
+    what the message is of, where the rule's finding is other than the event ("alert" for a metric that a good run
+    brought down); `alarm`: the name of the trouble that the rule found."""
 
     title: str = ""
     note: str = ""
     fold: str = ""
     templates: Templates | None = None
     failed: str = ""
+    settings: dict[str, Any] = {}
+    kind: str = ""
+    alarm: str = ""
 
 
 class Delivery(Struct, frozen=True, kw_only=True, gc=False):
@@ -73,10 +78,37 @@ class Attempt(Struct, frozen=True, kw_only=True, gc=False):
     request_body: bytes | None = None
 
 
+class Alike(Struct, frozen=True):
+    """Events that can share a line of a message. `type` is "" where the kind says enough, `source` where there is a
+    pipeline. `newest` is the delivery of the one that came last; times are those of the events, Unix milliseconds."""
+
+    pipeline: str
+    kind: str
+    type: str
+    source: str
+    severity: str
+    count: int
+    first_ms: int
+    last_ms: int
+    newest: str = ""
+
+
+class Company(Struct, frozen=True):
+    """What joined a message: `count` events in all, and the ids of the first of them. `events`: by delivery, those
+    that the message shows, with what planning said to each."""
+
+    count: int
+    alike: tuple[Alike, ...]
+    ids: tuple[str, ...] = ()
+    events: dict[str, tuple[Event, Words]] = {}
+
+
 class Claimed(Struct, frozen=True, kw_only=True, gc=False):
     """A delivery that this process holds a lease on, with what it takes to send it.
 
     `version` is that of the endpoint's record when it was claimed. `event` and `run` are None where the body is fixed.
+    `run` is the attempt that the event is about, `newest` the newest attempt of the same run.
+    `company` is what its message tells of besides, if others joined it.
     """
 
     delivery: Delivery
@@ -87,4 +119,5 @@ class Claimed(Struct, frozen=True, kw_only=True, gc=False):
     plain: bool = False
     event: Event | None = None
     run: Run | None = None
-    folded: tuple[Event, ...] = ()
+    newest: Run | None = None
+    company: Company | None = None

@@ -11,6 +11,10 @@ from tocsin.model.run import RunStep
 Tone = Literal["running", "good", "bad", "warning", "rollback", "neutral"]
 """What colour and emoji follow from."""
 
+FOLDED = "tocsin.folded"
+"""The event type of a message that tells of many: its `data` has their ids (`folded`, a hundred or so), their `count`,
+how many of each kind (`kinds`), and when (`first_ms`, `last_ms`)."""
+
 
 class Message(Struct, frozen=True, kw_only=True):
     """Every string is plain text and may be hostile: a provider escapes it for its own markup.

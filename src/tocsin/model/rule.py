@@ -25,6 +25,7 @@ class RateLimit(Struct, frozen=True):
 class Rule(Struct, frozen=True, kw_only=True):
     """Patterns are globs with `*` and `?`. An empty list of types, pipelines or labels means any.
 
+    `settings`: what it sets of its endpoints' settings, for its own messages, such as mention_on_failure.
     `noise`: when a match is worth a message. `off`: why it tells only of what is critical: somebody's preferences.
 
     An endpoint's `enabled_events` is read as the rule `ep:<endpoint id>` with nothing but event types.

@@ -23,13 +23,22 @@ StageStatus = Literal["running", "succeeded", "failed", "skipped"]
 
 
 class Stage(Struct, frozen=True):
-    """One step of a run. Times are Unix milliseconds; None where no event said."""
+    """One step of a run, known by its name and, where it runs many times over a list, its place there. Times are Unix
+    milliseconds; None where no event said. `will_retry`: it failed, and is tried again."""
 
     name: str
     status: str
     started_ms: int | None = None
     finished_ms: int | None = None
     error: str = ""
+    map_index: int | None = None
+    attempt: int = 1
+    will_retry: bool = False
+
+    @property
+    def label(self) -> str:
+        """`load`, or `load[3]`: what it is called where people read it."""
+        return self.name if self.map_index is None else f"{self.name}[{self.map_index}]"
 
     @property
     def duration_ms(self) -> int | None:
@@ -48,7 +57,11 @@ class RunStep(Struct, frozen=True):
 
 
 class RunAbout(Struct, frozen=True, omit_defaults=True):
-    """What the events of a run say of it as a whole, the newest word on each thing."""
+    """What the events of a run say of it as a whole, the newest word on each thing.
+
+    at_ms: the time of the newest of them. from_ms: the time of the first event of the run, whatever it was. due_ms:
+    when it should have ended, once that is past; 0 before. told: the rules that told people so, and owe them the end.
+    """
 
     type: str = ""
     severity: str = "info"
@@ -57,10 +70,15 @@ class RunAbout(Struct, frozen=True, omit_defaults=True):
     labels: dict[str, str] = {}
     data: dict[str, Any] = {}
     links: dict[str, str] = {}
+    at_ms: int = 0
+    from_ms: int = 0
+    due_ms: int = 0
+    told: tuple[str, ...] = ()
 
 
 class Run(Struct, frozen=True, kw_only=True):
-    """Unique by (tenant_id, pipeline, run_id, attempt). `error` is the last error reported, capped."""
+    """Unique by (tenant_id, pipeline, run_id, attempt). `error` is the last error reported, capped; `log_tail` the end
+    of its log, capped; `parent_run_id` the run that started it, "" for none."""
 
     id: str
     tenant_id: str
@@ -74,6 +92,8 @@ class Run(Struct, frozen=True, kw_only=True):
     error: str = ""
     stages: tuple[Stage, ...] = ()
     about: RunAbout = RunAbout()
+    parent_run_id: str = ""
+    log_tail: str = ""
 
     @property
     def duration_ms(self) -> int | None:
@@ -81,3 +101,15 @@ class Run(Struct, frozen=True, kw_only=True):
         if self.started_ms is None or self.finished_ms is None:
             return None
         return max(0, self.finished_ms - self.started_ms)
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in ENDED
+
+    @property
+    def late_ms(self) -> int | None:
+        """How long after its due time it ended; negative where it had ended in time and word of it came late. None
+        where nothing was late, or it goes on."""
+        if not self.about.due_ms or self.finished_ms is None:
+            return None
+        return self.finished_ms - self.about.due_ms

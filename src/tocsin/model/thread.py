@@ -9,7 +9,8 @@ class Thread(Struct, frozen=True, omit_defaults=True):
     refs: what the provider handed back for the root message, such as Slack's channel and ts.
     shown: a digest of the root message as it stands there; an edit that would change nothing is not made.
     edited_ms: when it was posted or last edited, Unix milliseconds.
-    told: what replies have said already, as `stage:status` or an event's uid; the newest 200.
+    told: what replies have said already, as a stage's short digest with its status, or as an event's uid; the newest
+        1000.
     marked: the run status that a reaction on the root shows.
     alarmed: somebody was told that it failed, and nobody yet that it recovered.
     """

@@ -33,8 +33,8 @@ class RuleState(Struct, frozen=True, omit_defaults=True):
 
 
 class Fold(Struct, frozen=True, omit_defaults=True):
-    """Messages that become one. `head` is the delivery that will tell, at `due_ms`; `count` how many it tells of.
-    bucket_us: where a flood limit is kept, its number (see pacing.py)."""
+    """Messages that become one. `head` is the delivery that will tell, at `due_ms`, "" where nothing can join it any
+    more; `count` how many it tells of. bucket_us: where a flood limit is kept, its number (see pacing.py)."""
 
     head: str = ""
     due_ms: int = 0

@@ -1,7 +1,8 @@
 """The bodies of a custom webhook: `tocsin` (the default), `simple`, `cloudevents`, `template`.
 
 Ids and summary fields only, unless the endpoint asks for more. `data`, `labels` and `message` are what it may
-ask for. A body is never empty and never larger than MAX_BYTES.
+ask for; a message that tells of many events has their ids in its `data` in any case. A body is never empty and never
+larger than MAX_BYTES.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from tocsin.model.message import Message
+from tocsin.model.message import FOLDED, Message
 from tocsin.provider_kit.templates import TemplateFailed, render
 from tocsin.provider_kit.text import cut
 
@@ -95,7 +96,7 @@ def _tocsin(message: Message, include: tuple[Include, ...] = (), note: str = "")
         stage=message.stage,
         duration_s=None if message.duration_ms is None else message.duration_ms / 1000,
         links=message.links,
-        data=message.data if "data" in include else UNSET,
+        data=message.data if "data" in include or message.event_type == FOLDED else UNSET,
         labels=message.labels if "labels" in include else UNSET,
         message=message.text if "message" in include else UNSET,
         note=note or UNSET,

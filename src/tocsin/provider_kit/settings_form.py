@@ -44,6 +44,18 @@ def form(settings_type: type[Any]) -> dict[str, Any]:
     return schema | ({"$defs": others} if others else {})
 
 
+def adjusted(settings: Any, given: Mapping[str, Any]) -> Any:
+    """The settings with these in the place of their own. Who gives them has checked them; where the others were changed
+    since, so that they do not fit any more, they do not count."""
+    if not given:
+        return settings
+    own = msgspec.to_builtins(msgspec.structs.asdict(settings))
+    try:
+        return msgspec.convert(own | dict(given), type(settings))
+    except msgspec.ValidationError:
+        return settings
+
+
 def with_operator(
     groups: tuple[tuple[str, ...], ...], given: Mapping[str, Any], operator: Mapping[str, Any]
 ) -> tuple[dict[str, Any], bool]:

@@ -24,7 +24,7 @@ from tocsin.provider_kit.progress import step_line
 from tocsin.provider_kit.provider import Limit, Provider, SecretText, refuse_address
 from tocsin.provider_kit.text import cut, line, lines, masked, shared_key, tail
 
-ADDRESS = re.compile(r"(https?://[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?)/([-_A-Za-z0-9]{1,64})/?")
+ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?/[-_A-Za-z0-9]{1,64}/?")
 """A server and a topic. Which hosts may be reached, and how, is for the address guard to say."""
 
 MESSAGE_BYTES = 4096
@@ -45,9 +45,8 @@ TOO_MANY_TODAY = 42908
 DAY_USED_UP_S = 3600.0
 """Nothing says when a day's messages are given anew."""
 
-PRIORITIES: dict[Tone, int] = {"running": 2}
-"""2 makes no sound, 3 is the usual: https://docs.ntfy.sh/publish/#message-priority"""
-USUAL = 3
+QUIET, USUAL = 2, 3
+"""Without a sound, and with one: https://docs.ntfy.sh/publish/#message-priority"""
 ALARMING: frozenset[Tone] = frozenset({"bad", "rollback"})
 
 _encoder = msgspec.json.Encoder()
@@ -79,29 +78,27 @@ def render(sending: Sending) -> HttpRequest:
     """Published as JSON, to the server's root: headers could not carry every character."""
     settings: NtfySettings = sending.target.settings
     assert sending.message is not None, "ntfy messages are made when they are sent"
-    found = ADDRESS.fullmatch(sending.target.address)
-    assert found is not None, "checked when the endpoint was saved"
+    server, _, topic = sending.target.address.rstrip("/").rpartition("/")
     for chars in NARROWER:
         content = made(sending.message, settings, chars)
         if settings.one_message_per_run and (sequence := sending.run_key or sending.incident_key):
             content["sequence_id"] = sequence
-        body = _encoder.encode({"topic": found[2]} | content)
+        body = _encoder.encode({"topic": topic} | content)
         if len(content["message"].encode()) <= MESSAGE_BYTES and len(body) <= BODY_BYTES:
             break
-    headers = (("content-type", "application/json"),)
+    headers: tuple[tuple[str, str], ...] = (("content-type", "application/json"),)
     if settings.token:
         headers += (("authorization", f"Bearer {settings.token}"),)
-    return HttpRequest("POST", f"{found[1]}/", body, headers)
+    return HttpRequest("POST", f"{server}/", body, headers)
 
 
 def made(message: Message, settings: NtfySettings, chars: int) -> dict[str, Any]:
     """Everything but the topic, its message in at most so many characters."""
     title = cut(line(f"{message.emoji} {message.title}"), TITLE_CHARS)
-    alarming = settings.failure_priority if message.tone in ALARMING else USUAL
     content: dict[str, Any] = {
         "title": title,
         "message": words(message, chars) or title,
-        "priority": PRIORITIES.get(message.tone, alarming),
+        "priority": priority(message, settings),
     }
     links = [one for one in web_links(message.actions) if len(one.url) <= URL_CHARS]
     if links and settings.include_action_buttons:
@@ -113,12 +110,19 @@ def made(message: Message, settings: NtfySettings, chars: int) -> dict[str, Any]
     return content
 
 
+def priority(message: Message, settings: NtfySettings) -> int:
+    """Nobody's telephone rings because something goes on as it should."""
+    if message.tone in ALARMING:
+        return settings.failure_priority
+    return QUIET if message.tone == "running" or message.kind.startswith("stage.") else USUAL
+
+
 def words(message: Message, chars: int) -> str:
     """Cause, text, facts, stages; the end of the error gets the room that is left."""
     told = [cut(line(message.cause), chars // 4), cut(lines(message.text).strip(), chars // 4)]
     told += [cut(f"{line(name)}: {line(value)}", chars // 30) for name, value in message.facts[:FACTS]]
     told += [cut(step_line(one), chars // 60) for one in message.steps[-STEPS:]]
-    small = cut(" · ".join(line(part) for part in message.footer), chars // 8)
+    small = cut(" · ".join(part for one in message.footer if (part := line(one))), chars // 8)
     shown = "\n".join(part for part in told if part)
     room = chars - len(shown) - len(small) - len("\n\n" * 2)
     detail = tail(lines(message.detail).strip(), room) if message.detail and room > len("…") else ""
@@ -127,9 +131,8 @@ def words(message: Message, chars: int) -> str:
 
 def limits(sending: Sending, request: Request) -> tuple[Limit, ...]:
     """60 requests at once, then one each 5 s, for whoever asks: ntfy.sh goes by account, or by address without one."""
-    found = ADDRESS.fullmatch(sending.target.address)
-    assert found is not None, "checked when the endpoint was saved"
-    return (Limit(shared_key("ntfy", found[1], sending.target.settings.token), 60, 300.0),)
+    assert isinstance(request, HttpRequest)
+    return (Limit(shared_key("ntfy", request.url, sending.target.settings.token), 60, 300.0),)
 
 
 class _Said(Struct):

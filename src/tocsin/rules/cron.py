@@ -11,7 +11,7 @@ What is due every hour or every few minutes simply follows the clock on the wall
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -67,5 +67,4 @@ def fields_of(text: str) -> str:
 
 def _walk(text: str, time_zone: str, start_ms: int, *, back: bool) -> Iterator[int]:
     start = datetime.fromtimestamp(start_ms / 1000, ZoneInfo(time_zone))
-    for due in CronSim(fields_of(text), start, reverse=back):
-        yield int(due.astimezone(UTC).timestamp()) * 1000
+    return (int(due.timestamp()) * 1000 for due in CronSim(fields_of(text), start, reverse=back))

@@ -2,12 +2,21 @@
 
 from typing import Literal
 
+from tocsin.model.delivery import Words
 from tocsin.model.event import Event
 
 OPENS = frozenset({"run.failed", "run.exceeded", "run.missed", "stage.failed", "safety.rollback", "alert"})
 CLOSES = frozenset({"run.succeeded", "alert.resolved"})
 
 Meaning = Literal["opens", "closes", ""]
+
+
+def of(event: Event, words: Words) -> tuple[Meaning, str]:
+    """The same, where a rule has found something of its own."""
+    if not words.alarm:
+        return incident(event)
+    kind = words.kind or event.kind
+    return "closes" if kind in CLOSES else "opens" if kind in OPENS else "", words.alarm
 
 
 def incident(event: Event) -> tuple[Meaning, str]:

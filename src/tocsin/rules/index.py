@@ -13,6 +13,9 @@ from tocsin.model.errors import Invalid
 from tocsin.model.event import Event
 from tocsin.model.rule import Rule
 from tocsin.rules.condition import Condition, compile_condition
+from tocsin.rules.incident import CLOSES
+from tocsin.rules.noise_check import check_noise
+from tocsin.rules.own import OWN, is_reminder, owner_of
 from tocsin.rules.pattern import Matcher, is_exact, matcher
 
 REMEMBERED = 4096
@@ -38,11 +41,12 @@ class CompiledRule(Struct, frozen=True):
 
 
 def compile_rule(rule: Rule, order: int = 0) -> CompiledRule:
-    """Raises Invalid for a pattern or a condition that does not hold."""
+    """Raises Invalid for a pattern, a condition, a time zone or the like that does not hold."""
+    check_noise(rule.noise, rule.pipelines)
     return CompiledRule(
         rule,
         order,
-        matcher(rule.event_types),
+        matcher(types_of(rule)),
         matcher(rule.pipelines),
         tuple((name, matcher((value,))) for name, value in rule.labels.items()),
         compile_condition(rule.condition) if rule.condition else None,
@@ -57,6 +61,7 @@ class RuleIndex:
         self.patterns: list[CompiledRule] = []
         self.remembered: dict[tuple[str, str, str], list[CompiledRule]] = {}
         self.label_names: set[str] = set()
+        self.by_id: dict[str, CompiledRule] = {}
         self.limited: list[CompiledRule] = []
         self.broken: dict[str, str] = {}
         for order, rule in enumerate(rules):
@@ -65,6 +70,7 @@ class RuleIndex:
             except Invalid as error:  # saved by an older or another program; it must not stop the others
                 self.broken[rule.id] = error.detail
                 continue
+            self.by_id[rule.id] = compiled
             if rule.rate_limit is not None:
                 self.limited.append(compiled)
             anchors = anchors_of(rule)
@@ -77,7 +83,17 @@ class RuleIndex:
         self.size = len(self.patterns) + sum(len(place) for place in self.places.values())
 
     def candidates(self, event: Event) -> list[CompiledRule]:
-        """Those whose type, pipeline and labels fit, in order."""
+        """Those whose type, pipeline and labels fit, in order. What a rule had Tocsin look for is for that rule,
+        whatever types it names; a reminder is for nobody else."""
+        if event.source != OWN:
+            return self._candidates(event)
+        owner = self.by_id.get(owner_of(event))
+        found = [] if is_reminder(event) else self._candidates(event)
+        if owner is None or any(rule.order == owner.order for rule in found):
+            return found
+        return sorted([*found, owner], key=lambda rule: rule.order)
+
+    def _candidates(self, event: Event) -> list[CompiledRule]:
         found = [rule for rule in self._by_pattern(event) if not rule.labels or rule.wants(event)]
         places = self.places
         if places:
@@ -107,6 +123,14 @@ class RuleIndex:
         return known
 
 
+def types_of(rule: Rule) -> tuple[str, ...]:
+    """The types that the rule must see: one that tells of changes has to hear of good news too, or trouble would never
+    be over for it."""
+    if not rule.event_types or not rule.noise.is_stateful:
+        return rule.event_types
+    return (*rule.event_types, *sorted(CLOSES - set(rule.event_types)))
+
+
 def rule_of_endpoint(tenant_id: str, endpoint_id: str, name: str, event_types: tuple[str, ...]) -> Rule:
     """An endpoint's `enabled_events`, as the rule that they are short for."""
     return Rule(
@@ -125,6 +149,7 @@ def anchors_of(rule: Rule) -> list[tuple[str, ...]]:
     for name, value in rule.labels.items():
         if is_exact(value):
             return [("label", name, value)]
-    if rule.event_types and all(is_exact(type_) for type_ in rule.event_types):
-        return [("type", type_) for type_ in dict.fromkeys(rule.event_types)]
+    types = types_of(rule)
+    if types and all(is_exact(type_) for type_ in types):
+        return [("type", type_) for type_ in dict.fromkeys(types)]
     return []

@@ -8,7 +8,9 @@ from msgspec.structs import replace
 from tocsin.model.thread import Thread
 
 Act = Literal["post", "edit", "reply", "mark", "wait", "done"]
-MOST_TOLD = 200
+MOST_TOLD = 1000
+"""More than the ends of all the stages that a run shows, each with three statuses (run_state.MAX_STAGES): what is
+forgotten is told again."""
 
 
 class Wanted(Struct, frozen=True):
@@ -41,10 +43,10 @@ def next_act(thread: Thread, wanted: Wanted, now_ms: int, edit_every_ms: int) ->
     return "done", 0
 
 
-def posted(thread: Thread, refs: dict[str, str], wanted: Wanted, now_ms: int, *, alarms: bool) -> Thread:
+def posted(thread: Thread, refs: dict[str, str], wanted: Wanted, now_ms: int, *, alarmed: bool) -> Thread:
     """After a new root message: it says itself what a reply would have said."""
-    told = remembered((), wanted.tells)
-    return replace(thread, refs=refs, edited_ms=now_ms, told=told, marked="", alarmed=alarms)
+    told = remembered(thread.told, wanted.tells)
+    return replace(thread, refs=refs, edited_ms=now_ms, told=told, marked="", alarmed=alarmed)
 
 
 def edited(thread: Thread, wanted: Wanted, now_ms: int) -> Thread:

@@ -9,16 +9,20 @@ from msgspec.structs import replace
 
 from tocsin.model.delivery import Words
 from tocsin.model.event import Event
-from tocsin.model.noise import Digest, Flood, Hours
+from tocsin.model.noise import Digest, Flood, Hours, Noise
 from tocsin.model.rule import RetryPolicy, Rule
 from tocsin.model.run import Run
 from tocsin.model.world import Fold, FoldKey, StateKey, Timer, World
+from tocsin.provider_kit.text import line
 from tocsin.rules import fold as folding
 from tocsin.rules import hours, telling
 from tocsin.rules.condition import activation
+from tocsin.rules.incident import CLOSES
 from tocsin.rules.index import CompiledRule
+from tocsin.rules.own import is_reminder, owner_of
 from tocsin.rules.run_state import attempt_of
 from tocsin.rules.silencing import silenced
+from tocsin.rules.windows import name_of
 
 MAX_TRACED = 100
 """Decisions kept per event; more are counted."""
@@ -32,8 +36,9 @@ class Channel(Struct, frozen=True):
     """An endpoint as planning sees it.
 
     suppressed: why nothing is sent there at present, or "". waits: why Tocsin switched it off, or "": deliveries wait
-    for a person. live: it keeps one message per run. raw: a machine reads there: it gets what it asked for, told or not. alarms: it opens and closes alarms: nothing may hold those up.
-    digest and quiet: when its owner wants to be told. flood: the tenant's limit for each endpoint.
+    for a person. live: it keeps one message per run. raw: a machine reads there: it gets what it asked for, told or
+    not. alarms: it opens and closes alarms: nothing may hold those up. digest and quiet: when its owner wants to be
+    told. flood: the tenant's limit for each endpoint.
     """
 
     endpoint_id: str
@@ -128,40 +133,73 @@ class _Planning:
 
     def one(self, compiled: CompiledRule) -> Decision:
         rule, noise, event = compiled.rule, compiled.rule.noise, self.event
-        if rule.off:
-            if event.severity != CRITICAL:
-                return Decision(rule.id, rule.name, "suppressed", rule.off)
-        elif not_its_own(rule, event):
+        if not_its_own(rule, event):
             return Decision(rule.id, rule.name, "not_matched", "this is about what another rule watches")
-        if compiled.condition is not None:
+        if overtaken(self.moment):
+            return Decision(rule.id, rule.name, "suppressed", "the run has ended meanwhile")
+        again = is_reminder(event)
+        if compiled.condition is not None and not again:
             if self.facts is None:
                 self.facts = activation(event, self.moment.run)
             said = compiled.condition.evaluate(self.facts)
             if not said.matched:
                 return Decision(rule.id, rule.name, "not_matched", said.reason)
+        if rule.off and event.severity != CRITICAL:  # no rule after this one tells those who said no here
+            reached = self.reach(rule, rule.off)
+            return Decision(
+                rule.id, rule.name, "suppressed", rule.off, tuple(send.channel.endpoint_id for send in reached)
+            )
         reason, is_final = provisional(compiled, self.moment)
         if reason and is_final:
             return self.decided(rule, self.reach(rule, "", reason, is_final=True), reason)
+        muted = ""
         if noise.mute and (until_ms := max(hours.ends_ms(span, self.moment.now_ms) for span in noise.mute)):
             muted = f"the rule is muted at this hour, until {utc(until_ms)}"
-            return self.decided(rule, self.reach(rule, muted), muted, "suppressed")
+            if again:
+                self.look_again(rule, state_key(noise, event), until_ms)
+                return self.decided(rule, self.reach(rule, muted), muted, "suppressed")
         verdict = telling.TELL
         key: StateKey = (rule.id, "")
-        if noise.is_stateful:
-            key = (rule.id, telling.state_key(noise, event))
-            state, verdict = telling.after(noise, self.world.state(key), event, self.moment.run, self.moment.now_ms)
+        if noise.is_stateful or again:
+            key = (rule.id, state_key(noise, event))
+            was = self.world.state(key)
+            if again:
+                state, verdict = telling.again(noise, was, about(event), self.moment.now_ms)
+            else:
+                state, verdict = telling.after(noise, was, event, self.moment.run, self.moment.now_ms)
             self.world.put_state(key, state)
             if verdict.again_ms:
-                data = {"rule_id": rule.id, "rule": rule.name, "key": key[1], "pipeline": event.pipeline}
-                timer = Timer(f"again:{rule.id}:{key[1]}", "again", rule.id, verdict.again_ms, data)
-                self.world.set_timer(timer)
+                self.look_again(rule, key[1], verdict.again_ms)
+            elif was.firing or was.flapping:
+                self.world.drop_timer(f"again:{rule.id}:{key[1]}")
             if verdict.act == "quiet":
                 return Decision(rule.id, rule.name, "suppressed", verdict.reason)
-        reached = self.reach(rule, "", reason, Words(title=verdict.title, note=verdict.note, templates=noise.templates))
+        words = Words(
+            title=verdict.title,
+            note=verdict.note,
+            templates=noise.templates,
+            settings=rule.settings,
+            kind=found_kind(event, verdict) if noise.is_stateful else "",
+            alarm=f"rule:{rule.id}:{key[1]}" if noise.window is not None else "",
+        )
+        reached = self.reach(rule, muted, reason, words)
         if noise.is_stateful and reached and all(send.suppressed and not send.folded_into for send in reached):
             self.world.put_state(key, telling.undone(self.world.state(key)))
         hidden = next((send.suppressed for send in reached if send.suppressed), "")
         return self.decided(rule, reached, verdict.reason or hidden)
+
+    def look_again(self, rule: Rule, key: str, due_ms: int) -> None:
+        """Has the rule look at its trouble at that time, though nothing happens."""
+        event = self.event
+        data = {
+            "rule": rule.name,
+            "key": key,
+            "name": about(event),
+            "pipeline": event.pipeline,
+            "labels": event.labels,
+            "severity": "error" if event.severity == "info" else event.severity,
+        }
+        self.world.set_timer(Timer(f"again:{rule.id}:{key}", "again", rule.id, due_ms, data))
 
     def decided(self, rule: Rule, reached: list[Planned], reason: str, verdict: str = "matched") -> Decision:
         if reached:
@@ -198,30 +236,35 @@ class _Planning:
             return send
         self.world.hide(found.id, send.channel.endpoint_id)
         by = f" by {found.created_by}" if found.created_by else ""
+        until = f" until {utc(found.ends_ms)}" if found.ends_ms is not None else ""
         because = f": {found.reason}" if found.reason else ""
-        return replace(send, suppressed=f"silenced{by}{because} ({found.id})")
+        return replace(send, suppressed=f"silenced{by}{until}{because} ({found.id})")
 
     def fold(self, send: Planned) -> Planned:
         if send.suppressed:
             return send
+        head: tuple[FoldKey, Fold, Planned] | None = None
         for key, common, join in folds(send.channel, send.rule, self.event, self.moment.now_ms):
-            known = self.world.folds.get(key, Fold())
-            fold, folded = join(known, send.delivery_id)
-            if fold != known:
-                self.world.put_fold(key, fold)
-            if folded.way == "head":
-                return replace(send, due_ms=folded.due_ms, words=replace(send.words, fold=common))
+            fold, folded = join(self.world.folds.get(key, Fold()), send.delivery_id)
             if folded.way == "into":
+                self.world.put_fold(key, fold)
                 return replace(send, suppressed=f"told in {folded.into} ({common})", folded_into=folded.into)
-        return send
+            if folded.way == "head":  # it is a message like any other: the limits that follow hold for it, too
+                head = key, fold, replace(send, due_ms=folded.due_ms, words=replace(send.words, fold=common))
+            else:
+                self.world.put_fold(key, fold)
+        if head is None:
+            return send
+        self.world.put_fold(head[0], head[1])
+        return head[2]
 
 
 Join = Callable[[Fold, str], tuple[Fold, folding.Folded]]
 
 
 def folds(channel: Channel, rule: Rule, event: Event, now_ms: int) -> Iterable[tuple[FoldKey, str, Join]]:
-    """What this message might become part of, the first that holds it back counts: the fold's key, what its messages
-    have in common, in words, and how to join it."""
+    """What this message might become part of: the fold's key, what its messages have in common, in words, and how to
+    join it. The first one that it joins counts; where it joins none and several hold it back, the last."""
     if channel.alarms:
         return
     here = channel.endpoint_id
@@ -233,17 +276,18 @@ def folds(channel: Channel, rule: Rule, event: Event, now_ms: int) -> Iterable[t
                 f"the {'daily' if channel.digest.every == 'day' else 'weekly'} digest",
                 at(now_ms, due_ms),
             )
+            return
         if channel.quiet and (until_ms := max(hours.ends_ms(span, now_ms) for span in channel.quiet)):
             yield (here, "quiet"), "quiet hours", at(now_ms, until_ms)
+            return
     group, flood = rule.noise.group, rule.noise.flood
     if group is not None:
-        key = folding.group_key(group, event)
         yield (
-            (here, f"group:{rule.id}:{key}"),
-            folding.named(key),
+            (here, f"group:{rule.id}:{folding.group_key(group, event)}"),
+            folding.in_common(group, event),
             lambda fold, id_: folding.grouped(group, fold, id_, now_ms),
         )
-    if channel.live and event.run_id:
+    elif channel.live and event.run_id:
         return  # a run's message is edited: that is no flood
     if flood is not None:
         key = f"flood:{rule.id}"
@@ -270,11 +314,21 @@ def needs(
     for compiled in candidates:
         rule = compiled.rule
         if rule.noise.is_stateful:
-            states.add((rule.id, telling.state_key(rule.noise, event)))
+            states.add((rule.id, state_key(rule.noise, event)))
         for endpoint_id in rule.endpoint_ids:
-            if (channel := channels.get(endpoint_id)) is not None:
+            if (channel := channels.get(endpoint_id)) is not None and not channel.suppressed:
                 found |= {key for key, *_ in folds(channel, rule, event, now_ms)}
     return states, found
+
+
+def state_key(noise: Noise, event: Event) -> str:
+    """What the rule's state is kept by; a reminder says what it is about."""
+    return str(event.data.get("key", "")) if is_reminder(event) else telling.state_key(noise, event)
+
+
+def about(event: Event) -> str:
+    """What it is about, for people; a reminder has that from the event that began the trouble."""
+    return line(str(event.data.get("name", ""))) if is_reminder(event) else name_of(event)
 
 
 def provisional(compiled: CompiledRule, moment: Moment) -> tuple[str, bool]:
@@ -303,12 +357,23 @@ def provisional(compiled: CompiledRule, moment: Moment) -> tuple[str, bool]:
     return "", False
 
 
+def overtaken(moment: Moment) -> bool:
+    """Whether the clock found that a run goes on for too long, and its end came first."""
+    event, run = moment.event, moment.run
+    return run is not None and run.is_over and owner_of(event) != "" and event.kind in ("run.exceeded", "run.missed")
+
+
+def found_kind(event: Event, verdict: telling.Verdict) -> str:
+    """What a rule's finding is of: trouble may come with a good run, and end with what is no success itself."""
+    if verdict.recovered:
+        return "" if event.kind in CLOSES else "alert.resolved"
+    return "alert" if event.kind in CLOSES else ""
+
+
 def not_its_own(rule: Rule, event: Event) -> bool:
     """Whether the event came of the clock of another rule: a watch's findings are for the rule that watches."""
-    if event.source != "tocsin":
-        return False
-    owner = event.data.get("watch")
-    return isinstance(owner, str) and owner != rule.id and rule.noise.watch is not None
+    looks = rule.noise.watch is not None or rule.noise.schedule is not None
+    return looks and owner_of(event) not in ("", rule.id)
 
 
 def utc(ms: int) -> str:

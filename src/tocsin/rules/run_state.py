@@ -1,4 +1,12 @@
-"""A run built up from its events, in whatever order they come."""
+"""A run built up from its events, in whatever order they come.
+
+What the events say in `data`:
+
+attempt: of a run's event, which attempt of the run it is about (1 where it does not say); of a stage's event, which try
+of the stage. stage_attempt: the stage's try; `attempt` is the run's then. run_attempt: the run's, in any event.
+map_index: which of the many that a stage runs as. will_retry: the failure is not the last word. parent_run_id: the run
+that started this one. log: more of the run's log. log_tail: the end of the log so far. error: what went wrong.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,9 +15,15 @@ from msgspec.structs import replace
 
 from tocsin.model.event import Event
 from tocsin.model.run import ENDED, RUN_STATUS, Run, RunAbout, Stage
+from tocsin.provider_kit.text import tail
+from tocsin.rules.own import OWN
 
 ERROR_CHARS = 4000
+LOG_BYTES = 16 * 1024
 MAX_STAGES = 200
+MOST_ATTEMPTS = 1_000_000
+MOST_MAPPED = 1_000_000_000
+ID_CHARS = 256
 
 STAGE_STATUS = {
     "stage.started": "running",
@@ -18,96 +32,185 @@ STAGE_STATUS = {
     "stage.failed": "failed",
     "stage.skipped": "skipped",
 }
+KEPT_ELSEWHERE = frozenset({"log", "log_tail", "error", "parent_run_id", "will_retry"})
+"""What of an event's data the run keeps in a place of its own, or what is true of the event alone."""
 
 
 def attempt_of(data: Mapping[str, Any]) -> int:
-    """Which attempt of its run an event is about: its `data.attempt`, 1 where it says nothing of use."""
-    found = data.get("attempt")
-    return found if isinstance(found, int) and not isinstance(found, bool) and 1 <= found <= 1_000_000 else 1
+    """Which attempt of its run an event about the run is about, 1 where it says nothing of use."""
+    return count_of(data, "run_attempt") or count_of(data, "attempt") or 1
+
+
+def attempt_named(kind: str, data: Mapping[str, Any]) -> int:
+    """Which attempt of its run any event is about; 0 where it does not say: then it is about the newest."""
+    if kind in RUN_STATUS:
+        return attempt_of(data)
+    named = count_of(data, "run_attempt")
+    if not named and (kind not in STAGE_STATUS or "stage_attempt" in data):
+        named = count_of(data, "attempt")
+    return named
+
+
+def stage_attempt(data: Mapping[str, Any]) -> int:
+    """Which try of its stage an event of a stage is about; 0 where it does not say."""
+    return count_of(data, "stage_attempt" if "stage_attempt" in data else "attempt")
+
+
+def count_of(data: Mapping[str, Any], name: str, most: int = MOST_ATTEMPTS) -> int:
+    """A whole number from 1; 0 for anything else."""
+    found = data.get(name)
+    return found if isinstance(found, int) and not isinstance(found, bool) and 1 <= found <= most else 0
 
 
 def concerns_run(event: Event) -> bool:
-    """Whether the event belongs to a run at all."""
-    return bool(event.run_id) and (event.kind in RUN_STATUS or event.kind in STAGE_STATUS)
+    """Whether the event is a part of a run's story. What Tocsin finds out about the run is not."""
+    return bool(event.run_id) and event.source != OWN and (event.kind in RUN_STATUS or event.kind in STAGE_STATUS)
 
 
 def after(run: Run, event: Event) -> Run:
     """The run as it is once this event is known. An end stays the end: what comes late fills in, it does not undo."""
-    if event.kind in STAGE_STATUS:
-        return after_stage(run, event)
-    status = RUN_STATUS.get(event.kind)
-    if status is None:
+    if event.kind not in STAGE_STATUS and event.kind not in RUN_STATUS:
         return run
-    ended = run.status in ENDED
-    run = replace(run, about=about(run, event))
+    is_late = bool(run.about.type) and event.time_ms < run.about.at_ms
+    if event.data:
+        parent = event.data.get("parent_run_id")
+        if isinstance(parent, str) and parent and not run.parent_run_id:
+            run = replace(run, parent_run_id=parent[:ID_CHARS])
+        if log := log_after(run.log_tail, event.data, is_late=is_late):
+            run = replace(run, log_tail=log)
+    run = after_stage(run, event) if event.kind in STAGE_STATUS else after_news(run, event, is_late=is_late)
+    if not run.about.from_ms or event.time_ms < run.about.from_ms:
+        run = replace(run, about=replace(run.about, from_ms=event.time_ms))
+    return replace(run, updated_ms=max(run.updated_ms, event.received_ms))
+
+
+def after_news(run: Run, event: Event, *, is_late: bool) -> Run:
+    """With an event about the run as a whole."""
+    status, ended = RUN_STATUS[event.kind], run.is_over
+    run = replace(run, about=about(run.about, event, is_late=is_late))
     if status in ENDED:
-        late = ended and run.finished_ms is not None and event.time_ms < run.finished_ms
+        is_old = ended and run.finished_ms is not None and event.time_ms < run.finished_ms
+        error = error_of(event) if status != "succeeded" else ""
         return replace(
             run,
-            status=run.status if late else status,
-            finished_ms=run.finished_ms if late else event.time_ms,
-            updated_ms=max(run.updated_ms, event.received_ms),
-            error=error_of(event) or run.error if status != "succeeded" else run.error,
+            status=run.status if is_old else status,
+            finished_ms=run.finished_ms if is_old else event.time_ms,
+            error=run.error if (is_old and run.error) or not error else error,
+            about=replace(run.about, told=()),
         )
     started = event.time_ms if event.kind == "run.started" else run.started_ms
     if run.started_ms is not None and started is not None:
         started = min(started, run.started_ms)
-    return replace(
-        run,
-        status=run.status if ended else status,
-        started_ms=started,
-        updated_ms=max(run.updated_ms, event.received_ms),
-    )
+    return replace(run, status=run.status if ended or is_late else status, started_ms=started)
 
 
-def about(run: Run, event: Event) -> RunAbout:
+def about(was: RunAbout, event: Event, *, is_late: bool) -> RunAbout:
     """What is said of the run as a whole: the newest word counts, and nothing is forgotten."""
-    was = run.about
-    if run.updated_ms and event.time_ms < run.updated_ms and was.type:  # it comes late: it fills in what is missing
-        return RunAbout(
-            was.type,
-            was.severity,
-            was.title,
-            was.message,
-            {**event.labels, **was.labels},
-            {**event.data, **was.data},
-            {**event.links, **was.links},
+    data = {name: value for name, value in event.data.items() if name not in KEPT_ELSEWHERE} if event.data else {}
+    if is_late:  # it fills in what is missing
+        return replace(
+            was,
+            labels={**event.labels, **was.labels},
+            data={**data, **was.data},
+            links={**event.links, **was.links},
         )
-    return RunAbout(
-        event.type,
-        event.severity,
-        event.title,
-        event.message,
-        {**was.labels, **event.labels},
-        {**was.data, **event.data},
-        {**was.links, **event.links},
+    return replace(
+        was,
+        type=event.type,
+        severity=event.severity,
+        title=event.title,
+        message=event.message,
+        labels={**was.labels, **event.labels},
+        data={**was.data, **data},
+        links={**was.links, **event.links},
+        at_ms=min(event.time_ms, event.received_ms),  # a clock that is ahead must not make late what comes after it
     )
 
 
 def after_stage(run: Run, event: Event) -> Run:
-    status = STAGE_STATUS[event.kind]
-    name = event.stage or "stage"
-    known = next((stage for stage in run.stages if stage.name == name), Stage(name, "running"))
-    over = status != "running"
-    stage = Stage(
-        name,
-        known.status if known.finished_ms is not None and not over else status,
-        event.time_ms if event.kind == "stage.started" else known.started_ms,
-        event.time_ms if over else known.finished_ms,
-        error_of(event) if status == "failed" else known.error,
-    )
-    others = tuple(stage if old.name == name else old for old in run.stages)
-    stages = others if any(old.name == name for old in run.stages) else (*run.stages, stage)[-MAX_STAGES:]
+    """With an event about one of its stages."""
+    name, index = event.stage or "stage", map_index(event.data)
+    known = next((stage for stage in run.stages if (stage.name, stage.map_index) == (name, index)), None)
+    stage = stage_after(known or Stage(name, "running", map_index=index), event)
+    if known is None:
+        stages = (*run.stages, stage)[-MAX_STAGES:]
+    else:
+        stages = tuple(stage if old is known else old for old in run.stages)
     return replace(
         run,
         status="running" if run.status == "unknown" else run.status,
         stages=stages,
-        updated_ms=max(run.updated_ms, event.received_ms),
-        error=stage.error or run.error,
+        error=run.error if run.error and (run.is_over or event.kind != "stage.failed") else stage.error or run.error,
     )
 
 
+def stage_after(known: Stage, event: Event) -> Stage:
+    """A later try takes the place of an earlier one; of an earlier one only the error is worth keeping. Where events do
+    not count the tries, a start after an end begins the next."""
+    status = STAGE_STATUS[event.kind]
+    over = status != "running"
+    begins = event.kind == "stage.started"
+    attempt = stage_attempt(event.data)
+    if not attempt:
+        again = begins and known.finished_ms is not None and event.time_ms > known.finished_ms
+        attempt = known.attempt + again
+    error = error_of(event) if status == "failed" else ""
+    if attempt < known.attempt:
+        return replace(known, error=known.error or error)
+    if attempt > known.attempt:
+        known = replace(known, attempt=attempt, status="running", started_ms=None, finished_ms=None, will_retry=False)
+    started_ms = known.started_ms
+    if begins:
+        started_ms = event.time_ms if started_ms is None else min(started_ms, event.time_ms)
+    if not over:
+        return replace(known, status=known.status if known.finished_ms is not None else status, started_ms=started_ms)
+    if known.finished_ms is not None and event.time_ms < known.finished_ms:
+        return known
+    return replace(
+        known,
+        status=status,
+        started_ms=started_ms,
+        finished_ms=event.time_ms,
+        error=error or known.error,
+        will_retry=status == "failed" and event.data.get("will_retry") is True,
+    )
+
+
+def map_index(data: Mapping[str, Any]) -> int | None:
+    """Which of the many that a stage runs as; None for a stage that runs once (orchestrators say -1 for that)."""
+    found = data.get("map_index")
+    if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found <= MOST_MAPPED:
+        return None
+    return found
+
+
+def log_after(known: str, data: Mapping[str, Any], *, is_late: bool) -> str:
+    """The end of the log with what the event brings; "" where it brings nothing."""
+    whole, more = data.get("log_tail"), data.get("log")
+    if isinstance(whole, str) and whole and not (is_late and known):
+        return last_bytes(whole)
+    if isinstance(more, str) and more:
+        return last_bytes(f"{known}\n{more}" if known and not known.endswith("\n") else known + more)
+    return ""
+
+
+def last_bytes(text: str) -> str:
+    """At most LOG_BYTES of it in UTF-8, whole characters, from the end."""
+    encoded = text[-LOG_BYTES:].encode()
+    return encoded[-LOG_BYTES:].decode("utf-8", "ignore")
+
+
 def error_of(event: Event) -> str:
-    """The error an event reports: its `data.error`, else its message."""
+    """The error an event reports: its `data.error`, else its message; the end of it, if it is long."""
     error = event.data.get("error")
-    return (error if isinstance(error, str) else event.message)[:ERROR_CHARS]
+    return tail(error if isinstance(error, str) else event.message, ERROR_CHARS)
+
+
+def overdue(run: Run, due_ms: int, told: tuple[str, ...]) -> Run:
+    """The run once the clock said that it takes too long. `due_ms`: when it should have ended, 0 where nobody can say.
+    `told`: the rules whose people were told so."""
+    was = run.about
+    if run.is_over:
+        return run
+    due_ms = min(due_ms, was.due_ms) if due_ms and was.due_ms else due_ms or was.due_ms
+    return replace(run, about=replace(was, due_ms=due_ms, told=tuple(dict.fromkeys((*was.told, *told)))))

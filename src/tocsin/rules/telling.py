@@ -70,7 +70,7 @@ def after(noise: Noise, state: RuleState, event: Event, run: Run | None, now_ms:
         return state, TELL
     if run is not None and event.kind in ("run.failed", "run.succeeded") and (run.finished_ms or 0) > event.time_ms:
         return state, quiet(noise, state, f"the run ended later, at {utc(run.finished_ms or 0)}: it {run.status}")
-    at_ms = min(event.time_ms, now_ms)
+    at_ms = max(1, min(event.time_ms, now_ms))  # 0 would be "no time" in the state
     found = find(noise, state, event, at_ms)
     if found is None:
         return state, uncounted(noise, event)
@@ -113,7 +113,7 @@ def settled(
                 title, reason = f"{name} is flapping: {changes}", f"flapping: {changes}; quiet until it is steady"
                 return tell(noise, replace(state, flapping=True), now_ms, reason, title, "quiet until it is steady")
     if state.flapping:
-        return state, quiet(noise, state, f"flapping, since it was told at {utc(state.told_ms)}")
+        return state, quiet(noise, state, f"it is flapping; told at {utc(state.told_ms)}")
     if found.trouble:
         return troubled(noise, state, found, at_ms, now_ms, news=begins or found.anew, calm=calm)
     if not state.told_ms:
@@ -129,9 +129,8 @@ def troubled(
     again_ms = next_look(noise, state)
     going_on = still(noise, state, at_ms)
     if calm:
-        return tell(
-            noise, state, now_ms, f"no longer flapping: {going_on}", found.title, f"no longer flapping: {going_on}"
-        )
+        note = "no longer flapping" if news else f"no longer flapping: {going_on}"
+        return tell(noise, state, now_ms, note, found.title, note)
     if news or not state.told_ms:
         return tell(noise, state, now_ms, found.said, found.title, "" if news else going_on)
     if noise.changes is not None and noise.changes.renotify_s is not None and now_ms >= again_ms:

@@ -113,7 +113,7 @@ def of_span(window: Failures, within_s: float, state: RuleState, good: bool, at_
     state = replace(state, recent=recent, row=near if anew or not state.since_ms else state.row + 1)
     if not full and not state.since_ms:
         return Found(state, False, f"{near} of {told}")
-    return Found(state, True, told, recent[-near][0], f"{name}: {told}", anew)
+    return Found(state, True, told, recent[-near][0], f"{name}: {told}", anew=anew)
 
 
 def is_full(window: Failures, recent: Recent, at_ms: int) -> bool:
@@ -134,7 +134,7 @@ def of_rate(window: SuccessRate, state: RuleState, good: bool, at_ms: int, name:
             return Found(state, False, said, title=f"{name} recovered: {said}")
         return Found(state, True, said, state.since_ms, f"{name}: only {said}", good=good)
     if len(recent) < (window.least or window.runs or LEAST):
-        return Found(state, False, f"only {len(recent)} runs are known")
+        return Found(state, False, f"only {counted(len(recent), 'run')} known so far")
     if share < window.below and not good:
         return Found(state, True, said, at_ms, f"{name}: only {said}")
     return Found(state, False, f"{said}; below {percent(window.below)} is told")
@@ -146,9 +146,9 @@ def share_of(recent: Recent) -> float:
 
 def rate_said(window: SuccessRate, recent: Recent) -> str:
     """`19 of the last 20 runs succeeded (95%)`."""
-    which = f"the last {len(recent)} runs"
+    which = f"the last {counted(len(recent), 'run')}"
     if window.runs is None and window.within_s is not None:
-        which = f"{len(recent)} runs within {spoken(window.within_s)}"
+        which = f"{counted(len(recent), 'run')} within {spoken(window.within_s)}"
     return f"{sum(good for _, good in recent)} of {which} succeeded ({percent(share_of(recent))})"
 
 
@@ -199,7 +199,12 @@ def name_of(event: Event) -> str:
 
 
 def failures(count: int) -> str:
-    return f"{count} failure{'s' * (count != 1)}"
+    return counted(count, "failure")
+
+
+def counted(count: int, thing: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def percent(share: float) -> str:
@@ -223,5 +228,5 @@ def spoken(seconds: float) -> str:
     for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
         if seconds >= length and seconds % length == 0:
             count = int(seconds // length)
-            return f"{count} {unit}s" if count > 1 else f"an {unit}" if unit == "hour" else f"a {unit}"
+            return counted(count, unit) if count > 1 else f"an {unit}" if unit == "hour" else f"a {unit}"
     return duration(seconds * 1000)

@@ -44,7 +44,7 @@ VERBS = {
     "warning": "warning warn warned",
     "cancelled": "cancel cancelled canceled abort aborted kill killed stop stopped terminated",
     "skipped": "skip skipped upstream_failed pruned",
-    "exceeded": "exceeded exceeded_duration duration_exceeded exceed overdue",
+    "exceeded": "exceeded exceeded_duration duration_exceeded exceed overdue stalled",
     "missed": "missed miss late",
 }
 VERB_OF = {word: verb for verb, words in VERBS.items() for word in words.split()}

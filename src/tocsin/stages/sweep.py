@@ -1,11 +1,12 @@
 """Sweep: what the clock brings about. Lost leases go back, what is too old expires, notices are sent, old rows go."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 import structlog
 
 from tocsin.model.errors import Refusal
+from tocsin.model.rule import Rule
 from tocsin.sources.draft import Draft
 from tocsin.store import queue, retention
 from tocsin.store.database import Database
@@ -24,17 +25,30 @@ log = structlog.get_logger()
 class Accept(Protocol):
     """Intake's door: time is a source like any other."""
 
-    async def __call__(self, tenant_id: str, drafts: list[Draft]) -> Any: ...
+    async def __call__(self, tenant_id: str, drafts: list[Draft], *, only_rule: Rule | None = None) -> Any: ...
+
+
+Round = Callable[[Database, int, Accept], Awaitable[None]]
+"""Something else that the clock brings about, at a time in Unix milliseconds."""
 
 
 class Sweep:
-    """`retention_ms` is how long events, deliveries and attempts are kept."""
+    """`retention_ms` is how long events, deliveries and attempts are kept. `others` are done in every round, too."""
 
-    def __init__(self, db: Database, clock_ms: Callable[[], int], accept: Accept, *, retention_ms: int) -> None:
+    def __init__(
+        self,
+        db: Database,
+        clock_ms: Callable[[], int],
+        accept: Accept,
+        *,
+        retention_ms: int,
+        others: Sequence[Round] = (),
+    ) -> None:
         self.db = db
         self.clock_ms = clock_ms
         self.accept = accept
         self.retention_ms = retention_ms
+        self.others = others
         self.next_cleaning_ms = 0
 
     async def sweep(self) -> None:
@@ -48,6 +62,8 @@ class Sweep:
         if lost or expired:
             log.info("sweep.took_back", lost_leases=lost, expired=expired)
         await self.send_notices()
+        for round_ in self.others:
+            await round_(self.db, now_ms, self.accept)
         if now_ms >= self.next_cleaning_ms:
             self.next_cleaning_ms = now_ms + CLEANING_MS
             await self.wake_overdue(now_ms)

@@ -9,7 +9,7 @@ from tocsin.model.endpoint import Endpoint, Options, Secret, Target
 from tocsin.model.errors import NotFound
 from tocsin.model.hidden import Hidden
 from tocsin.model.rule import Rule
-from tocsin.store import rows
+from tocsin.store import noise, rows
 from tocsin.store.database import Database, Transaction
 from tocsin.store.sealing import Keyring, Place
 
@@ -252,18 +252,28 @@ def rule_values(rule: Rule, now_ms: int) -> dict[str, Any]:
 
 async def add_rule(tx: Transaction, rule: Rule) -> None:
     await tx.fetch("insert_rule", rule_values(rule, rule.created_ms))
+    await noise.watch_schedule(tx, rule, rule.created_ms)
     await tx.fetch("bump_config", {"tenant_id": rule.tenant_id})
 
 
 async def change_rule(tx: Transaction, rule: Rule, now_ms: int) -> None:
-    if not await tx.fetch("update_rule", rule_values(rule, now_ms)):
+    known = await tx.fetch("get_rule", {"tenant_id": rule.tenant_id, "id": rule.id})
+    if not known or not await tx.fetch("update_rule", rule_values(rule, now_ms)):
         raise NotFound("No such alert rule.")
+    if scheduled(rows.rule(known[0])) != scheduled(rule):
+        await noise.watch_schedule(tx, rule, now_ms)
     await tx.fetch("bump_config", {"tenant_id": rule.tenant_id})
+
+
+def scheduled(rule: Rule) -> tuple[Any, ...]:
+    """What its schedule's times depend on."""
+    return rule.noise.schedule, rule.pipelines, rule.is_active
 
 
 async def delete_rule(tx: Transaction, tenant_id: str, rule_id: str, now_ms: int) -> bool:
     gone = await tx.fetch("delete_rule", {"tenant_id": tenant_id, "id": rule_id, "now": now_ms})
     if gone:
+        await noise.drop_schedule(tx, tenant_id, rule_id)
         await tx.fetch("bump_config", {"tenant_id": tenant_id})
     return bool(gone)
 

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from msgspec import Struct
+
 from tocsin.model.delivery import Delivery, Words
 from tocsin.model.event import Event
 from tocsin.model.rule import Rule
 from tocsin.model.run import Run
-from tocsin.store import rows
+from tocsin.model.world import Silence
+from tocsin.store import preferences, rows, silences
 from tocsin.store.database import Row, Transaction
+from tocsin.store.preferences import Stored
 
 RunKey = tuple[str, str, str, int]
 """Tenant, pipeline, run id, attempt."""
@@ -32,10 +36,23 @@ async def config_version(tx: Transaction, tenant_id: str) -> int:
     return int(found[0][0]) if found else 0
 
 
-async def config(tx: Transaction, tenant_id: str) -> tuple[list[Row], list[Rule]]:
-    """The tenant's endpoints, as `config_endpoints` names their columns, and its active rules."""
-    endpoints = await tx.fetch("config_endpoints", {"tenant_id": tenant_id})
-    return endpoints, [rows.rule(row) for row in await tx.fetch("config_rules", {"tenant_id": tenant_id})]
+class Config(Struct, frozen=True):
+    """What people set up in a tenant: endpoints, as `config_endpoints` names their columns, active rules, silences that
+    are not over, and preferences by user."""
+
+    endpoints: Sequence[Row]
+    rules: Sequence[Rule] = ()
+    silences: tuple[Silence, ...] = ()
+    preferences: Sequence[Stored] = ()
+
+
+async def config(tx: Transaction, tenant_id: str) -> Config:
+    return Config(
+        await tx.fetch("config_endpoints", {"tenant_id": tenant_id}),
+        [rows.rule(row) for row in await tx.fetch("config_rules", {"tenant_id": tenant_id})],
+        await silences.config(tx, tenant_id),
+        await preferences.everybody(tx, tenant_id),
+    )
 
 
 async def known_events(tx: Transaction, keys: Sequence[EventKey]) -> dict[EventKey, str]:
@@ -45,7 +62,7 @@ async def known_events(tx: Transaction, keys: Sequence[EventKey]) -> dict[EventK
 
 
 async def runs(tx: Transaction, keys: Iterable[RunKey]) -> dict[RunKey, Run]:
-    """The runs as stored, kept from changing until this transaction ends."""
+    """The runs as stored, each with its newest attempt, kept from changing until this transaction ends."""
     found = await tx.fetch_many("lock_runs", sorted(keys))
     known = (rows.run(row) for row in found)
     return {(run.tenant_id, run.pipeline, run.run_id, run.attempt): run for run in known}
@@ -88,14 +105,14 @@ def event_row(e: Event, trace: str) -> Row:
 def run_row(run: Run) -> Row:
     return (
         (run.tenant_id, run.id, run.pipeline, run.run_id, run.attempt, run.status, run.started_ms, run.finished_ms)
-        + (run.updated_ms, run.error, rows.text(run.stages), rows.about(run))
+        + (run.updated_ms, run.error, rows.text(run.stages), rows.about(run), run.parent_run_id, run.log_tail)
     )  # fmt: skip
 
 
 def changed_run_row(run: Run) -> Row:
     return (
         (run.status, run.started_ms, run.finished_ms, run.updated_ms, run.error, rows.text(run.stages))
-        + (rows.about(run), run.tenant_id, run.id)
+        + (rows.about(run), run.parent_run_id, run.log_tail, run.tenant_id, run.id)
     )  # fmt: skip
 
 

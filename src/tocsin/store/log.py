@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from tocsin.model.delivery import WAITING
 from tocsin.model.event import Event
-from tocsin.model.rule import Rule
 from tocsin.model.run import Run
 from tocsin.store import rows
 from tocsin.store.database import Database, Row, Transaction
@@ -24,6 +24,10 @@ COLUMNS = (
     "created_ms",
     "delivered_ms",
     "event_uid",
+    "folded_into",
+    "folded",
+    "head_status",
+    "head_reason",
 )
 """Of `list_deliveries`, in order."""
 
@@ -45,10 +49,6 @@ async def find_event(db: Database, tenant_id: str, id_: str, source: str | None)
     return (rows.event(found[0][:13]), found[0][13]) if found else None
 
 
-async def active_rules(db: Database, tenant_id: str) -> list[Rule]:
-    return [rows.rule(row) for row in await db.read("config_rules", {"tenant_id": tenant_id})]
-
-
 async def enabled_events(db: Database, tenant_id: str) -> list[tuple[str, str, tuple[str, ...]]]:
     """The endpoints that ask for event types of their own: id, name, types."""
     found = await db.read("config_endpoints", {"tenant_id": tenant_id})
@@ -65,7 +65,19 @@ async def list_deliveries(
 
 
 def as_dict(row: Row) -> dict[str, Any]:
-    return dict(zip(COLUMNS, row, strict=True))
+    found = dict(zip(COLUMNS, row, strict=True))
+    if found["folded_into"] and found["status"] == "suppressed":
+        found["reason"] = told_in(found["reason"], found["head_status"], found["head_reason"])
+    return found
+
+
+def told_in(reason: str, head_status: str, head_reason: str) -> str:
+    """What became of a message that joined another. `reason` is what planning said: `told in …`."""
+    if head_status in WAITING:
+        return f"waits to be {reason}"
+    if head_status in ("", "delivered"):  # it is gone, as old deliveries go; or it was told
+        return reason
+    return f"was to be {reason}, but that message is {head_status}" + (f": {head_reason}" if head_reason else "")
 
 
 async def deliveries_of_event(db: Database, tenant_id: str, event_uid: str) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from tocsin.model.delivery import Attempt, Delivery
+from tocsin.model.delivery import Alike, Attempt, Company, Delivery, Words
 from tocsin.model.event import Event
 from tocsin.model.rule import RetryPolicy
 from tocsin.model.run import Run
@@ -102,19 +102,31 @@ async def events(tx: Transaction, wanted: Iterable[tuple[str, str]]) -> dict[str
     return {event.uid: event for event in map(rows.event, found)}
 
 
-async def runs(tx: Transaction, of: Iterable[Event]) -> dict[tuple[str, str, str], Run]:
-    """The newest state of the events' runs."""
-    keys = sorted({(e.tenant_id, e.pipeline, e.run_id) for e in of if e.run_id})
-    found = map(rows.run, await tx.fetch_many("runs_of", keys)) if keys else ()
-    return {(run.tenant_id, run.pipeline, run.run_id): run for run in found}
+async def runs(tx: Transaction, keys: Iterable[tuple[str, str, str, int]]) -> list[Run]:
+    """The runs as they stand now: of each (tenant, pipeline, run id, attempt) that attempt, and the newest."""
+    asked = sorted(set(keys))
+    return [rows.run(row) for row in await tx.fetch_many("runs_of", asked)] if asked else []
 
 
-async def folded(tx: Transaction, heads: Iterable[tuple[str, str]]) -> dict[str, tuple[Event, ...]]:
-    """By (delivery, tenant): the events that joined this delivery's message, oldest first, 500 at the most."""
-    found: dict[str, list[Event]] = {}
-    for head, *columns in await tx.fetch_many("folded_events", sorted(heads)):
-        found.setdefault(head, []).append(rows.event(tuple(columns)))
-    return {head: tuple(events) for head, events in found.items()}
+async def companies(tx: Transaction, heads: Iterable[tuple[str, str]]) -> dict[str, Company]:
+    """By (delivery, tenant): what joined this delivery's message, without the events. Of more than 2,000 lines the
+    newest."""
+    asked = sorted(heads)
+    alike: dict[str, list[Alike]] = {}
+    counts: dict[str, int] = {}
+    ids: dict[str, list[str]] = {}
+    for head, *columns, count in await tx.fetch_many("folded_alike", asked):
+        alike.setdefault(head, []).append(Alike(*columns))
+        counts[head] = count
+    for head, id_ in await tx.fetch_many("folded_ids", asked) if alike else ():
+        ids.setdefault(head, []).append(id_)
+    return {head: Company(counts[head], tuple(found), tuple(ids.get(head, ()))) for head, found in alike.items()}
+
+
+async def events_as_told(tx: Transaction, deliveries: Iterable[tuple[str, str]]) -> dict[str, tuple[Event, Words]]:
+    """By (tenant, delivery): the events, with what planning said to their messages."""
+    found = await tx.fetch_many("folded_events", sorted(deliveries))
+    return {id_: (rows.event(tuple(columns)), rows.words_of(words)) for id_, words, *columns in found}
 
 
 async def finish(tx: Transaction, results: Sequence[Result], now_ms: int) -> set[str]:

@@ -25,12 +25,15 @@ async def delete_old(tx: Transaction, tenant_id: str, before_ms: int) -> int:
 
 
 async def delete_old_threads(tx: Transaction, before_ms: int) -> None:
-    """Messages that nobody will edit any more, alarms that were closed, and what rules knew of things long gone."""
+    """Messages that nobody will edit any more, alarms that were closed, silences that are over, and what rules knew of
+    things long gone."""
     values = {"before_ms": before_ms, "limit": ROWS_AT_ONCE}
     await tx.fetch("delete_old_threads", values)
     await tx.fetch("delete_old_incidents", values)
     await tx.fetch("delete_old_rule_states", values)
     await tx.fetch("delete_old_folds", values)
+    await tx.fetch("delete_old_hidden", {"before_ms": before_ms})
+    await tx.fetch("delete_old_silences", values)
 
 
 async def delete_old_keys(tx: Transaction, before_ms: int) -> None:

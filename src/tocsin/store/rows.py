@@ -80,14 +80,17 @@ def about(run: Run) -> str:
     """JSON; without the data, and without the rest too, where that would be too much to write with every event."""
     if run.about == RunAbout():
         return ""
-    for kept in (run.about, replace(run.about, data={}), RunAbout(type=run.about.type)):
+    bare = replace(run.about, data={}, title="", message="", labels={}, links={})
+    for kept in (run.about, replace(run.about, data={}), bare):
         if len(encoded := encode(kept)) <= ABOUT_BYTES:
             break
     return encoded.decode()
 
 
 def run(row: Row) -> Run:
-    tenant_id, id_, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages, about = row
+    """Of the columns that `lock_runs` names."""
+    tenant_id, id_, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages = row[:11]
+    about, parent_run_id, log_tail = row[11:]
     return Run(
         tenant_id=tenant_id,
         id=id_,
@@ -101,6 +104,8 @@ def run(row: Row) -> Run:
         error=error,
         stages=_stages.decode(stages),
         about=_about.decode(about) if about else RunAbout(),
+        parent_run_id=parent_run_id,
+        log_tail=log_tail,
     )
 
 
@@ -135,8 +140,12 @@ def delivery(row: Row) -> Delivery:
         expires_ms=expires_ms,
         created_ms=created_ms,
         body=None if body is None else bytes(body),
-        words=_words.decode(words) if words else Words(),
+        words=words_of(words),
     )
+
+
+def words_of(value: str) -> Words:
+    return _words.decode(value) if value else Words()
 
 
 def strings(value: str) -> tuple[str, ...]:

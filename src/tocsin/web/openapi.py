@@ -43,7 +43,7 @@ def operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
     if route.status != 204:
         known = [schema_of[repr(shape)] for shape in route.answers]
         schema = {"anyOf": known} if len(known) > 1 else known[0] if known else {}
-        if known and "limit" in route.query:
+        if known and "cursor" in route.query:
             schema = {
                 "type": "object",
                 "required": ["items", "next"],

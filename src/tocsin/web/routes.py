@@ -1,5 +1,6 @@
 """What a route is. One table of them makes the application, the OpenAPI document and the tests of roles."""
 
+import base64
 import datetime as dt
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
@@ -145,6 +146,19 @@ def cursor_of(call: Call, start: str) -> str:
     if len(cursor) > 100 or not cursor.isascii() or "\x00" in cursor:
         raise Invalid("cursor", "something else", "the `next` of an earlier page")
     return cursor or start
+
+
+def name_cursor(call: Call) -> str:
+    """The same for lists by name: the name that the last page ended with, or ""."""
+    given = call.request.query_params.get("cursor", "")
+    try:
+        return no_nul("cursor", base64.b64decode(given, b"-_", validate=True).decode())
+    except ValueError:
+        raise Invalid("cursor", "something else", "the `next` of an earlier page") from None
+
+
+def as_cursor(name: str) -> str:
+    return base64.urlsafe_b64encode(name.encode()).decode()
 
 
 def page(items: list[Any], limit: int, next_: Callable[[Any], str]) -> dict[str, Any]:

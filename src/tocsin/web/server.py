@@ -19,12 +19,18 @@ from tocsin.model.errors import Busy, NotFound, Refusal
 from tocsin.store.database import StoreBroken, StoreUnavailable
 from tocsin.web.api import (
     alert_rules,
+    config,
     deliveries,
     events,
     inbox,
+    notifications,
+    pipelines,
+    preferences,
     preview,
     providers,
+    rule_preview,
     runs,
+    silences,
     slack_door,
     system,
     webhooks,
@@ -40,9 +46,15 @@ ROUTES: tuple[Route, ...] = (
     *webhooks.ROUTES,
     *preview.ROUTES,
     *alert_rules.ROUTES,
+    *rule_preview.ROUTES,
+    *config.ROUTES,
     *deliveries.ROUTES,
     *runs.ROUTES,
     *inbox.ROUTES,
+    *silences.ROUTES,
+    *preferences.ROUTES,
+    *notifications.ROUTES,
+    *pipelines.ROUTES,
     *slack_door.ROUTES,
     *system.ROUTES,
 )
@@ -89,7 +101,8 @@ class Tocsin:
             except (StoreUnavailable, StoreBroken) as error:
                 return unavailable(error)
 
-        return StarletteRoute(route.path, handle, methods=[route.method])
+        path = route.path.replace("{name}", "{name:path}")  # a pipeline's name may have slashes in it
+        return StarletteRoute(path, handle, methods=[route.method])
 
 
 def refused(refusal: Refusal) -> Response:

@@ -22,20 +22,32 @@ function fragment(html) {
   return template.content;
 }
 
+// What was edited stays where it is; what is new comes first.
+function place(item) {
+  const there = document.getElementById(item.key);
+  const made = document.createElement("div");
+  made.id = item.key;
+  made.className = there ? "item edited" : "item";
+  made.append(fragment(item.html));
+  if (there) there.replaceWith(made);
+  else document.getElementById(item.column).prepend(made);
+}
+
 function show(news) {
   if (news.latest < after) {  // the demo was started anew
     location.reload();
     return;
   }
   for (const item of news.items) {
-    document.getElementById(item.column).prepend(fragment(item.html));
+    place(item);
   }
   after = news.latest;
   if (news.runs !== runs) {
     runs = news.runs;
     document.getElementById("runs").replaceChildren(fragment(runs));
   }
-  state.textContent = after ? `${after} messages so far` : "Waiting for the first message …";
+  const count = document.querySelectorAll(".item").length;
+  state.textContent = count ? `${count} messages so far` : "Waiting for the first message …";
   state.className = "live";
 }
 

@@ -1,8 +1,8 @@
-"""The other end: a fake Slack, a webhook that checks its signatures, and the page that shows what came to them."""
+"""The other end: fakes of five providers, a webhook that checks its signatures, and the page of what came to them."""
 
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from importlib.resources import files
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -10,42 +10,59 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from tocsin.cli.demo_page import rendering
+from tocsin.cli.demo_page import channels, rendering
+from tocsin.cli.demo_page.channels import Seen
 from tocsin.fakes import Asked
-from tocsin.fakes.slack import FakeSlack
 from tocsin.model.errors import Refusal
-from tocsin.previews import slack
+from tocsin.previews import discord, slack, teams
 from tocsin.provider_kit.signing import verify, verify_hex
+from tocsin.provider_kit.text import cut, line
 from tocsin.web.routes import read_body
 
-SLACK_PATH = "/services/T0000DEMO/B0000DEMO/" + "demo" * 6
-"""The path is Slack's own: TOCSIN_CONNECT_TO changes the host of a request and nothing else."""
+PROVIDER_PATHS = (
+    "/api/{method}",
+    "/api/webhooks/{rest:path}",
+    "/powerautomate/{rest:path}",
+    "/v2/enqueue",
+    "/v3/mail/send",
+)
+"""Those of Slack, Discord, Teams, PagerDuty and SendGrid. TOCSIN_CONNECT_TO changes where a request goes and
+nothing of it: the name of the host says whom it is meant for."""
 
 WEBHOOK_PATH = "/demo/webhook"
 HEX_HEADER = "x-exosphere-signature"
 SHOWN_HEADERS = ("content-type", "webhook-id", "webhook-timestamp", "webhook-signature", HEX_HEADER, "user-agent")
-KEPT = 200
 MOST_BYTES = 1024 * 1024
+TOLD_CHARS = 110
+NONE = "default-src 'none'; base-uri 'none'; form-action 'none'"
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    f"{NONE}; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; "
+    "frame-ancestors 'none'"
 )
+MAIL_POLICY = f"{NONE}; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
+"""A mail brings its own styles, and nothing else of it works."""
 HEADERS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
 }
-STATIC = {"style.css": "text/css", "slack.css": "text/css", "live.js": "text/javascript", "bell.svg": "image/svg+xml"}
-OURS = {"slack.css": slack.STYLE, "bell.svg": slack.BELL}
+STATIC = {
+    "style.css": "text/css",
+    "previews.css": "text/css",
+    "live.js": "text/javascript",
+    "bell.svg": "image/svg+xml",
+}
+OURS = {"previews.css": slack.STYLE + teams.STYLE + discord.STYLE, "bell.svg": slack.BELL}
 """What is no file of the page's own."""
 
 
 class Shown(Struct, frozen=True):
-    """One article of the page, as HTML."""
+    """One article of the page, as HTML. A later one with the same key takes its place; `number` counts them all."""
 
     number: int
     column: str
+    key: str
     html: str
 
 
@@ -57,49 +74,75 @@ class Run(Struct):
     status: str = "running"
 
 
-class Inbox:
-    """What arrived. `said` is told each arrival in one line; `fail_once` names the type that is refused at first."""
+async def no_inbox() -> list[dict[str, Any]]:
+    return []
 
-    def __init__(self, clock_ms: Callable[[], int], said: Callable[[str], None], *, fail_once: str = "") -> None:
+
+class Receivers:
+    """What arrived. `said` is told each arrival in one line; `fail_once` names the type that the webhook refuses at
+    first; `inbox` reads the messages that Tocsin keeps itself, newest first.
+
+    taken and asked_to_wait: how often the fakes gave such an answer, by provider kind; refused: what they said no to.
+    """
+
+    def __init__(
+        self,
+        clock_ms: Callable[[], int],
+        said: Callable[[str], None],
+        *,
+        fail_once: str = "",
+        inbox: Callable[[], Awaitable[list[dict[str, Any]]]] = no_inbox,
+    ) -> None:
         self.clock_ms = clock_ms
         self.said = said
         self.fail_once = fail_once
+        self.inbox = inbox
+        self.channels = channels.new_channels()
+        self.taken = dict.fromkeys(self.channels, 0)
+        self.asked_to_wait = dict.fromkeys(self.channels, 0)
+        self.refused: list[str] = []
         self.secret = ""
-        self.shown: deque[Shown] = deque(maxlen=KEPT)
+        self.shown: dict[str, Shown] = {}
         self.count = 0
         self.runs: list[Run] = []
-        self.slack_taken = 0
         self.webhooks_taken: set[str] = set()
         self.unverified = 0
         self.retried = 0
         self.tries: dict[str, list[bytes]] = {}
+        self._told: dict[str, list[str]] = {}
 
     def routes(self) -> tuple[Route, ...]:
         return (
-            Route("/services/{team}/{webhook}/{token}", guarded(self.slack), methods=["POST"]),
+            *(Route(path, guarded(self.provider), methods=["POST", "PATCH"]) for path in PROVIDER_PATHS),
             Route(WEBHOOK_PATH, guarded(self.webhook), methods=["POST"]),
             Route("/demo", page, methods=["GET"]),
             Route("/demo/news", self.news, methods=["GET"]),
+            Route("/demo/mail/{number:int}", self.mail, methods=["GET"]),
             Route("/demo/{name}", static, methods=["GET"]),
         )
 
-    async def slack(self, request: Request) -> Response:
-        """Answers as Slack does: a word, and nothing that says which message it was."""
-        now_ms = self.clock_ms()
-        if request.url.path != SLACK_PATH:
-            return PlainTextResponse("no_service", 404)
+    async def provider(self, request: Request) -> Response:
+        """Asks the fake that the host's name belongs to, and shows what its channel looks like now."""
+        host = request.headers.get("host", "").partition(":")[0]
+        kind = next((name for name, one in self.channels.items() if host in one.fake.hosts), "")
+        if not kind:
+            return PlainTextResponse("There is nothing here.", 404)
+        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         body = await read_body(request, MOST_BYTES)
-        fake = FakeSlack()
-        said = fake.answer(Asked("POST", "hooks.slack.com", SLACK_PATH, dict(request.headers), body, now_ms))
-        if said.status != 200:
-            word = said.body.decode()
-            self.show("slack", rendering.refused_message(word, now_ms))
-            self.said(f"Slack     would refuse this: {word}")
-            return PlainTextResponse(word, said.status)
-        self.slack_taken += 1
-        self.show("slack", slack.html(body, now_ms))
-        self.said(f"Slack     {slack.unescaped(fake.messages[0].text)}")
-        return PlainTextResponse("ok")
+        channel = self.channels[kind]
+        headers = dict(request.headers)
+        answer = channel.fake.answer(Asked(request.method, host, path, headers, body, self.clock_ms()))
+        words = cut(line(answer.body.decode("utf-8", "replace")), TOLD_CHARS)
+        if answer.status == 429:
+            self.asked_to_wait[kind] += 1
+            self.said(f"{channel.label:<9} asks to wait: {words}")
+        elif answer.status >= 300 or b'"ok":false' in answer.body:
+            self.refused.append(f"{channel.label}: {words}")
+            self.show(kind, [Seen(f"refused-{len(self.refused)}", channels.refused(words), (f"refused: {words}",))])
+        else:
+            self.taken[kind] += 1
+        self.show(kind, channel.look(channel.fake), channel.label)
+        return Response(answer.body, answer.status, dict(answer.headers))
 
     async def webhook(self, request: Request) -> Response:
         """Checks both signatures over the bytes as they came, and only then looks into them."""
@@ -120,21 +163,19 @@ class Inbox:
             if type_ == self.fail_once:
                 self.fail_once, status = "", 503
         self.note(id_, status, verified=verified, again=len(tries) > 1)
-        self.show(
-            "webhook",
-            rendering.webhook_arrival(
-                body=body,
-                headers=headers,
-                at_ms=now_ms,
-                attempt=len(tries),
-                verified=verified,
-                status=status,
-                same_bytes=tries[0] == body,
-            ),
+        html = rendering.webhook_arrival(
+            body=body,
+            headers=headers,
+            at_ms=now_ms,
+            attempt=len(tries),
+            verified=verified,
+            status=status,
+            same_bytes=tries[0] == body,
         )
         again = f", attempt {len(tries)}: same id, same bytes" if len(tries) > 1 and tries[0] == body else ""
         signed = "signature verified" if verified else "signature wrong"
-        self.said(f"webhook   {' '.join((type_, stage)).rstrip()}: {signed}, answered {status}{again}")
+        told = f"{' '.join((type_, stage)).rstrip()}: {signed}, answered {status}{again}"
+        self.show("webhook", [Seen(str(self.count), html, (told,))], "webhook")
         return PlainTextResponse("taken" if status < 300 else "not now" if verified else "who are you?", status)
 
     def note(self, id_: str, status: int, *, verified: bool, again: bool) -> None:
@@ -144,21 +185,40 @@ class Inbox:
             self.webhooks_taken.add(id_)
             self.retried += again
 
-    def show(self, column: str, html: str) -> None:
-        self.count += 1
-        self.shown.append(Shown(self.count, column, html))
+    def show(self, column: str, seen: Iterable[Seen], label: str = "") -> None:
+        """Puts what is new or has changed on the page, and says in the terminal what was not said of it before."""
+        for one in seen:
+            key = f"{column}-{one.key}"
+            if key not in self.shown or self.shown[key].html != one.html:
+                self.count += 1
+                self.shown[key] = Shown(self.count, column, key, one.html)
+            told = self._told.setdefault(key, [])
+            for words in one.told:
+                if words not in told:
+                    told.append(words)
+                    self.said(f"{label:<9} {cut(line(words), TOLD_CHARS)}")
 
     async def news(self, request: Request) -> Response:
-        """What came after the number that the page has already, oldest first."""
+        """What came or changed after the number that the page has already, oldest first."""
+        self.show("in_app", channels.inbox(await self.inbox()), "inbox")
         after = request.query_params.get("after", "0")
         since = int(after) if after.isascii() and after.isdigit() and len(after) < 16 else 0
         runs = [
             rendering.run_line(run.run_id, run.stages.items(), run.status, f"run-{number}")
             for number, run in enumerate(self.runs, 1)
         ]
-        items = [one for one in self.shown if one.number > since]
+        items = sorted((one for one in self.shown.values() if one.number > since), key=lambda one: one.number)
         content = msgspec.json.encode({"latest": self.count, "runs": "".join(runs), "items": items})
         return Response(content, media_type="application/json", headers=HEADERS)
+
+    async def mail(self, request: Request) -> Response:
+        """One mail as a document of its own, for its frame."""
+        mails: list[Any] = self.channels["email"].fake.mails  # type: ignore[attr-defined]
+        number = request.path_params["number"]
+        if number >= len(mails):
+            return PlainTextResponse("There is no such mail.", 404)
+        headers = HEADERS | {"content-security-policy": MAIL_POLICY}
+        return Response(mails[number].html, media_type="text/html", headers=headers)
 
 
 def type_and_stage(body: bytes) -> tuple[str, str]:

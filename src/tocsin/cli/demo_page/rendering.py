@@ -11,10 +11,6 @@ def esc(text: object) -> str:
     return html.escape(str(text), quote=True)
 
 
-def refused_message(word: str, at_ms: int) -> str:
-    return f'<article class="note bad">{clock(at_ms)} Slack would refuse this: <code>{esc(word)}</code></article>'
-
-
 def webhook_arrival(
     *,
     body: bytes,

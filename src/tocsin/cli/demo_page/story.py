@@ -1,12 +1,14 @@
 """The sample pipeline: extract, transform, load, report. The first run fails at `load`; the second one recovers."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from tocsin.app import App
 from tocsin.cli.client import ask
-from tocsin.cli.demo_page.receivers import SLACK_PATH, WEBHOOK_PATH, Inbox, Run
+from tocsin.cli.demo_page.receivers import WEBHOOK_PATH, Receivers, Run
+from tocsin.fakes.teams import FakeTeams
 from tocsin.model.ids import DEFAULT_TENANT
 from tocsin.provider_kit.body import rfc3339
 from tocsin.web.api.system import make_token
@@ -16,9 +18,17 @@ STAGES = ("extract", "transform", "load", "report")
 NAMES = "Demo: "
 """Endpoints and rules of the demo begin so: in a data directory that was kept, the next demo replaces them."""
 
-BEAT_S = 0.9
-PAUSE_S = 3.0
+BEAT_S = 1.4
+PAUSE_S = 4.0
 """Between the runs: long enough to see the first one fail and the refused webhook come again."""
+
+SLACK_TOKEN = "xoxb-" + "demo" * 6
+"""Like the other keys: the fakes take any of the right shape."""
+DISCORD_ADDRESS = "https://discord.com/api/webhooks/100000000000000000/" + "demo" * 17
+SENDGRID_KEY = f"SG.{'demo' * 5}.{'demo' * 11}"
+ROUTING_KEY = "demo" * 8
+READER = "ana"
+"""Whose inbox is shown."""
 
 ARRIVED_WITHIN_S = 30.0
 LOOK_S = 0.25
@@ -35,11 +45,10 @@ psycopg.OperationalError: could not extend file "base/16401/24580": No space lef
 class Story:
     """Tells it over HTTP, with a token, as any pipeline would. `passed` once every message has arrived."""
 
-    def __init__(self, app: App, inbox: Inbox, said: Callable[[str], None], slack_host: str, real_slack: str) -> None:
+    def __init__(self, app: App, receivers: Receivers, said: Callable[[str], None], real_slack: str) -> None:
         self.app = app
-        self.inbox = inbox
+        self.receivers = receivers
         self.said = said
-        self.slack_host = slack_host
         self.real_slack = real_slack
         self.url = app.settings.url
         self.token = ""
@@ -52,18 +61,27 @@ class Story:
         return await asyncio.to_thread(ask, method, path, body, url=self.url, token=self.token)
 
     async def set_up(self) -> None:
-        """A token, three endpoints at most, two rules."""
+        """A token, an endpoint of each kind, and three rules."""
         self.token = (await make_token(self.app, DEFAULT_TENANT, "tocsin demo", "admin", "", None)).token
         for path in ("/v1/alert-rules", "/v1/webhooks"):
             for old in (await self.api("GET", f"{path}?limit=100"))["items"]:
                 if old["name"].startswith(NAMES):
                     await self.api("DELETE", f"{path}/{old['id']}")
-        addresses = [f"https://{self.slack_host}{SLACK_PATH}", self.real_slack]
-        channels = [
-            await self.add("webhooks", name="#data-alerts", provider_type="slack", webhook_url=address)
-            for address in addresses
-            if address
+        slack = await self.endpoint("slack_bot", bot_token=SLACK_TOKEN, channel="#alerts", mention_on_failure="here")
+        discord = await self.endpoint("discord", DISCORD_ADDRESS, forum_threads=True)
+        inbox = await self.endpoint("in_app", user_id=READER)
+        fake_teams = self.receivers.channels["teams"].fake
+        assert isinstance(fake_teams, FakeTeams)
+        told_the_end = [
+            inbox,
+            await self.endpoint("teams", fake_teams.address()),
+            await self.endpoint("pagerduty", routing_key=ROUTING_KEY),
+            await self.endpoint(
+                "email", to=["ana@shop.example"], from_address="tocsin@shop.example", sendgrid_api_key=SENDGRID_KEY
+            ),
         ]
+        if self.real_slack:
+            told_the_end.append(await self.endpoint("slack", self.real_slack))
         receiver = await self.add(
             "webhooks",
             name="receiver",
@@ -71,18 +89,24 @@ class Story:
             webhook_url=self.url + WEBHOOK_PATH,
             enabled_events=["*"],
         )
-        self.inbox.secret = receiver["secret"]
-        ids = [channel["id"] for channel in channels]
-        types = ["run.started", "run.failed", "run.succeeded"]
-        await self.add("alert-rules", name="runs of the shop", event_types=types, webhook_endpoint_ids=ids)
-        await self.add(
-            "alert-rules",
-            name="too many rows dropped",
-            event_types=["data.quality"],
+        self.receivers.secret = receiver["secret"]
+        await self.rule("all of a run, in one message", ["run.*", "stage.*"], [slack, discord])
+        await self.rule("how runs end", ["run.failed", "run.succeeded"], told_the_end)
+        await self.rule(
+            "too many rows dropped",
+            ["data.quality"],
+            [slack, inbox],
             pipelines=["shop/*"],
             condition="data.dropped_share > 0.01",
-            webhook_endpoint_ids=ids,
         )
+
+    async def endpoint(self, kind: str, address: str = "", **settings: Any) -> str:
+        """A new one; its id."""
+        made = await self.add("webhooks", name=kind, provider_type=kind, webhook_url=address, settings=settings)
+        return str(made["id"])
+
+    async def rule(self, name: str, types: list[str], ids: list[str], **fields: Any) -> None:
+        await self.add("alert-rules", name=name, event_types=types, webhook_endpoint_ids=ids, **fields)
 
     async def add(self, what: str, *, name: str, **fields: Any) -> dict[str, Any]:
         made: dict[str, Any] = await self.api("POST", f"/v1/{what}", {"name": NAMES + name} | fields)
@@ -99,12 +123,13 @@ class Story:
     async def run(self, *, dropped_share: float, fails_at: str = "") -> None:
         run_id = rfc3339(self.app.clock_ms())[:19] + "Z"
         run = Run(run_id, dict.fromkeys(STAGES, "waiting"))
-        self.inbox.runs.append(run)
-        send = Sender(self, run_id, f"{self.url}/demo#run-{len(self.inbox.runs)}")
+        self.receivers.runs.append(run)
+        send = Sender(self, run_id, f"{self.url}/demo#run-{len(self.receivers.runs)}")
         rows = 48_211
         await send("run.started", data={})
         for stage in STAGES:
             run.stages[stage] = "running"
+            await send("stage.started", stage=stage, data={})
             await asyncio.sleep(BEAT_S)
             if stage == fails_at:
                 run.stages[stage] = run.status = "failed"
@@ -133,7 +158,7 @@ class Story:
 
     async def wait_for_arrivals(self) -> None:
         """Until every delivery of ours is delivered, and was seen to arrive where the receivers are ours."""
-        ours = {run.run_id for run in self.inbox.runs}
+        ours = {run.run_id for run in self.receivers.runs}
         for _ in range(int(ARRIVED_WITHIN_S / LOOK_S)):
             events = (await self.api("GET", "/v1/events?pipeline=shop%2Forders&limit=100"))["items"]
             ids = {event["id"] for event in events if event["run_id"] in ours}
@@ -145,30 +170,40 @@ class Story:
             await asyncio.sleep(LOOK_S)
 
     def all_arrived(self) -> bool:
-        by_kind = {"slack": 0, "webhook": 0}
-        for delivery in self.deliveries:
-            if delivery["status"] != "delivered":
-                return False
-            by_kind[delivery["provider_type"]] += 1
-        channels = 2 if self.real_slack else 1
+        """Every delivery is delivered, and the other side says so too: each fake took messages and refused none, each
+        run is one message in Slack, and every webhook came with a good signature."""
+        if any(delivery["status"] != "delivered" for delivery in self.deliveries):
+            return False
+        webhooks = sum(delivery["provider_type"] == "webhook" for delivery in self.deliveries)
+        receivers = self.receivers
         return (
-            0 < by_kind["slack"] == self.inbox.slack_taken * channels
-            and 0 < by_kind["webhook"] == len(self.inbox.webhooks_taken)
-            and self.inbox.retried == 1
-            and self.inbox.unverified == 0
+            all(receivers.taken.values())
+            and not receivers.refused
+            and 0 < webhooks == len(receivers.webhooks_taken)
+            and receivers.retried == 1
+            and receivers.unverified == 0
         )
 
     def summary(self) -> str:
-        attempts = sum(delivery["attempts"] for delivery in self.deliveries)
         if not self.passed:
             late = [delivery for delivery in self.deliveries if delivery["status"] != "delivered"]
-            reasons = {str(delivery["reason"] or delivery["status"]) for delivery in late} or {"some did not arrive"}
-            return f"Not every message arrived: {'; '.join(sorted(reasons))}."
-        return (
-            f"The story is over: {len(self.deliveries)} messages delivered in {attempts} attempts "
-            f"({self.inbox.slack_taken} to Slack, {len(self.inbox.webhooks_taken)} to the webhook), "
-            "every signature verified."
-        )
+            reasons = {str(delivery["reason"] or delivery["status"]) for delivery in late} | set(self.receivers.refused)
+            return f"Not every message arrived: {'; '.join(sorted(reasons or {'some did not arrive'}))}."
+        kinds = Counter(delivery["provider_type"] for delivery in self.deliveries)
+        lines = [
+            f"The story is over: {len(self.deliveries)} deliveries, all delivered. Every fake enforces its provider's "
+            "limits; none refused a request."
+        ]
+        for kind, channel in self.receivers.channels.items():
+            waits = self.receivers.asked_to_wait[kind]
+            asked = f"; asked to wait {waits}×, and it did" if waits else ""
+            lines.append(
+                f"  {channel.label:<10} {kinds[kind]:>2} deliveries, {self.receivers.taken[kind]} requests{asked}"
+            )
+        lines.append(f"  {'inbox':<10} {kinds['in_app']:>2} deliveries")
+        signed = f"{self.receivers.retried} tried again with the same bytes, every signature verified"
+        lines.append(f"  {'webhook':<10} {kinds['webhook']:>2} deliveries, {signed}")
+        return "\n".join(lines)
 
 
 class Sender:

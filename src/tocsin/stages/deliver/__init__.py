@@ -21,6 +21,7 @@ from tocsin.model.event import Event
 from tocsin.model.message import Message
 from tocsin.model.wire import HttpReply, InboxRequest, Kept, NoReply, Rejected, Reply, Request, Retry, Sending
 from tocsin.provider_kit.provider import Tuning
+from tocsin.provider_kit.settings_form import adjusted
 from tocsin.rules.fair_queue import FairQueue, Lane
 from tocsin.rules.next_step import Tried, next_step
 from tocsin.rules.outage import Hosts
@@ -241,10 +242,10 @@ class Deliver:
             self._finish(item, now_ms, Said(opened, NoReply("invalid")), host_is_down=False)
             return True, 0.0
         tuning = self.tuning[delivery.provider_type]
-        if item.lease_until_ms - now_ms < tuning.timeout_s * 1000 + LEASE_MARGIN_MS / 2:
-            self.recorder.release(item, now_ms)
-            return None
-        wording = Wording(item.delivery.words.templates or opened.options.templates)
+        if delivery.body is not None and item.company is None:
+            return await self._send_fixed(item, opened, tuning, now_ms)
+        templates = item.delivery.words.templates or opened.options.templates
+        wording = Wording(None if item.company else templates)  # they are words for one event
         sending = self._sending(item, opened, tuning, now_ms, wording)
 
         async def send(request: Request) -> Held | tuple[Reply, float]:
@@ -263,6 +264,26 @@ class Deliver:
         failed = self._finish(item, now_ms, said, host_is_down=is_down, unworded=wording.failed)
         return failed, said.took_ms
 
+    async def _send_fixed(self, item: Claimed, opened: Open, tuning: Tuning, now_ms: int) -> tuple[bool, float] | None:
+        """A body that was made when planned goes out as it is, in one request: most of the traffic, and the shortest
+        way."""
+        delivery = item.delivery
+        sending = Sending(
+            id=delivery.id,
+            at_s=now_ms // 1000,
+            target=opened.target,
+            body=delivery.body,
+            attempt=delivery.attempts + 1,
+        )
+        request = opened.provider.render(sending)
+        sent = await self._request(item, opened, request, tuning.timeout_s)
+        if isinstance(sent, Held):
+            self.recorder.release(item, sent.until_ms)
+            return None
+        reply, took_ms = sent
+        said = Said(opened.provider.classify(reply), reply, request, took_ms)
+        return self._finish(item, now_ms, said, host_is_down=self.hosts.is_down(host_of(request))), took_ms
+
     async def _changed(self, item: Claimed, settings: Mapping[str, str | int], now_ms: int) -> None:
         """The provider says that the endpoint is known by something else now: the next try uses it."""
         delivery = item.delivery
@@ -274,8 +295,11 @@ class Deliver:
     async def _request(
         self, item: Claimed, opened: Open, request: Request, timeout_s: float
     ) -> Held | tuple[Reply, float]:
-        """One request. What comes back is clean of secrets; held where its host is away."""
+        """One request. What comes back is clean of secrets; held where its host is away, or where the lease might end
+        before the answer comes."""
         delivery, now_ms, host = item.delivery, self.clock_ms(), host_of(request)
+        if item.lease_until_ms - now_ms < timeout_s * 1000 + LEASE_MARGIN_MS / 2:
+            return Held(now_ms)
         if isinstance(request, InboxRequest):
             await inbox.keep(self.db, delivery, request, now_ms)
             return Kept(), 0.0
@@ -292,17 +316,21 @@ class Deliver:
     def _sending(self, item: Claimed, opened: Open, tuning: Tuning, now_ms: int, wording: Wording) -> Sending:
         delivery = item.delivery
         message, body = None, delivery.body
+        target = opened.target
+        if own := delivery.words.settings:
+            own = {name: value for name, value in own.items() if name != "mention_on_failure" or tuning.mentions}
+            target = replace(target, settings=adjusted(target.settings, own))
         if body is None:
             if item.event is None:
                 raise LookupError(f"the event of delivery {delivery.id} is gone")
             message = wording(self._message(item, item.event), item.event, item.run)
-            if opened.provider.fix_body is not None:  # it was not made when planned: it had to wait for company
-                body = opened.provider.fix_body(message, opened.target.settings)
-        run_key, incident_key = keys_of(item.event)
+            if opened.provider.fix_body is not None:  # others joined it since it was planned
+                body = opened.provider.fix_body(message, target.settings)
+        run_key, incident_key = keys_of(None if item.company else item.event, delivery.words)
         return Sending(
             id=delivery.id,
             at_s=now_ms // 1000,
-            target=opened.target,
+            target=target,
             message=message,
             body=body,
             attempt=delivery.attempts + 1,
@@ -313,8 +341,8 @@ class Deliver:
 
     def _message(self, item: Claimed, event: Event) -> Message:
         words = item.delivery.words
-        if words.fold and item.folded:
-            return compose_folded(event, item.folded, words)
+        if item.company is not None:
+            return compose_folded(event, item.company, words)
         return compose(event, item.run, words=words)
 
     def _crashed(self, item: Claimed) -> None:
@@ -338,9 +366,8 @@ class Deliver:
         now_ms = started_ms + int(said.took_ms)
         step = next_step(said.outcome, tried, now_ms, self.draw())
         if said.again_ms and step.status == "delivered":
-            step = replace(
-                step, status="retrying", reason="waits to bring the run's message up to date", due_ms=said.again_ms
-            )
+            reason = "waits to bring the run's message up to date"
+            step = replace(step, status="retrying", reason=reason, due_ms=said.again_ms, plain=item.plain)
         if step.status == "delivered" and (unworded or delivery.words.failed):
             step = replace(
                 step, reason=f"sent in the usual words: the template failed: {unworded or delivery.words.failed}"

@@ -3,12 +3,16 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from msgspec.structs import replace
+
+from tocsin.compose.folded import shown
 from tocsin.model.delivery import Claimed
 from tocsin.model.event import Event
 from tocsin.model.run import Run
 from tocsin.provider_kit.provider import Tuning
 from tocsin.rules.fair_queue import FairQueue
 from tocsin.rules.pacing import allowed, next_us, spaced, taken
+from tocsin.rules.run_state import attempt_named
 from tocsin.store import queue
 from tocsin.store.database import Transaction
 
@@ -73,15 +77,27 @@ class Claimer:
     async def with_events(
         self, tx: Transaction, got: Sequence[queue.Taken], versions: dict[str, int], lease: str, now_ms: int
     ) -> list[Claimed]:
-        """Chat messages are composed when they are sent, from the newest state of the run."""
-        unfixed = [(t.delivery.tenant_id, t.delivery.event_uid) for t in got if t.delivery.body is None]
-        events = await queue.events(tx, unfixed) if unfixed else {}
-        runs = await queue.runs(tx, events.values()) if events else {}
+        """Chat messages are composed when they are sent, from the newest state of the run. What others have joined is
+        composed then in any case: its body, fixed when it was planned, tells of one event alone."""
         heads = [(t.delivery.id, t.delivery.tenant_id) for t in got if t.delivery.words.fold]
-        folded = await queue.folded(tx, heads) if heads else {}
+        companies = await queue.companies(tx, heads) if heads else {}
+        got = [unfixed(t) if t.delivery.id in companies else t for t in got]
+        composed = [(t.delivery.tenant_id, t.delivery.event_uid) for t in got if t.delivery.body is None]
+        events = await queue.events(tx, composed) if composed else {}
+        runs = {run_key(run): run for run in await queue.runs(tx, map(asked_run, events.values()))} if events else {}
+        newest: dict[tuple[str, str, str], Run] = {}
+        for key in sorted(runs):
+            newest[key[:3]] = runs[key]
+        for t in got:
+            if (company := companies.get(t.delivery.id)) and (event := events.get(t.delivery.event_uid)):
+                asked = [(t.delivery.tenant_id, id_) for id_ in shown(event, company)]
+                companies[t.delivery.id] = replace(company, events=await queue.events_as_told(tx, asked))
+
+        def newest_of(event: Event | None) -> Run | None:
+            return newest.get((event.tenant_id, event.pipeline, event.run_id)) if event else None
 
         def run_of(event: Event | None) -> Run | None:
-            return runs.get((event.tenant_id, event.pipeline, event.run_id)) if event else None
+            return runs.get(asked_run(event), newest_of(event)) if event else None
 
         return [
             Claimed(
@@ -93,7 +109,23 @@ class Claimer:
                 plain=t.plain,
                 event=(event := events.get(t.delivery.event_uid)),
                 run=run_of(event),
-                folded=folded.get(t.delivery.id, ()),
+                newest=newest_of(event),
+                company=companies.get(t.delivery.id),
             )
             for t in got
         ]
+
+
+def run_key(run: Run) -> tuple[str, str, str, int]:
+    return run.tenant_id, run.pipeline, run.run_id, run.attempt
+
+
+def asked_run(event: Event) -> tuple[str, str, str, int]:
+    """The run that it is about; attempt 0 is the newest, whichever that is."""
+    return event.tenant_id, event.pipeline, event.run_id, attempt_named(event.kind, event.data)
+
+
+def unfixed(t: queue.Taken) -> queue.Taken:
+    """Without the body that tells of its own event alone."""
+    delivery = t.delivery
+    return replace(t, delivery=replace(delivery, body=None, words=replace(delivery.words, failed="")))

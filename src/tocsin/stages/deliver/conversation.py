@@ -13,18 +13,19 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tocsin.compose import live as words
-from tocsin.model.delivery import Claimed
+from tocsin.model.delivery import Claimed, Words
 from tocsin.model.event import Event
 from tocsin.model.run import Run
 from tocsin.model.thread import Thread
-from tocsin.model.wire import Accepted, Delivered, Outcome, Rejected, Reply, Request, Retry, Sending
+from tocsin.model.wire import Accepted, Delivered, HttpReply, Outcome, Rejected, Reply, Request, Retry, Sending
 from tocsin.provider_kit.provider import Limit, Live, Provider
 from tocsin.provider_kit.text import shared_key
 from tocsin.rules import live
-from tocsin.rules.incident import incident
+from tocsin.rules.incident import of
 from tocsin.rules.pacing import Rate, next_us, taken
+from tocsin.stages.deliver.claiming import asked_run, run_key
 from tocsin.stages.deliver.wording import Wording
-from tocsin.store import threads
+from tocsin.store import queue, threads
 from tocsin.store.database import Database
 
 MOST_ACTS = 5
@@ -64,12 +65,12 @@ class Said(Struct, frozen=True):
 SHOWN = Over("delivered", "the run's message shows it already")
 
 
-def keys_of(event: Event | None) -> tuple[str, str]:
+def keys_of(event: Event | None, words: Words) -> tuple[str, str]:
     """The opaque names of the event's run and of the trouble it is about; "" where there is none."""
     if event is None:
         return "", ""
     run_key = shared_key("run", event.tenant_id, event.pipeline, event.run_id) if event.run_id else ""
-    meaning, name = incident(event)
+    meaning, name = of(event, words)
     return run_key, shared_key("incident", event.tenant_id, name) if meaning else ""
 
 
@@ -84,14 +85,16 @@ class Conversations:
         self, item: Claimed, provider: Provider, sending: Sending, send: Send, wording: Wording
     ) -> Held | Over | Said:
         """One delivery's requests, as far as they can be made now."""
-        if item.delivery.words.fold:  # it tells of many: a message of its own
+        if item.company is not None:  # it tells of many: a message of its own
             return await self._request(item, provider, sending, provider.render(sending), send)
         if item.event is not None and provider.resolve is not None and sending.incident_key:
             return await self._in_thread(item, sending.incident_key, self._alarm, provider, sending, send, wording)
         run = item.run
         talks = provider.live
         if talks is not None and item.event is not None and run is not None and talks.is_on(sending.target.settings):
-            return await self._in_thread(item, sending.run_key, self._run, provider, sending, send, wording)
+            target = sending.target  # in another channel the run has another message
+            key = shared_key(sending.run_key, target.address, provider.hint(target.settings))
+            return await self._in_thread(item, key, self._run, provider, sending, send, wording)
         return await self._request(item, provider, sending, provider.render(sending), send)
 
     async def _in_thread(
@@ -104,42 +107,57 @@ class Conversations:
         send: Send,
         wording: Wording,
     ) -> Held | Over | Said:
-        place = threads.Place(item.delivery.tenant_id, item.delivery.endpoint_id, key)
-        lease, now_ms = item.delivery.id, self.clock_ms()
+        place, now_ms = threads.Place(item.delivery.tenant_id, item.delivery.endpoint_id, key), self.clock_ms()
         async with self.db.transaction() as tx:
-            thread = await threads.take(tx, place, lease, item.lease_until_ms, now_ms)
+            thread = await threads.take(tx, place, item, now_ms)
+            runs = await queue.runs(tx, [asked_run(item.event)] if item.event is not None else [])
         if thread is None:
             return Held(now_ms + BUSY_MS)
+        if item.event is not None and runs:  # as it was claimed, the run may be older than what the thread shows
+            newest = max(runs, key=lambda run: run.attempt)
+            its_own = next((run for run in runs if run_key(run) == asked_run(item.event)), newest)
+            item = replace(item, run=its_own, newest=newest)
         try:
-            return await talk(_Talk(item, place, lease, provider, sending, send, wording), thread)
+            return await talk(_Talk(item, place, provider, sending, send, wording), thread)
         finally:
             async with self.db.transaction() as tx:
-                await threads.let_go(tx, place, lease)
+                await threads.let_go(tx, place, item)
 
     async def _run(self, talk: "_Talk", thread: Thread) -> Held | Over | Said:
-        """Brings the run's message up to date, and wakes whom it concerns."""
-        event, run = talk.event, talk.run
+        """Brings the run's message up to date, and wakes whom it concerns. A reply that is refused does not keep the
+        root from it."""
+        event, run, newest = talk.event, talk.run, talk.newest
         provider = talk.provider
         said: Said | None = None
+        refused: Said | None = None
         assert provider.live is not None
-        is_new_root = False
+        is_new_root = was_lost = False
         for _ in range(MOST_ACTS):
             sending = replace(talk.sending, thread=thread)
-            root = replace(sending, message=talk.wording(words.root_of(event, run), event, run), quiet=True)
-            reply = words.reply_of(event, run, thread, details=wants_details(sending))
+            root = replace(sending, message=talk.wording(words.root_of(event, newest), event, newest), quiet=True)
+            reply = words.reply_of(event, run, newest, thread, talk.item.delivery.words, details=wants_details(sending))
+            if reply is not None and not event.kind.startswith("stage."):
+                reply = replace(reply, message=talk.wording(reply.message, event, run))
+            is_news = reply is not None and any(told not in thread.told for told in reply.tells)
             wanted = live.Wanted(
                 digest(provider.live, root) if thread.refs else "",
-                reply.tells if reply else (),
-                words.ended(run) if provider.live.mark is not None else "",
+                reply.tells if reply is not None and refused is None else (),
+                words.ended(newest) if provider.live.mark is not None else "",
             )
             now_ms = self.clock_ms()
             act, until_ms = live.next_act(thread, wanted, now_ms, int(provider.live.edit_every_s * 1000))
             if act == "done":
-                return said or SHOWN
+                return refused or said or SHOWN
             if act == "wait":
-                return replace(said, again_ms=until_ms) if said else Held(until_ms)
-            alarms = reply is not None and reply.alarms
-            if act == "post":
+                return later(said, refused, until_ms)
+            alarms = is_news and reply is not None and reply.alarms
+            alarmed = alarms or (thread.alarmed and event.kind != "run.succeeded")
+            if act == "post" and reply is not None and not reply.in_root and (is_news or not was_lost):
+                if not is_news:
+                    return said or SHOWN
+                act = "reply"  # there is no root to say it beneath
+                request = provider.render(replace(sending, message=reply.message, quiet=not alarms))
+            elif act == "post":
                 request = provider.render(replace(root, quiet=not alarms))
             elif act == "edit":
                 request = provider.live.edit(root)
@@ -149,40 +167,43 @@ class Conversations:
             else:
                 mark = provider.live.mark(root) if provider.live.mark is not None else None
                 if mark is None:
-                    return said or SHOWN
+                    return refused or said or SHOWN
                 request = mark
             told = await self._request(talk.item, provider, sending, request, talk.send)
             if isinstance(told, Held):
-                return replace(said, again_ms=told.until_ms) if said else told
+                return later(said, refused, told.until_ms)
             outcome = told.outcome
             if act == "mark":
                 thread = replace(thread, marked=wanted.ended)  # an ornament: tried once, whatever comes of it
-            elif isinstance(outcome, Rejected) and outcome.scope == "thread" and act != "post" and not is_new_root:
+            elif isinstance(outcome, Rejected) and outcome.scope == "thread" and thread.refs and not is_new_root:
                 log.info("deliver.thread_lost", delivery=talk.item.delivery.id, reason=outcome.reason)
-                thread = live.lost(thread)
+                thread, was_lost = live.lost(thread), True
+                continue
+            elif act == "reply" and thread.refs and is_its_own(told):
+                refused = told
+                continue
             elif not isinstance(outcome, Delivered | Accepted):
                 return told if said is None else replace(told, took_ms=said.took_ms + told.took_ms)
             elif act == "post":
                 is_new_root = True
                 refs = dict(outcome.receipt) if isinstance(outcome, Delivered) else {}
-                thread = live.posted(thread, refs, wanted, now_ms, alarms=alarms)
+                thread = live.posted(thread, refs, wanted, now_ms, alarmed=alarmed)
                 thread = replace(thread, shown=digest(provider.live, replace(root, thread=thread)) if refs else "")
             elif act == "edit":
                 thread = live.edited(thread, wanted, now_ms)
             else:
-                thread = live.replied(
-                    thread, wanted, alarmed=alarms or (thread.alarmed and event.kind != "run.succeeded")
-                )
+                thread = live.replied(thread, wanted, alarmed=alarmed)
             if act != "mark":
                 said = replace(told, took_ms=told.took_ms + (said.took_ms if said else 0))
-            await self._note(talk, thread)
-            if act == "post" and not thread.refs:  # nothing to edit or answer by: this was all there is to say
+            if not await self._note(talk, thread):  # somebody else goes on here
+                return later(said, refused, self.clock_ms() + BUSY_MS)
+            if not thread.refs:  # nothing to edit or answer by: this was all there is to say
                 return said or SHOWN
-        return said or SHOWN
+        return refused or said or SHOWN
 
     async def _alarm(self, talk: "_Talk", thread: Thread) -> Held | Over | Said:
         """Opens an alarm, or closes it: what is no longer so is not sent."""
-        meaning, _ = incident(talk.event)
+        meaning, _ = of(talk.event, talk.item.delivery.words)
         is_open = bool(await self.db.read("incident_is_open", talk.place.values()))
         if meaning == "opens" and not is_open:
             return Over("cancelled", "it was over before this could be sent")
@@ -192,9 +213,10 @@ class Conversations:
         request = (talk.provider.resolve if meaning == "closes" else talk.provider.render)(talk.sending)
         return await self._request(talk.item, talk.provider, talk.sending, request, talk.send)
 
-    async def _note(self, talk: "_Talk", thread: Thread) -> None:
+    async def _note(self, talk: "_Talk", thread: Thread) -> bool:
+        """False where somebody else has taken the thread over."""
         async with self.db.transaction() as tx:
-            await threads.save(tx, talk.place, talk.lease, thread, self.clock_ms())
+            return await threads.save(tx, talk.place, talk.item, thread, self.clock_ms())
 
     async def _request(
         self, item: Claimed, provider: Provider, sending: Sending, request: Request, send: Send
@@ -231,7 +253,6 @@ class Conversations:
 class _Talk(Struct, frozen=True):
     item: Claimed
     place: threads.Place
-    lease: str
     provider: Provider
     sending: Sending
     send: Send
@@ -248,9 +269,26 @@ class _Talk(Struct, frozen=True):
         assert self.item.run is not None
         return self.item.run
 
+    @property
+    def newest(self) -> Run:
+        """The attempt that the run's message shows: a late word about an earlier one does not bring that back."""
+        return self.item.newest or self.run
+
 
 def rate_of(limit: Limit) -> Rate:
     return Rate(limit.count, limit.per_s)
+
+
+def later(said: Said | None, refused: Said | None, until_ms: int) -> Held | Said:
+    """What is left to do then. What was refused is tried again with it: it counts once all the rest is done."""
+    return Held(until_ms) if said is None or refused is not None else replace(said, again_ms=until_ms)
+
+
+def is_its_own(told: Said) -> bool:
+    """Whether the answer is about this one request: others to the same place may yet be taken."""
+    if isinstance(told.outcome, Rejected):
+        return told.outcome.scope == "message"
+    return isinstance(told.outcome, Retry) and isinstance(told.reply, HttpReply) and not told.outcome.rate_limited
 
 
 def full_until(limit: Limit, until_us: int) -> int:

@@ -13,10 +13,12 @@ import structlog
 
 from tocsin.model.errors import Busy, Refusal
 from tocsin.model.ids import NewId
+from tocsin.model.noise import Flood
+from tocsin.model.rule import Rule
 from tocsin.provider_kit.provider import Tuning
 from tocsin.sources.draft import Draft
 from tocsin.stages.intake.batch import Batch, Trace, as_event
-from tocsin.stages.intake.config import TenantConfig, compiled
+from tocsin.stages.intake.config import NOTHING, Operator, TenantConfig, compiled
 from tocsin.stages.intake.submission import HandOver, Nowhere, Receipt, Submission, fail
 from tocsin.store import intake as store
 from tocsin.store.database import Database, StoreBroken, StoreUnavailable, Transaction
@@ -31,7 +33,8 @@ log = structlog.get_logger()
 
 
 class Intake:
-    """`clock_ms` and `new_id` are app.py's; `alone` says that no other process writes to this store."""
+    """`clock_ms` and `new_id` are app.py's; `alone` says that no other process writes to this store; `operator` is what
+    the operator's settings give for all endpoints of a kind, `flood` the limit of every endpoint."""
 
     def __init__(
         self,
@@ -42,6 +45,8 @@ class Intake:
         *,
         hand_over: HandOver,
         lease_ms: int,
+        operator: Operator = NOTHING,
+        flood: Flood | None = None,
     ) -> None:
         self.db = db
         self.clock_ms = clock_ms
@@ -49,6 +54,8 @@ class Intake:
         self.tuning = tuning
         self.hand_over = hand_over
         self.lease_ms = lease_ms
+        self.operator = operator
+        self.flood = flood
         self.alone = db.dialect == "sqlite"
         self.configs: dict[str, TenantConfig] = {}
         self.waiting: deque[Submission] = deque()
@@ -67,17 +74,19 @@ class Intake:
         key: str = "",
         body: bytes = b"",
         only_endpoint: str = "",
+        only_rule: Rule | None = None,
     ) -> list[Receipt]:
         """Returns once the events are durable. Raises Busy where too much waits, Conflict for a reused key.
 
-        `only_endpoint` sends to that endpoint alone, switched on or not, past all rules: a test message.
+        `only_endpoint` sends to that endpoint alone, switched on or not, past all rules: a test message. `only_rule`
+        asks this rule, and none of those that people have made.
         """
         if self.waiting_events + len(drafts) > MOST_WAITING or self.waiting_bytes + size > MOST_WAITING_BYTES:
             self.counts["refused"] += len(drafts)
             raise Busy("Tocsin takes in more than it can write just now.", retry_after_s=1)
         done: asyncio.Future[list[Receipt]] = asyncio.get_running_loop().create_future()
         body_hash = hashlib.sha256(body).digest() if key else b""
-        self.waiting.append(Submission(tenant_id, drafts, size, done, key, body_hash, only_endpoint))
+        self.waiting.append(Submission(tenant_id, drafts, size, done, key, body_hash, only_endpoint, only_rule))
         self.waiting_events += len(drafts)
         self.waiting_bytes += size
         self.wake.set()
@@ -176,8 +185,10 @@ class Intake:
         version = await store.config_version(tx, tenant_id)
         known = self.configs.get(tenant_id)
         if known is None or known.version != version:
-            endpoints, rules = await store.config(tx, tenant_id)
-            known = self.configs[tenant_id] = compiled(version, tenant_id, endpoints, rules, self.tuning)
+            config = await store.config(tx, tenant_id)
+            known = self.configs[tenant_id] = compiled(
+                version, tenant_id, config, self.tuning, operator=self.operator, flood=self.flood
+            )
         return known
 
 

@@ -14,22 +14,26 @@ from tocsin.model.event import Event
 from tocsin.model.ids import NewId
 from tocsin.model.message import Message
 from tocsin.model.rule import Rule
-from tocsin.model.run import Run
+from tocsin.model.run import ENDED, RUN_STATUS, Run
 from tocsin.model.world import FoldKey, StateKey, World
-from tocsin.provider_kit.text import shared_key
+from tocsin.provider_kit.settings_form import adjusted
 from tocsin.rules import run_state
+from tocsin.rules.alarms import Alarms, alarm_key, with_alarms
+from tocsin.rules.hours import utc
 from tocsin.rules.incident import incident
+from tocsin.rules.index import CompiledRule, compile_rule
+from tocsin.rules.own import owner_of
 from tocsin.rules.pacing import Rate, next_us, taken
 from tocsin.rules.plan import Decision, Moment, Plan, Planned, needs, plan, plan_test
-from tocsin.rules.run_state import attempt_of
-from tocsin.rules.watching import wants_history, watch
+from tocsin.rules.run_state import attempt_named
+from tocsin.rules.watching import due_ms_of, looking, owed, wants_history, watch
 from tocsin.sources.draft import Draft
 from tocsin.stages.intake.config import Outlet, TenantConfig
 from tocsin.stages.intake.submission import HandOver, Receipt, Submission
 from tocsin.store import intake as store
 from tocsin.store import noise
 from tocsin.store.database import Transaction
-from tocsin.store.intake import AlarmKey, RunKey
+from tocsin.store.intake import RunKey
 
 KEY_KEPT_MS = 24 * 3600 * 1000
 
@@ -68,12 +72,12 @@ class Batch:
         self.due: dict[str, int] = {}
         self.known: dict[store.EventKey, str] = {}
         self.runs: dict[RunKey, Run] = {}
+        self.newest: dict[tuple[str, str, str], int] = {}
         self.new_runs: set[RunKey] = set()
         self.changed_runs: set[RunKey] = set()
         self.buckets: dict[tuple[str, str], int] = {}
-        self.alarms: dict[AlarmKey, str] = {}
-        self.opened: dict[AlarmKey, str] = {}
-        self.closed: set[AlarmKey] = set()
+        self.alarms = Alarms()
+        self.found: set[tuple[str, str]] = set()
 
     async def store(self, tx: Transaction, group: Sequence[Submission]) -> list[list[Receipt] | Refusal]:
         """Reads what the decisions need, decides, writes. Returns each submission's answer."""
@@ -114,8 +118,8 @@ class Batch:
 
     async def _read(self, tx: Transaction, group: Sequence[Submission], configs: Mapping[str, TenantConfig]) -> None:
         for tenant_id in sorted({s.tenant_id for s in group if configs[s.tenant_id].is_noisy}):
-            drafts = [draft for s in group if s.tenant_id == tenant_id for draft in s.drafts]
-            self.worlds[tenant_id] = await self._world(tx, tenant_id, configs[tenant_id], drafts)
+            mine = [s for s in group if s.tenant_id == tenant_id]
+            self.worlds[tenant_id] = await self._world(tx, tenant_id, configs[tenant_id], mine)
         ids: dict[store.EventKey, None] = {}
         keys: set[RunKey] = set()
         for submission in group:
@@ -123,14 +127,18 @@ class Batch:
                 if draft.id:
                     ids[submission.tenant_id, draft.id, draft.source] = None
                 if draft.run_id:
-                    keys.add((submission.tenant_id, draft.pipeline, draft.run_id, attempt_of(draft.data)))
+                    attempt = attempt_named(draft.kind, draft.data)
+                    keys.add((submission.tenant_id, draft.pipeline, draft.run_id, attempt))
         if ids:
             self.known = await store.known_events(tx, list(ids))
         if keys:
             self.runs = await store.runs(tx, keys)
+            for key in sorted(self.runs):
+                self.newest[key[:3]] = key[3]
         watched = {(s.tenant_id, key) for s in group if configs[s.tenant_id].closers for key in alarm_keys(s)}
+        watched |= self.found
         if watched:
-            self.alarms = await store.open_alarms(tx, watched)
+            self.alarms = Alarms(await store.open_alarms(tx, watched))
         limited = {(rule.rule.tenant_id, rule.rule.id) for config in configs.values() for rule in config.index.limited}
         if limited:
             self.buckets = await store.rule_buckets(tx, limited)
@@ -149,85 +157,80 @@ class Batch:
             planned = plan_test(tenant_id, submission.only_endpoint, config.channels, self.intake.new_id("dlv"))
         else:
             world = self.worlds.get(tenant_id, NO_WORLD)
+            if config.silences:
+                world.silences = config.silence_index.near(event)
             moment = Moment(event, run, before, self.now_ms)
-            planned = plan(moment, config.index.candidates(event), config.channels, world, self._delivery_id)
+            candidates = candidates_of(submission, event, config)
+            if run is not None and run.is_over and config.watches.size and submission.only_rule is None:
+                candidates = [*candidates, *owed(config.watches, candidates, event, before)]
+            planned = plan(moment, candidates, config.channels, world, self._delivery_id)
             if run is not None and config.watches.size:
-                watch(world, config.watches.candidates(event), event, before, run, self.now_ms)
+                self._watch(event, before, run, planned, config)
             if config.closers:
-                planned = self._alarm(event, planned, config)
+                planned = with_alarms(planned, event, config.channels, self.alarms, self._delivery_id)
         messages: dict[bool, Message] = {}
         for send in planned.sends:
             body = None
             outlet = config.outlets.get(send.channel.endpoint_id)
-            if outlet is not None and outlet.provider.fix_body is not None and not send.words.fold:
+            if outlet is not None and outlet.provider.fix_body is not None:
                 if send.words != NO_WORDS or outlet.templates is not None:
                     message, send = worded(event, run, send, outlet)
                 elif (known := messages.get(outlet.only_headline)) is not None:
                     message = known
                 else:
                     message = messages[outlet.only_headline] = compose(event, run, only_headline=outlet.only_headline)
-                body = outlet.provider.fix_body(message, outlet.settings)
+                body = outlet.provider.fix_body(message, adjusted(outlet.settings, send.words.settings))
             self._deliver(event, run, send, body)
         self.events.append((event, trace_of(planned, config, self.now_ms)))
         return Receipt(event.id, False)
 
-    def _alarm(self, event: Event, planned: Plan, config: TenantConfig) -> Plan:
-        """Endpoints that open and close alarms are sent what opens one, what closes those that are open; no more."""
-        meaning, name = incident(event)
-        key = alarm_key(event.tenant_id, name) if meaning else ""
-        sends = []
-        for send in planned.sends:
-            channel = send.channel
-            if channel.endpoint_id in config.closers and not send.suppressed:
-                alarm = (event.tenant_id, channel.endpoint_id, key)
-                if meaning == "opens":
-                    self.opened[alarm] = self.alarms[alarm] = send.rule.id
-                    self.closed.discard(alarm)
-                elif meaning != "closes" or alarm not in self.alarms:
-                    said = "there is no alarm to close" if meaning else "alarms are opened and closed here, no more"
-                    send = replace(send, suppressed=said)
-            sends.append(send)
-        if meaning != "closes":
-            return replace(planned, sends=tuple(sends))
-        reached = {send.channel.endpoint_id for send in sends}
-        decisions = list(planned.decisions)
-        for alarm in [alarm for alarm in self.alarms if alarm[0] == event.tenant_id and alarm[2] == key]:
-            endpoint_id, rule_id = alarm[1], self.alarms.pop(alarm)
-            self.opened.pop(alarm, None)
-            self.closed.add(alarm)
-            channel_ = config.channels.get(endpoint_id)
-            if endpoint_id not in reached and channel_ is not None:
-                rule = Rule(id=rule_id, tenant_id=event.tenant_id, name="closes the alarm")
-                sends.append(Planned(channel_, rule, self.intake.new_id("dlv"), channel_.suppressed))
-                decisions.append(Decision(rule_id, rule.name, "matched", "it opened an alarm there", (endpoint_id,)))
-        return Plan(tuple(sends), tuple(decisions), planned.omitted)
+    def _watch(self, event: Event, before: Run | None, run: Run, planned: Plan, config: TenantConfig) -> None:
+        """The clock is set for what the event says of its run; what the clock itself had to say is noted there."""
+        if run_state.concerns_run(event):
+            rules = looking(config.watches, config.index, event)
+            watch(self.worlds[event.tenant_id], rules, event, before, run, self.now_ms)
+        elif event.kind in ("run.exceeded", "run.missed") and (owner := config.index.by_id.get(owner_of(event))):
+            told = (send.channel.endpoint_id for send in planned.sends if not send.suppressed or send.folded_into)
+            is_told = not set(told).isdisjoint(owner.rule.endpoint_ids)
+            key = (event.tenant_id, event.pipeline, event.run_id, run.attempt)
+            self.runs[key] = run_state.overdue(run, due_ms_of(event), (owner.rule.id,) if is_told else ())
+            if key not in self.new_runs:
+                self.changed_runs.add(key)
 
     def _delivery_id(self) -> str:
         return self.intake.new_id("dlv")
 
-    async def _world(self, tx: Transaction, tenant_id: str, config: TenantConfig, drafts: Sequence[Draft]) -> World:
+    async def _world(
+        self, tx: Transaction, tenant_id: str, config: TenantConfig, submissions: Sequence[Submission]
+    ) -> World:
         """What the decisions about these events need to know; nobody else decides for this tenant meanwhile."""
         states: set[StateKey] = set()
         folds: set[FoldKey] = set()
         pipelines: set[str] = set()
-        for draft in drafts:
+        for submission, draft in ((s, draft) for s in submissions for draft in s.drafts):
             event = as_event(draft, "", tenant_id, self.now_ms)
-            more_states, more_folds = needs(event, config.index.candidates(event), config.channels, self.now_ms)
+            candidates = candidates_of(submission, event, config)
+            more_states, more_folds = needs(event, candidates, config.channels, self.now_ms)
             states |= more_states
             folds |= more_folds
-            if config.watches.size and event.kind.startswith("run."):
-                pipelines |= {event.pipeline for rule in config.watches.candidates(event) if wants_history(rule)}
-                states |= {(rule.rule.id, f"run:{event.run_id}") for rule in config.watches.candidates(event)}
-        world = await noise.load(tx, tenant_id, states, folds, pipelines)
-        world.silences = config.silences
-        return world
+            if config.watches.size and run_state.concerns_run(event):
+                watches = config.watches.candidates(event)
+                pipelines |= {event.pipeline for rule in watches if wants_history(rule)}
+                if RUN_STATUS.get(event.kind) in ENDED:  # they may owe people the end
+                    more_states, more_folds = needs(event, watches, config.channels, self.now_ms)
+                    states |= more_states
+                    folds |= more_folds
+        if config.closers:
+            self.found |= {(tenant_id, alarm_key(tenant_id, f"rule:{rule_id}:{key}")) for rule_id, key in states}
+        return await noise.load(tx, tenant_id, states, folds, pipelines)
 
     def _run(self, event: Event) -> tuple[Run | None, Run | None]:
         """The event's run, as it was before and as it is with it."""
         if not event.run_id:
             return None, None
-        attempt = attempt_of(event.data)
-        key = (event.tenant_id, event.pipeline, event.run_id, attempt)
+        its_run = (event.tenant_id, event.pipeline, event.run_id)
+        attempt = attempt_named(event.kind, event.data) or self.newest.get(its_run, 1)
+        key = (*its_run, attempt)
         run = before = self.runs.get(key)
         if not run_state.concerns_run(event):
             return before, run
@@ -243,11 +246,17 @@ class Batch:
         elif key not in self.new_runs:
             self.changed_runs.add(key)
         self.runs[key] = run = run_state.after(run, event)
+        self.newest[its_run] = max(attempt, self.newest.get(its_run, attempt))
         return before, run
+
+    def _newest(self, event: Event) -> Run | None:
+        """The newest attempt of the event's run."""
+        its_run = (event.tenant_id, event.pipeline, event.run_id)
+        return self.runs.get((*its_run, self.newest.get(its_run, 1)))
 
     def _deliver(self, event: Event, run: Run | None, send: Planned, body: bytes | None) -> None:
         channel, rule = send.channel, send.rule
-        due_ms = max(self._due(rule), send.due_ms)
+        due_ms = self.now_ms if send.suppressed else max(self._due(rule), send.due_ms)
         at_once = (
             not (send.suppressed or channel.waits or channel.paced)
             and due_ms <= self.now_ms
@@ -262,7 +271,7 @@ class Batch:
             provider_type=channel.provider_type,
             event_type=event.type,
             status="suppressed" if send.suppressed else "sending" if at_once else "pending",
-            reason=send.suppressed or (f"the webhook was switched off: {channel.waits}" if channel.waits else ""),
+            reason=send.suppressed or waits_for(send),
             due_ms=due_ms,
             expires_ms=due_ms + channel.max_age_s * 1000,
             created_ms=self.now_ms,
@@ -283,6 +292,7 @@ class Batch:
                     policy=rule.retry,
                     event=event if body is None else None,
                     run=run if body is None else None,
+                    newest=self._newest(event) if body is None else None,
                 )
             )
             return
@@ -312,7 +322,7 @@ class Batch:
         )
         for tenant_id, world in sorted(self.worlds.items()):
             await noise.save(tx, tenant_id, world, self.now_ms)
-        await store.put_alarms(tx, self.opened, self.closed, self.now_ms)
+        await store.put_alarms(tx, self.alarms.opened, self.alarms.closed, self.now_ms)
         await store.wake(tx, self.due)
 
 
@@ -326,8 +336,18 @@ def worded(event: Event, run: Run | None, send: Planned, outlet: Outlet) -> tupl
     return message, replace(send, words=replace(send.words, failed=failed)) if failed else send
 
 
-def alarm_key(tenant_id: str, name: str) -> str:
-    return shared_key("incident", tenant_id, name)
+def candidates_of(submission: Submission, event: Event, config: TenantConfig) -> Sequence[CompiledRule]:
+    """The rules that are asked."""
+    if submission.only_rule is not None:
+        return (compile_rule(submission.only_rule),)
+    return config.index.candidates(event)
+
+
+def waits_for(send: Planned) -> str:
+    """Why it is not sent at once, if there is a reason."""
+    if send.channel.waits:
+        return f"the webhook was switched off: {send.channel.waits}"
+    return f"waits until {utc(send.due_ms)} for company ({send.words.fold})" if send.words.fold else ""
 
 
 def alarm_keys(submission: Submission) -> list[str]:

@@ -1,6 +1,6 @@
 """A tenant's rules, endpoints, silences and preferences, compiled once for each version of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -8,14 +8,22 @@ from msgspec.structs import replace
 
 from tocsin.model.endpoint import Options
 from tocsin.model.noise import Flood, Noise, Templates
+from tocsin.model.preference import PROVIDER_OF, Preferences
 from tocsin.model.rule import Rule
 from tocsin.model.world import Silence
 from tocsin.provider_kit.provider import Provider, Tuning
 from tocsin.provider_kit.settings_form import seen_type
 from tocsin.providers import PROVIDERS
+from tocsin.rules import preferring
 from tocsin.rules.index import RuleIndex, rule_of_endpoint
 from tocsin.rules.plan import Channel
-from tocsin.store.database import Row
+from tocsin.rules.preferring import Found, Reader
+from tocsin.rules.silencing import SilenceIndex
+from tocsin.store.intake import Config
+
+Operator = Mapping[str, Mapping[str, Any]]
+NOTHING: Operator = {}
+NO_WISHES = Preferences()
 
 
 class Outlet(msgspec.Struct, frozen=True):
@@ -28,8 +36,8 @@ class Outlet(msgspec.Struct, frozen=True):
 
 
 class TenantConfig(msgspec.Struct, frozen=True):
-    """A tenant's rules and endpoints, compiled. `closers` are the endpoints at which a recovery closes an alarm,
-    `watches` the rules that look at the clock. `is_noisy`: what was before counts for what is told."""
+    """A tenant's rules, endpoints, silences and preferences, compiled. `closers` are the endpoints at which a recovery
+    closes an alarm, `watches` the rules that look at the clock. `is_noisy`: what was before counts for what is told."""
 
     version: int
     index: RuleIndex
@@ -37,6 +45,7 @@ class TenantConfig(msgspec.Struct, frozen=True):
     outlets: Mapping[str, Outlet]
     closers: frozenset[str]
     silences: tuple[Silence, ...] = ()
+    silence_index: SilenceIndex = SilenceIndex(())
     watches: RuleIndex = RuleIndex(())
     is_noisy: bool = False
 
@@ -44,18 +53,21 @@ class TenantConfig(msgspec.Struct, frozen=True):
 def compiled(
     version: int,
     tenant_id: str,
-    endpoints: Sequence[Row],
-    rules: Sequence[Rule],
+    config: Config,
     tuning: Mapping[str, Tuning],
-    silences: tuple[Silence, ...] = (),
+    *,
+    operator: Operator = NOTHING,
     flood: Flood | None = None,
 ) -> TenantConfig:
+    """`operator`: what the operator's settings give for all endpoints of a kind; `flood`: every endpoint's limit."""
+    wants = dict(config.preferences)
+    preferred, unreached = preferences_of(tenant_id, config, operator)
     channels: dict[str, Channel] = {}
     outlets: dict[str, Outlet] = {}
     short: list[Rule] = []
-    for row in endpoints:
-        id_, _user_id, provider_type, name, enabled_events, settings, options = row[:7]
-        is_active, disabled_reason, version_ = row[7:]
+    for row in config.endpoints:
+        id_, user_id, provider_type, name, enabled_events, settings, options = row[:7]
+        is_active, disabled_reason, version_, _made_by = row[7:]
         provider = PROVIDERS.get(provider_type)
         if provider is None:
             continue
@@ -69,32 +81,57 @@ def compiled(
             live = provider.live is not None and provider.live.is_on(fitting)
         except msgspec.ValidationError as error:  # written by something other than this program
             unfit = f"its settings do not fit: {error}"
+        owner = wants.get(preferred.owners.get(id_, user_id), NO_WISHES)
         channels[id_] = Channel(
             id_,
             provider_type,
             version_,
             provider.max_age_s,
-            suppressed=tuned.off or unfit or ("" if is_active else "the webhook is switched off"),
+            suppressed=tuned.off or unreached.get(id_) or unfit or ("" if is_active else "the webhook is switched off"),
             waits=disabled_reason,
             paced=tuned.rate_per_s is not None,
             name=name,
             live=live,
             raw=provider.fix_body is not None,
             alarms=provider.resolve is not None,
-            digest=wanted.digest,
+            digest=wanted.digest or owner.digest,
+            quiet=owner.quiet_hours,
             flood=flood,
         )
         types = msgspec.json.decode(enabled_events, type=tuple[str, ...])
         if types:
             short.append(rule_of_endpoint(tenant_id, id_, name, types))
     closers = frozenset(id_ for id_, outlet in outlets.items() if outlet.provider.resolve is not None)
+    rules = config.rules
     watches = [anything(rule) for rule in rules if rule.noise.watch is not None or rule.noise.schedule is not None]
-    noisy = any(rule.noise != Noise() or rule.off for rule in rules) or bool(silences)
+    noisy = any(rule.noise != Noise() for rule in rules) or bool(config.silences)
     noisy |= any(channel.digest or channel.quiet or channel.flood for channel in channels.values())
-    index = RuleIndex([*rules, *short])
-    return TenantConfig(version, index, channels, outlets, closers, silences, RuleIndex(watches), noisy)
+    return TenantConfig(
+        version,
+        RuleIndex([*rules, *preferred.rules, *short]),
+        channels,
+        outlets,
+        closers,
+        config.silences,
+        SilenceIndex(config.silences),
+        RuleIndex(watches),
+        noisy,
+    )
+
+
+def preferences_of(tenant_id: str, config: Config, operator: Operator) -> tuple[Found, dict[str, str]]:
+    """What follows from preferences; and by endpoint, why the operator's settings let nothing go there."""
+    if not config.preferences:
+        return Found((), {}), {}
+    default_channel = str(operator.get(PROVIDER_OF["slack"], {}).get("channel", ""))
+    readers = [Reader(user_id, wants) for user_id, wants in config.preferences]
+    made = (preferring.MADE, preferring.ENVIRONMENT)
+    rows = [(row[0], row[2], msgspec.json.decode(row[5]), row[10]) for row in config.endpoints if row[10] in made]
+    places = preferring.endpoints_at(rows, default_channel)
+    unreached = {id_: preferring.not_set_up(place, operator) for place, (id_, _) in places.items()}
+    return preferring.preferred(tenant_id, readers, places, default_channel), unreached
 
 
 def anything(rule: Rule) -> Rule:
-    """The rule for every type of event: what it watches is whole runs."""
-    return replace(rule, event_types=(), condition="")
+    """The rule for every event of its pipelines: what it watches is whole runs, of which labels are known in time."""
+    return replace(rule, event_types=(), labels={}, condition="")

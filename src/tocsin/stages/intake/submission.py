@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 
 from tocsin.model.delivery import Claimed
+from tocsin.model.rule import Rule
 from tocsin.sources.draft import Draft
 
 
@@ -61,6 +62,7 @@ class Submission(msgspec.Struct):
     key: str = ""
     body_hash: bytes = b""
     only_endpoint: str = ""
+    only_rule: Rule | None = None
 
 
 def fail(submission: Submission, error: Exception) -> None:

@@ -10,7 +10,7 @@ CREATE INDEX delivery_folded ON delivery (folded_into) WHERE folded_into <> '';
 
 ALTER TABLE run ADD COLUMN parent_run_id TEXT NOT NULL DEFAULT '';
 ALTER TABLE run ADD COLUMN log_tail TEXT NOT NULL DEFAULT '';
-CREATE INDEX run_history ON run (tenant_id, pipeline, finished_ms) WHERE finished_ms IS NOT NULL;
+CREATE INDEX run_history ON run (tenant_id, pipeline, finished_ms) WHERE status = 'succeeded';
 
 -- What a rule knows of what was before, by the thing it watches (a pipeline, mostly).
 CREATE TABLE rule_state (

@@ -26,7 +26,7 @@ SELECT e.tenant_id, e.id, e.user_id, e.provider_type, e.name, e.description, e.a
        e.options, e.header_names, e.is_active, e.disabled_reason, s.consecutive_failures, s.last_used_ms, s.last_error, e.created_by,
        e.created_ms, e.updated_ms
   FROM endpoint e JOIN endpoint_state s ON s.endpoint_id = e.id AND s.tenant_id = e.tenant_id
- WHERE e.tenant_id = :tenant_id AND e.deleted_ms IS NULL AND e.id > :after {filters}
+ WHERE e.tenant_id = :tenant_id AND e.deleted_ms IS NULL AND e.id > :after AND e.created_by <> 'preferences' {filters}
  ORDER BY e.id LIMIT :limit;
 
 -- list_endpoints_by_user_id
@@ -96,7 +96,8 @@ UPDATE endpoint SET address_sealed = :address_sealed, secret_sealed = :secret_se
    AND headers_sealed = :old_headers AND coalesce(settings_sealed = :old_settings, :old_settings IS NULL) RETURNING id;
 
 -- config_endpoints
-SELECT id, user_id, provider_type, name, enabled_events, settings, options, is_active, disabled_reason, version FROM endpoint
+SELECT id, user_id, provider_type, name, enabled_events, settings, options, is_active, disabled_reason, version, created_by
+  FROM endpoint
  WHERE tenant_id = :tenant_id AND deleted_ms IS NULL ORDER BY id;
 
 -- config_rules

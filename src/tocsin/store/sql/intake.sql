@@ -9,19 +9,21 @@ VALUES (:tenant_id, :uid, :id, :source, :type, :kind, :severity, :pipeline, :run
 ON CONFLICT DO NOTHING;
 
 -- lock_runs
-SELECT tenant_id, id, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages, about FROM run
- WHERE tenant_id = :tenant_id AND pipeline = :pipeline AND run_id = :run_id AND attempt = :attempt;
+-- This attempt of a run, and those after it: the newest is among them. Asked for by its order it would cost ten times more.
+SELECT tenant_id, id, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages, about,
+       parent_run_id, log_tail
+  FROM run WHERE tenant_id = :tenant_id AND pipeline = :pipeline AND run_id = :run_id AND attempt >= :attempt;
 
 -- insert_runs
 INSERT INTO run (tenant_id, id, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages,
-                 about)
+                 about, parent_run_id, log_tail)
 VALUES (:tenant_id, :id, :pipeline, :run_id, :attempt, :status, :started_ms, :finished_ms, :updated_ms, :error, :stages,
-        :about)
+        :about, :parent_run_id, :log_tail)
 ON CONFLICT DO NOTHING RETURNING id;
 
 -- update_runs
 UPDATE run SET status = :status, started_ms = :started_ms, finished_ms = :finished_ms, updated_ms = :updated_ms,
-       error = :error, stages = :stages, about = :about
+       error = :error, stages = :stages, about = :about, parent_run_id = :parent_run_id, log_tail = :log_tail
  WHERE tenant_id = :tenant_id AND id = :id;
 
 -- insert_deliveries

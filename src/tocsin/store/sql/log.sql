@@ -32,8 +32,12 @@ source = :source
 
 -- list_deliveries
 SELECT d.id, e.id, d.event_type, d.rule_id, d.endpoint_id, d.provider_type, d.status, d.reason, d.attempts, d.http_status,
-       d.error, d.due_ms, d.created_ms, d.delivered_ms, d.event_uid
+       d.error, d.due_ms, d.created_ms, d.delivered_ms, d.event_uid, d.folded_into,
+       CASE WHEN d.words = '' THEN 0 ELSE (
+         SELECT count(*) FROM delivery f WHERE f.folded_into = d.id AND f.folded_into <> '' AND f.tenant_id = d.tenant_id) END,
+       coalesce(h.status, ''), coalesce(h.reason, '')
   FROM delivery d JOIN event e ON e.tenant_id = d.tenant_id AND e.uid = d.event_uid
+  LEFT JOIN delivery h ON d.folded_into <> '' AND h.tenant_id = d.tenant_id AND h.id = d.folded_into
  WHERE d.tenant_id = :tenant_id AND d.id < :before {filters}
  ORDER BY d.id DESC LIMIT :limit;
 
@@ -57,6 +61,9 @@ d.event_type = :event_type
 
 -- list_deliveries_by_provider_type
 d.provider_type = :provider_type
+
+-- list_deliveries_by_folded_into
+d.folded_into = :folded_into AND d.folded_into <> ''
 
 -- list_deliveries_by_since
 d.created_ms >= :since
@@ -84,7 +91,9 @@ UPDATE delivery SET status = 'cancelled', reason = :reason, updated_ms = :now, l
  WHERE tenant_id = :tenant_id AND id = :id AND status IN ('pending', 'sending', 'retrying') RETURNING id;
 
 -- list_runs
-SELECT tenant_id, id, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages, about FROM run
+SELECT tenant_id, id, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages, about,
+       parent_run_id, log_tail
+  FROM run
  WHERE tenant_id = :tenant_id AND id < :before {filters}
  ORDER BY id DESC LIMIT :limit;
 
@@ -97,8 +106,14 @@ status = :status
 -- list_runs_by_run_id
 run_id = :run_id
 
+-- list_runs_by_parent_run_id
+-- The index is used where the query says its condition word for word.
+parent_run_id = :parent_run_id AND parent_run_id <> ''
+
 -- get_run
-SELECT tenant_id, id, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages, about FROM run
+SELECT tenant_id, id, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages, about,
+       parent_run_id, log_tail
+  FROM run
  WHERE tenant_id = :tenant_id AND id = :id;
 
 -- waiting_deliveries

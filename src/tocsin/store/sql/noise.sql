@@ -39,11 +39,31 @@ SELECT finished_ms - started_ms FROM run
    AND status = 'succeeded'
  ORDER BY finished_ms DESC LIMIT :limit;
 
+-- untried_heads
+-- Those of these deliveries that can take company: nobody has tried to send them, nor died with them.
+SELECT id FROM delivery
+ WHERE tenant_id = :tenant_id AND id = :id AND status = 'pending' AND attempts = 0 AND lease_losses = 0;
+
+-- folded_alike
+-- What joined a message, by what it has a line for. SQLite uses the index where the query says its condition word for word,
+-- and where the plus keeps it from another.
+SELECT d.folded_into, e.pipeline, e.kind, CASE WHEN e.kind IN ('alert', 'alert.resolved', 'other') THEN e.type ELSE '' END,
+       CASE WHEN e.pipeline = '' THEN e.source ELSE '' END, e.severity, count(*), min(e.time_ms), max(e.time_ms), max(d.id),
+       sum(count(*)) OVER ()
+  FROM delivery d JOIN event e ON e.tenant_id = d.tenant_id AND e.uid = d.event_uid
+ WHERE d.folded_into = :id AND d.folded_into <> '' AND +d.tenant_id = :tenant_id
+ GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY max(d.id) DESC LIMIT 2000;
+
+-- folded_ids
+SELECT d.folded_into, e.id FROM delivery d JOIN event e ON e.tenant_id = d.tenant_id AND e.uid = d.event_uid
+ WHERE d.folded_into = :id AND d.folded_into <> '' AND +d.tenant_id = :tenant_id ORDER BY d.id LIMIT 100;
+
 -- folded_events
-SELECT d.folded_into, e.tenant_id, e.uid, e.id, e.source, e.type, e.kind, e.severity, e.pipeline, e.run_id, e.stage, e.time_ms,
+-- By their deliveries, with what planning said to each.
+SELECT d.id, d.words, e.tenant_id, e.uid, e.id, e.source, e.type, e.kind, e.severity, e.pipeline, e.run_id, e.stage, e.time_ms,
        e.received_ms, e.content
   FROM delivery d JOIN event e ON e.tenant_id = d.tenant_id AND e.uid = d.event_uid
- WHERE d.folded_into = :id AND d.tenant_id = :tenant_id ORDER BY d.id LIMIT 500;
+ WHERE d.tenant_id = :tenant_id AND d.id = :id;
 
 -- delete_old_rule_states
 DELETE FROM rule_state WHERE (tenant_id, rule_id, key) IN (
@@ -52,3 +72,28 @@ DELETE FROM rule_state WHERE (tenant_id, rule_id, key) IN (
 -- delete_old_folds
 DELETE FROM fold WHERE (tenant_id, endpoint_id, key) IN (
   SELECT tenant_id, endpoint_id, key FROM fold WHERE updated_ms < :before_ms LIMIT :limit) RETURNING key;
+
+-- started_runs
+-- Of a pipeline, the newest start first.
+SELECT tenant_id, id, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages, about,
+       parent_run_id, log_tail
+  FROM run
+ WHERE tenant_id = :tenant_id AND pipeline = :pipeline AND started_ms IS NOT NULL AND started_ms >= :since
+   AND started_ms <= :until
+ ORDER BY started_ms DESC LIMIT :limit;
+
+-- ended_unstarted
+-- The newest end of a run whose start nobody reported.
+SELECT finished_ms FROM run
+ WHERE tenant_id = :tenant_id AND pipeline = :pipeline AND finished_ms IS NOT NULL AND finished_ms >= :since
+   AND finished_ms <= :until AND started_ms IS NULL
+ ORDER BY finished_ms DESC LIMIT 1;
+
+-- newest_attempt
+SELECT max(attempt) FROM run WHERE tenant_id = :tenant_id AND pipeline = :pipeline AND run_id = :run_id;
+
+-- delay
+-- How long the last events took to get here, the quickest of them; nothing where none came since then.
+SELECT min(received_ms - time_ms) FROM (
+  SELECT received_ms, time_ms, source FROM event WHERE tenant_id = :tenant_id ORDER BY uid DESC LIMIT 50) newest
+ WHERE received_ms >= :since AND source <> 'tocsin';

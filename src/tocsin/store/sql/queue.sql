@@ -82,8 +82,12 @@ SELECT tenant_id, uid, id, source, type, kind, severity, pipeline, run_id, stage
  WHERE tenant_id = :tenant_id AND uid = :uid;
 
 -- runs_of
-SELECT tenant_id, id, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages, about FROM run
- WHERE tenant_id = :tenant_id AND pipeline = :pipeline AND run_id = :run_id ORDER BY attempt DESC LIMIT 1;
+-- This attempt of a run, and the newest.
+SELECT tenant_id, id, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages, about,
+       parent_run_id, log_tail
+  FROM run
+ WHERE tenant_id = :tenant_id AND pipeline = :pipeline AND run_id = :run_id AND attempt IN (:attempt,
+   (SELECT max(attempt) FROM run WHERE tenant_id = :tenant_id AND pipeline = :pipeline AND run_id = :run_id));
 
 -- lost_leases
 -- A worker died or hung with these; they are tried again, by whoever is first.
@@ -172,6 +176,9 @@ DELETE FROM delivery WHERE (tenant_id, id) IN (
   SELECT d.tenant_id, d.id FROM delivery d
    WHERE d.tenant_id = :tenant_id AND d.id < :before
      AND d.status IN ('delivered', 'dead', 'expired', 'cancelled', 'suppressed')
+     AND NOT (d.folded_into <> '' AND EXISTS (
+       SELECT 1 FROM delivery head WHERE head.tenant_id = d.tenant_id AND head.id = d.folded_into
+          AND head.status IN ('pending', 'sending', 'retrying')))
    LIMIT :limit) RETURNING id;
 
 -- delete_old_events

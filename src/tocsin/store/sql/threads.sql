@@ -1,15 +1,15 @@
 -- take_thread
--- Makes it where there is none. No row comes back while another holds it.
+-- Makes it where there is none. No row comes back while another holds it; what held it for the same delivery is over.
 INSERT INTO thread (tenant_id, endpoint_id, key, lease, lease_until_ms, updated_ms)
 VALUES (:tenant_id, :endpoint_id, :key, :lease, :until_ms, :now)
 ON CONFLICT (tenant_id, endpoint_id, key) DO UPDATE SET lease = excluded.lease, lease_until_ms = excluded.lease_until_ms,
   updated_ms = excluded.updated_ms
-  WHERE thread.lease IS NULL OR thread.lease = excluded.lease OR thread.lease_until_ms <= :now
+  WHERE thread.lease IS NULL OR thread.lease LIKE :same OR thread.lease_until_ms <= :now
 RETURNING state;
 
 -- save_thread
 UPDATE thread SET state = :state, updated_ms = :now
- WHERE tenant_id = :tenant_id AND endpoint_id = :endpoint_id AND key = :key AND lease = :lease;
+ WHERE tenant_id = :tenant_id AND endpoint_id = :endpoint_id AND key = :key AND lease = :lease RETURNING key;
 
 -- let_thread_go
 UPDATE thread SET lease = NULL

@@ -1,6 +1,5 @@
 """Rules: who hears of what."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -9,7 +8,6 @@ from starlette.responses import Response
 
 from tocsin.compose.templated import check as check_templates
 from tocsin.model.errors import Invalid, NotFound
-from tocsin.model.event import Event
 from tocsin.model.noise import (
     Changes,
     Flood,
@@ -22,18 +20,11 @@ from tocsin.model.noise import (
     Window,
 )
 from tocsin.model.rule import RateLimit, RetryPolicy, Rule
-from tocsin.model.run import Run
-from tocsin.rules import run_state
-from tocsin.rules.condition import activation
-from tocsin.rules.explain import first_misfit
 from tocsin.rules.index import CompiledRule, compile_rule
 from tocsin.rules.noise_check import check_noise
-from tocsin.sources.native import decode_native
-from tocsin.stages.intake import as_event
-from tocsin.store import config, log
+from tocsin.store import config
 from tocsin.web.api.webhooks import checked_patterns
 from tocsin.web.routes import (
-    LAST,
     Call,
     Route,
     cursor_of,
@@ -41,12 +32,10 @@ from tocsin.web.routes import (
     no_nul,
     page,
     page_limit,
-    read_body,
     reply,
     rfc3339,
 )
 
-EVENTS_OF_RUN = 1000
 NOISE = Noise.__struct_fields__
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
@@ -108,12 +97,6 @@ class RulePatch(Struct, frozen=True, forbid_unknown_fields=True):
     schedule: Schedule | UnsetType | None = UNSET
     mute: Annotated[tuple[Hours, ...], Meta(max_length=20)] | UnsetType = UNSET
     templates: Templates | UnsetType | None = UNSET
-
-
-class PreviewIn(RuleIn, frozen=True, forbid_unknown_fields=True):
-    """An unsaved rule, asked about the last events."""
-
-    last: Annotated[int, Meta(ge=1, le=500)] = 50
 
 
 class RuleOut(Struct, frozen=True):
@@ -198,35 +181,44 @@ def changes(given: RuleIn | RulePatch) -> dict[str, Any]:
     return found
 
 
-async def checked(call: Call, rule: Rule) -> CompiledRule:
-    """Raises Invalid for a condition that does not hold, and for endpoints the tenant does not have."""
+def checked_rule(rule: Rule) -> CompiledRule:
+    """Raises Invalid for what does not hold of itself."""
     compiled = compile_rule(rule)
     if len(rule.endpoint_ids) > 100:
         raise Invalid("webhook_endpoint_ids", f"{len(rule.endpoint_ids)} ids", "at most 100")
-    for number, id_ in enumerate(rule.endpoint_ids):
-        try:
-            await config.get_endpoint(call.app.db, call.tenant_id, no_nul("webhook_endpoint_ids", id_))
-        except NotFound:
-            field = f"webhook_endpoint_ids[{number}]"
-            raise Invalid(field, repr(id_[:60]), "the id of a webhook of this tenant") from None
     check_noise(rule.noise, rule.pipelines)
     if rule.noise.templates is not None:
         check_templates(rule.noise.templates, "templates")
     return compiled
 
 
-def new_rule(call: Call, given: RuleIn, id_: str) -> Rule:
-    now_ms = call.app.clock_ms()
+async def checked(call: Call, rule: Rule) -> CompiledRule:
+    """Raises Invalid for endpoints the tenant does not have, too."""
+    compiled = checked_rule(rule)
+    for number, id_ in enumerate(rule.endpoint_ids):
+        try:
+            await config.get_endpoint(call.app.db, call.tenant_id, no_nul("webhook_endpoint_ids", id_))
+        except NotFound:
+            field = f"webhook_endpoint_ids[{number}]"
+            raise Invalid(field, repr(id_[:60]), "the id of a webhook of this tenant") from None
+    return compiled
+
+
+def rule_of(given: RuleIn, id_: str, tenant_id: str, by: str, now_ms: int) -> Rule:
     fields = changes(given)
     return Rule(
         id=id_,
-        tenant_id=call.tenant_id,
+        tenant_id=tenant_id,
         noise=noise_of(given, Noise()),
-        created_by=call.by.who,
+        created_by=by,
         created_ms=now_ms,
         updated_ms=now_ms,
         **fields,
     )
+
+
+def new_rule(call: Call, given: RuleIn, id_: str) -> Rule:
+    return rule_of(given, id_, call.tenant_id, call.by.who, call.app.clock_ms())
 
 
 async def create(call: Call) -> Response:
@@ -268,76 +260,6 @@ async def delete(call: Call) -> Response:
     return Response(status_code=204)
 
 
-def verdict(compiled: CompiledRule, event: Event, run: Run | None) -> tuple[bool, str]:
-    """As planning decides it: the same functions."""
-    if not compiled.wants(event):
-        return False, first_misfit(compiled, event)
-    if compiled.condition is None:
-        return True, ""
-    said = compiled.condition.evaluate(activation(event, run))
-    return said.matched, said.reason
-
-
-async def runs_at(call: Call, compiled: CompiledRule, events: Sequence[Event]) -> dict[str, Run]:
-    """By event: its run as it was with this event, built anew from the run's events. Only where the condition asks."""
-    if "run" not in compiled.rule.condition:
-        return {}
-    found: dict[str, Run] = {}
-    for pipeline, run_id in {(event.pipeline, event.run_id) for event in events if event.run_id}:
-        filters = {"pipeline": pipeline, "run_id": run_id}
-        history = await log.list_events(call.app.db, call.tenant_id, before=LAST, limit=EVENTS_OF_RUN, filters=filters)
-        new = [event for event in events if (event.pipeline, event.run_id) == (pipeline, run_id)]
-        known = {event.uid for event in history}
-        run: Run | None = None
-        for event in [*reversed(history), *(event for event in new if event.uid not in known)]:
-            if run_state.concerns_run(event):
-                run = run or Run(id="", tenant_id=call.tenant_id, pipeline=pipeline, run_id=run_id)
-                run = run_state.after(run, event)
-            if run is not None:
-                found[event.uid] = run
-    return found
-
-
-async def preview(call: Call) -> Response:
-    """An unsaved rule against the last events: which it would have matched, and why not the others."""
-    given = await call.body(PreviewIn)
-    compiled = await checked(call, new_rule(call, given, "preview"))
-    return await against_last(call, compiled, given.last)
-
-
-async def preview_saved(call: Call) -> Response:
-    return await against_last(call, compile_rule(await find(call)), 50)
-
-
-async def against_last(call: Call, compiled: CompiledRule, last: int) -> Response:
-    events = await log.list_events(call.app.db, call.tenant_id, before=LAST, limit=last, filters={})
-    runs = await runs_at(call, compiled, events)
-    said = [(event, *verdict(compiled, event, runs.get(event.uid))) for event in events]
-    return reply(
-        {
-            "events": len(said),
-            "matched": sum(matched for _, matched, _ in said),
-            "items": [
-                {"event_id": e.id, "event_type": e.type, "pipeline": e.pipeline, "matched": matched, "reason": reason}
-                for e, matched, reason in said
-            ],
-        }
-    )
-
-
-async def test(call: Call) -> Response:
-    """Whether a saved rule would match an event that is given here; nothing is stored or sent."""
-    compiled = compile_rule(await find(call))
-    app = call.app
-    drafts = decode_native(await read_body(call.request, app.settings.max_body_bytes))
-    if len(drafts) != 1:
-        raise Invalid("events", f"{len(drafts)} events", "one event")
-    event = as_event(drafts[0], "evt_test", call.tenant_id, app.clock_ms())
-    runs = await runs_at(call, compiled, [event])
-    matched, reason = verdict(compiled, event, runs.get(event.uid))
-    return reply({"matched": matched, "reason": reason, "kind": event.kind})
-
-
 ID = "/v1/alert-rules/{id}"
 ROUTES = (
     Route(
@@ -359,14 +281,6 @@ ROUTES = (
         answer=RuleOut,
         query={"limit": "1 to 100", "cursor": "`next` of a page"},
     ),
-    Route(
-        method="POST",
-        path="/v1/alert-rules/preview",
-        handler=preview,
-        summary="What an unsaved rule would have matched",
-        role="developer",
-        body=PreviewIn,
-    ),
     Route(method="GET", path=ID, handler=get, summary="One rule", role="viewer", answer=RuleOut),
     Route(
         method="PATCH",
@@ -378,10 +292,4 @@ ROUTES = (
         answer=RuleOut,
     ),
     Route(method="DELETE", path=ID, handler=delete, summary="Delete a rule (softly)", role="developer", status=204),
-    Route(
-        method="POST", path=f"{ID}/preview", handler=preview_saved, summary="What it would have matched", role="viewer"
-    ),
-    Route(
-        method="POST", path=f"{ID}/test", handler=test, summary="Whether it matches an event given here", role="viewer"
-    ),
 )

@@ -14,7 +14,7 @@ from tocsin.providers import PROVIDERS
 from tocsin.store import log
 from tocsin.web.routes import LAST, Call, Route, cursor_of, filters_of, no_nul, page, page_limit, reply, rfc3339
 
-FILTERS = ("status", "webhook_id", "event_id", "rule_id", "event_type", "provider_type")
+FILTERS = ("status", "webhook_id", "event_id", "rule_id", "event_type", "provider_type", "folded_into")
 REPLAYABLE = ("dead", "expired", "cancelled", "suppressed", "delivered")
 MOST_REPLAYED = 10_000
 Moment = Annotated[dt.datetime, Meta(tz=True)]
@@ -43,7 +43,8 @@ class ReplayIn(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DeliveryOut(Struct, frozen=True):
-    """One message for one endpoint, and how far it got."""
+    """One message for one endpoint, and how far it got. `folded_into`: the delivery that tells of this one, too, or "".
+    `folded`: how many others this one tells of; `?folded_into=` lists them."""
 
     id: str
     event_id: str
@@ -59,6 +60,8 @@ class DeliveryOut(Struct, frozen=True):
     next_attempt_at: str | None
     created_at: str | None
     delivered_at: str | None
+    folded_into: str
+    folded: int
 
 
 class AttemptOut(Struct, frozen=True):
@@ -93,6 +96,8 @@ def fields(found: dict[str, Any]) -> dict[str, Any]:
         "next_attempt_at": rfc3339(found["due_ms"]) if waits else None,
         "created_at": rfc3339(found["created_ms"]),
         "delivered_at": rfc3339(found["delivered_ms"]),
+        "folded_into": found["folded_into"],
+        "folded": found["folded"],
     }
 
 

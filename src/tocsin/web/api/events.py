@@ -10,13 +10,14 @@ from starlette.responses import Response
 from tocsin.app import App
 from tocsin.model.errors import Invalid, NotFound, Refusal
 from tocsin.model.event import Event
-from tocsin.rules.explain import explain
+from tocsin.rules.explain import Considered, Told, explain
 from tocsin.rules.index import compile_rule, rule_of_endpoint
 from tocsin.rules.plan import Decision
 from tocsin.sources.cloudevents import BATCH, decode_cloudevents, is_cloudevents, media_type
 from tocsin.sources.native import NativeBody, decode_native
 from tocsin.stages.intake import Receipt, Trace
-from tocsin.store import log
+from tocsin.store import config, log
+from tocsin.store import why as store_why
 from tocsin.web.auth import Tokens
 from tocsin.web.problems import answer_of, encoded
 from tocsin.web.routes import (
@@ -39,6 +40,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 IS_BATCH = re.compile(rb'^\s*\{\s*"events"\s*:')
 JSON_HEADERS = [(b"content-type", b"application/json")]
 KEY = re.compile(r"^[\x21-\x7e]{1,255}\Z")
+MOST_RULES = 100_000
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -47,6 +49,19 @@ class Accepted(msgspec.Struct, frozen=True):
     accepted: int
     duplicates: int
     ids: tuple[str, ...]
+
+
+class EventWhy(msgspec.Struct, frozen=True):
+    """Why somebody was told of an event, or was not. `summary` is one sentence that answers; `decisions` are the rules,
+    those first that were asked when it came in."""
+
+    event_id: str
+    event_type: str
+    decided_at: str | None
+    summary: str
+    decisions: tuple[Considered, ...]
+    omitted_decisions: int
+    deliveries: tuple[Told, ...]
 
 
 class EventsDoor:
@@ -164,11 +179,10 @@ async def why(call: Call) -> Response:
     """What was decided when the event came in, and what became of it. Rules that could not want it are asked again."""
     event, stored = await find(call)
     trace = msgspec.json.decode(stored, type=Trace)
-    db = call.app.db
-    deliveries = await log.deliveries_of_event(db, call.tenant_id, event.uid)
-    rules = await log.active_rules(db, call.tenant_id)
-    rules += [rule_of_endpoint(call.tenant_id, *asks) for asks in await log.enabled_events(db, call.tenant_id)]
+    app = call.app
     decided = {decision.rule_id for decision in trace.decisions}
+    rules = await config.list_rules(app.db, call.tenant_id, after="", limit=MOST_RULES)
+    rules += [rule_of_endpoint(call.tenant_id, *asks) for asks in await log.enabled_events(app.db, call.tenant_id)]
     others, broken = [], []
     for rule in rules:
         if rule.id not in decided:
@@ -176,8 +190,10 @@ async def why(call: Call) -> Response:
                 others.append(compile_rule(rule))
             except Invalid as error:  # saved by an older or another program
                 broken.append(Decision(rule.id, rule.name, "not_matched", f"the rule does not hold: {error.detail}"))
-    answer = explain(event, (*trace.decisions, *broken), trace.omitted, others, deliveries)
-    return reply({"event_id": event.id, "event_type": event.type, "decided_at": rfc3339(trace.at_ms)} | answer)
+    fates = await store_why.fates_of_event(app.db, call.tenant_id, event.uid)
+    decisions = (*trace.decisions, *broken)
+    found = explain(event, decisions, trace.omitted, fates, app.clock_ms(), others=others)
+    return reply(EventWhy(event.id, event.type, rfc3339(trace.at_ms), **msgspec.structs.asdict(found)))
 
 
 async def documented(call: Call) -> Response:
@@ -210,5 +226,6 @@ ROUTES = (
         handler=why,
         summary="What was decided about an event, and why",
         role="viewer",
+        answer=EventWhy,
     ),
 )

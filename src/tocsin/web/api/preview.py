@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from tocsin.compose import live
 from tocsin.compose.message import compose
+from tocsin.model.delivery import Words
 from tocsin.model.endpoint import Target
 from tocsin.model.errors import Invalid, NotFound
 from tocsin.model.event import Event
@@ -208,7 +209,7 @@ async def run_of(call: Call, event: Event) -> Run | None:
 def previewed(receiver: Receiver, event: Event, run: Run | None, tuning: Tuning, now_ms: int) -> MessagePreviewOut:
     """The message as the deliver stage would make it now. Raises Invalid where it cannot be made of such settings."""
     provider, target = receiver.provider, as_tuned(receiver.target, tuning)
-    run_key, incident_key = keys_of(event)
+    run_key, incident_key = keys_of(event, Words())
     message = compose(event, run)
     sending = Sending(
         id="dlv_preview",

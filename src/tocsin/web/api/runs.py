@@ -7,28 +7,37 @@ from starlette.responses import Response
 from tocsin.model.errors import NotFound
 from tocsin.model.run import Run
 from tocsin.store import log
+from tocsin.web.api.run_why import RunWhy, why
 from tocsin.web.routes import LAST, Call, Route, cursor_of, filters_of, no_nul, page, page_limit, reply, rfc3339
 
-FILTERS = ("pipeline", "status", "run_id")
+FILTERS = ("pipeline", "status", "run_id", "parent_run_id")
+MOST_CHILDREN = 100
 
 
 def shown(run: Run) -> dict[str, Any]:
+    """As lists have it."""
     return {
         "id": run.id,
         "pipeline": run.pipeline,
         "run_id": run.run_id,
         "attempt": run.attempt,
+        "parent_run_id": run.parent_run_id,
         "status": run.status,
         "started_at": rfc3339(run.started_ms),
         "finished_at": rfc3339(run.finished_ms),
         "duration_s": None if run.duration_ms is None else run.duration_ms / 1000,
+        "late_s": None if run.late_ms is None else run.late_ms / 1000,
         "error": run.error,
         "stages": [
             {
                 "name": stage.name,
+                "map_index": stage.map_index,
+                "attempt": stage.attempt,
                 "status": stage.status,
+                "will_retry": stage.will_retry,
                 "started_at": rfc3339(stage.started_ms),
                 "finished_at": rfc3339(stage.finished_ms),
+                "duration_s": None if stage.duration_ms is None else stage.duration_ms / 1000,
                 "error": stage.error,
             }
             for stage in run.stages
@@ -48,7 +57,12 @@ async def get(call: Call) -> Response:
     run = await log.get_run(call.app.db, call.tenant_id, no_nul("id", call.path("id")))
     if run is None:
         raise NotFound("No such run.")
-    return reply(shown(run))
+    children: list[str] = []
+    if run.run_id:
+        filters = {"parent_run_id": run.run_id}
+        found = await log.list_runs(call.app.db, call.tenant_id, before=LAST, limit=MOST_CHILDREN, filters=filters)
+        children = [child.id for child in found]
+    return reply(shown(run) | {"log_tail": run.log_tail, "children": children})
 
 
 ROUTES = (
@@ -60,5 +74,19 @@ ROUTES = (
         role="viewer",
         query={name: f"Only this {name}" for name in FILTERS} | {"limit": "1 to 100", "cursor": "`next` of a page"},
     ),
-    Route(method="GET", path="/v1/runs/{id}", handler=get, summary="One run with its stages", role="viewer"),
+    Route(
+        method="GET",
+        path="/v1/runs/{id}",
+        handler=get,
+        summary="One run with its stages, log and children",
+        role="viewer",
+    ),
+    Route(
+        method="GET",
+        path="/v1/runs/{id}/why",
+        handler=why,
+        summary="Who was told of a run, and why nobody else was",
+        role="viewer",
+        answer=RunWhy,
+    ),
 )

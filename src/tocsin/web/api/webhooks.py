@@ -396,18 +396,24 @@ def rotated(old: tuple[Secret, ...], secret: str, now_ms: int, overlap_s: int) -
 
 async def test(call: Call) -> Response:
     """Sends a real message to this endpoint alone, whether it is switched on or not, and waits for what comes of it."""
-    app = call.app
     endpoint = await mine(call)
+    delivery = await send_test(call, endpoint.id, endpoint.name)
+    return reply(await shown_with_attempts(call.app, call.tenant_id, delivery))
+
+
+async def send_test(call: Call, endpoint_id: str, name: str) -> dict[str, Any]:
+    """The delivery of a test message, once it has an end or has kept us waiting."""
+    app = call.app
     draft = Draft(
         type="tocsin.test",
         kind="other",
         source="tocsin",
         severity="info",
-        title=f"Test message for {endpoint.name}",
+        title=f"Test message for {name}",
         message="If you can read this, Tocsin can reach you here.",
         links={"tocsin": app.settings.url} if app.settings.public_url else {},
     )
-    receipts = await app.intake.accept(call.tenant_id, [draft], only_endpoint=endpoint.id)
+    receipts = await app.intake.accept(call.tenant_id, [draft], only_endpoint=endpoint_id)
     event, _ = await log.find_event(app.db, call.tenant_id, receipts[0].id, None) or (None, "")
     assert event is not None, "the event was accepted a moment ago"
     deliveries = await log.deliveries_of_event(app.db, call.tenant_id, event.uid)
@@ -418,10 +424,9 @@ async def test(call: Call) -> Response:
         delivery = await log.get_delivery(app.db, call.tenant_id, deliveries[0]["id"])
         assert delivery is not None, "the delivery was committed with its event"
         if delivery["status"] not in ("pending", "sending") or waited_s >= TEST_WAIT_S:
-            break
+            return delivery
         await asyncio.sleep(0.05)
         waited_s += 0.05
-    return reply(await shown_with_attempts(app, call.tenant_id, delivery))
 
 
 async def recover(call: Call) -> Response:

@@ -14,27 +14,28 @@ ON CONFLICT DO NOTHING RETURNING uid;
 -- lock_runs
 -- In one order over all processes, so that two of them cannot wait for each other.
 SELECT r.tenant_id, r.id, r.pipeline, r.run_id, r.attempt, r.status, r.started_ms, r.finished_ms, r.updated_ms, r.error,
-       r.stages, r.about
+       r.stages, r.about, r.parent_run_id, r.log_tail
   FROM unnest(:tenant_id::text[], :pipeline::text[], :run_id::text[], :attempt::bigint[])
        AS asked (tenant_id, pipeline, run_id, attempt)
   JOIN run r ON r.tenant_id = asked.tenant_id AND r.pipeline = asked.pipeline AND r.run_id = asked.run_id
-            AND r.attempt = asked.attempt
+            AND r.attempt >= asked.attempt
  ORDER BY r.id FOR UPDATE OF r;
 
 -- insert_runs
 INSERT INTO run (tenant_id, id, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages,
-                 about)
+                 about, parent_run_id, log_tail)
 SELECT * FROM unnest(:tenant_id::text[], :id::text[], :pipeline::text[], :run_id::text[], :attempt::bigint[],
                      :status::text[], :started_ms::bigint[], :finished_ms::bigint[], :updated_ms::bigint[], :error::text[],
-                     :stages::text[], :about::text[])
+                     :stages::text[], :about::text[], :parent_run_id::text[], :log_tail::text[])
 ON CONFLICT DO NOTHING RETURNING id;
 
 -- update_runs
 UPDATE run SET status = new.status, started_ms = new.started_ms, finished_ms = new.finished_ms, updated_ms = new.updated_ms,
-       error = new.error, stages = new.stages, about = new.about
+       error = new.error, stages = new.stages, about = new.about, parent_run_id = new.parent_run_id,
+       log_tail = new.log_tail
   FROM unnest(:status::text[], :started_ms::bigint[], :finished_ms::bigint[], :updated_ms::bigint[], :error::text[],
-              :stages::text[], :about::text[], :tenant_id::text[], :id::text[])
-       AS new (status, started_ms, finished_ms, updated_ms, error, stages, about, tenant_id, id)
+              :stages::text[], :about::text[], :parent_run_id::text[], :log_tail::text[], :tenant_id::text[], :id::text[])
+       AS new (status, started_ms, finished_ms, updated_ms, error, stages, about, parent_run_id, log_tail, tenant_id, id)
  WHERE run.tenant_id = new.tenant_id AND run.id = new.id;
 
 -- insert_deliveries

@@ -37,11 +37,36 @@ ON CONFLICT (tenant_id, id) DO UPDATE SET kind = excluded.kind, rule_id = exclud
 DELETE FROM timer t USING unnest(:tenant_id::text[], :id::text[]) AS asked (tenant_id, id)
  WHERE t.tenant_id = asked.tenant_id AND t.id = asked.id;
 
--- folded_events
-SELECT d.folded_into, e.tenant_id, e.uid, e.id, e.source, e.type, e.kind, e.severity, e.pipeline, e.run_id, e.stage, e.time_ms,
-       e.received_ms, e.content
+-- untried_heads
+-- Nobody takes them on before this transaction ends; what somebody takes on at this moment takes no company any more.
+SELECT d.id FROM unnest(:tenant_id::text[], :id::text[]) AS asked (tenant_id, id)
+  JOIN delivery d ON d.tenant_id = asked.tenant_id AND d.id = asked.id
+ WHERE d.status = 'pending' AND d.attempts = 0 AND d.lease_losses = 0
+   FOR NO KEY UPDATE OF d SKIP LOCKED;
+
+-- folded_alike
+SELECT found.*
   FROM unnest(:id::text[], :tenant_id::text[]) AS asked (id, tenant_id)
-  CROSS JOIN LATERAL (SELECT folded_into, tenant_id, event_uid, id FROM delivery
-                       WHERE folded_into = asked.id AND tenant_id = asked.tenant_id ORDER BY id LIMIT 500) d
-  JOIN event e ON e.tenant_id = d.tenant_id AND e.uid = d.event_uid
- ORDER BY d.id;
+ CROSS JOIN LATERAL (
+   SELECT d.folded_into, e.pipeline, e.kind, CASE WHEN e.kind IN ('alert', 'alert.resolved', 'other') THEN e.type ELSE '' END,
+          CASE WHEN e.pipeline = '' THEN e.source ELSE '' END, e.severity, count(*), min(e.time_ms), max(e.time_ms), max(d.id),
+          (sum(count(*)) OVER ())::bigint
+     FROM delivery d JOIN event e ON e.tenant_id = d.tenant_id AND e.uid = d.event_uid
+    WHERE d.folded_into = asked.id AND d.folded_into <> '' AND d.tenant_id = asked.tenant_id
+    GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY max(d.id) DESC LIMIT 2000) found;
+
+-- folded_ids
+-- Not in the order of the primary key, which would look through all deliveries.
+SELECT found.*
+  FROM unnest(:id::text[], :tenant_id::text[]) AS asked (id, tenant_id)
+ CROSS JOIN LATERAL (
+   SELECT d.folded_into, e.id FROM delivery d JOIN event e ON e.tenant_id = d.tenant_id AND e.uid = d.event_uid
+    WHERE d.folded_into = asked.id AND d.folded_into <> '' AND d.tenant_id = asked.tenant_id
+    ORDER BY d.id || '' LIMIT 100) found;
+
+-- folded_events
+SELECT d.id, d.words, e.tenant_id, e.uid, e.id, e.source, e.type, e.kind, e.severity, e.pipeline, e.run_id, e.stage, e.time_ms,
+       e.received_ms, e.content
+  FROM unnest(:tenant_id::text[], :id::text[]) AS asked (tenant_id, id)
+  JOIN delivery d ON d.tenant_id = asked.tenant_id AND d.id = asked.id
+  JOIN event e ON e.tenant_id = d.tenant_id AND e.uid = d.event_uid;

@@ -107,12 +107,15 @@ SELECT e.tenant_id, e.uid, e.id, e.source, e.type, e.kind, e.severity, e.pipelin
   JOIN event e ON e.tenant_id = asked.tenant_id AND e.uid = asked.uid;
 
 -- runs_of
-SELECT DISTINCT ON (r.tenant_id, r.pipeline, r.run_id)
-       r.tenant_id, r.id, r.pipeline, r.run_id, r.attempt, r.status, r.started_ms, r.finished_ms, r.updated_ms, r.error,
-       r.stages, r.about
-  FROM unnest(:tenant_id::text[], :pipeline::text[], :run_id::text[]) AS asked (tenant_id, pipeline, run_id)
+-- This attempt of a run, and the newest.
+SELECT r.tenant_id, r.id, r.pipeline, r.run_id, r.attempt, r.status, r.started_ms, r.finished_ms, r.updated_ms, r.error,
+       r.stages, r.about, r.parent_run_id, r.log_tail
+  FROM unnest(:tenant_id::text[], :pipeline::text[], :run_id::text[], :attempt::bigint[])
+       AS asked (tenant_id, pipeline, run_id, attempt)
+ CROSS JOIN LATERAL (SELECT max(n.attempt) AS attempt FROM run n WHERE n.tenant_id = asked.tenant_id
+                        AND n.pipeline = asked.pipeline AND n.run_id = asked.run_id) newest
   JOIN run r ON r.tenant_id = asked.tenant_id AND r.pipeline = asked.pipeline AND r.run_id = asked.run_id
- ORDER BY r.tenant_id, r.pipeline, r.run_id, r.attempt DESC;
+            AND r.attempt IN (asked.attempt, newest.attempt);
 
 -- lost_leases
 WITH lost AS MATERIALIZED (

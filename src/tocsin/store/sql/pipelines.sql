@@ -1,0 +1,26 @@
+-- list_pipelines
+-- From one name to the next by the index, and the state of any of its runs.
+WITH RECURSIVE named (pipeline) AS (
+  SELECT min(pipeline) FROM run WHERE tenant_id = :tenant_id AND pipeline > :after
+  UNION ALL
+  SELECT (SELECT min(r.pipeline) FROM run r WHERE r.tenant_id = :tenant_id AND r.pipeline > named.pipeline)
+    FROM named WHERE named.pipeline IS NOT NULL)
+SELECT n.pipeline, (SELECT r.status FROM run r WHERE r.tenant_id = :tenant_id AND r.pipeline = n.pipeline LIMIT 1)
+  FROM named n WHERE n.pipeline IS NOT NULL LIMIT :limit;
+
+-- last_runs
+-- Those that have ended, the last first. The good ones and the others have an index each.
+SELECT x.status, x.finished_ms FROM (
+  SELECT * FROM (SELECT status, finished_ms FROM run
+    WHERE tenant_id = :tenant_id AND pipeline = :pipeline AND status = 'succeeded'
+    ORDER BY finished_ms DESC LIMIT :limit) good
+  UNION ALL
+  SELECT * FROM (SELECT status, finished_ms FROM run
+    WHERE tenant_id = :tenant_id AND pipeline = :pipeline AND finished_ms IS NOT NULL AND status <> 'succeeded'
+    ORDER BY finished_ms DESC LIMIT :limit) trouble) x
+ ORDER BY x.finished_ms DESC LIMIT :limit;
+
+-- rules_made_by
+SELECT tenant_id, id, name, event_types, pipelines, labels, condition, endpoint_ids, retry, rate_limit, settings, noise, is_active,
+       created_by, created_ms, updated_ms
+  FROM rule WHERE tenant_id = :tenant_id AND created_by = :created_by AND deleted_ms IS NULL ORDER BY id;

@@ -1,0 +1,172 @@
+"""Notifications of a platform's users: everybody's preferences, what was tried, a test. One's own preferences are in
+preferences.py."""
+
+from typing import Literal
+
+from msgspec import Struct
+from starlette.responses import Response
+
+from tocsin.model.errors import Invalid
+from tocsin.model.preference import CATEGORIES, PROVIDER_OF, SLACK
+from tocsin.rules.preferring import Place, Reader, channel_key, endpoints_at, not_set_up, place_of
+from tocsin.store import preferences as store
+from tocsin.web.api.preferences import SwitchesOut, own, switches
+from tocsin.web.api.webhooks import send_test
+from tocsin.web.routes import Call, Route, as_cursor, filters_of, name_cursor, page, page_limit, reply, rfc3339
+
+MOST_COUNTED = 100_000
+PAGE_ITEMS = 20
+SLACKS = ("slack", "slack_bot", "slack_workflow")
+LIFECYCLE = "experiment_lifecycle"
+
+
+class LogItem(Struct, frozen=True):
+    """A message to one place. `status` is success or failed; one that is tried again has failed so far."""
+
+    id: str
+    event_type: str
+    channel: str
+    status: str
+    error: str | None
+    created_at: str | None
+
+
+class LogPage(Struct, frozen=True):
+    """`total` counts to 100,000."""
+
+    items: tuple[LogItem, ...]
+    total: int
+    page: int
+    limit: int
+
+
+class TestIn(Struct, frozen=True, forbid_unknown_fields=True):
+    channel: Literal["slack", "email"]
+
+
+class TestOut(Struct, frozen=True):
+    success: bool
+    message: str
+
+
+async def everybody(call: Call) -> Response:
+    limit = page_limit(call)
+    filters_of(call, ())
+    found = await store.list_(call.app.db, call.tenant_id, name_cursor(call), limit + 1)
+    items = [switches(user_id, wants) for user_id, wants in found]
+    return reply(page(items, limit, lambda one: as_cursor(one.user_id)))
+
+
+def whole_number(call: Call, name: str, standard: int, most: int) -> int:
+    given = call.request.query_params.get(name, str(standard))
+    if not given.isascii() or not given.isdigit() or len(given) > 9 or not 1 <= int(given) <= most:
+        raise Invalid(name, repr(given[:20]), f"a whole number from 1 to {most}")
+    return int(given)
+
+
+def pattern_of(event_type: str) -> str:
+    """For LIKE: `safety_rollback` is safety.rollback and safety-rollback, too; the lifecycle is all that experiments
+    say of themselves."""
+    if event_type == LIFECYCLE:
+        return "experiment_%"
+    escaped = event_type.lower().replace("!", "!!").replace("%", "!%")
+    return escaped.replace(".", "_").replace("-", "_")
+
+
+async def delivery_log(call: Call) -> Response:
+    filters = filters_of(call, ("page", "event_type", "status"))
+    limit = whole_number(call, "limit", PAGE_ITEMS, 100)
+    number = whole_number(call, "page", 1, MOST_COUNTED)
+    told: store.Told = "tried"
+    if status := filters.get("status"):
+        if status not in ("success", "failed"):
+            raise Invalid("status", repr(status[:40]), "success or failed")
+        told = "success" if status == "success" else "failed"
+    found, total = await store.delivery_log(
+        call.app.db,
+        call.tenant_id,
+        told=told,
+        event_type=pattern_of(filters.get("event_type", "")),
+        limit=limit,
+        offset=min((number - 1) * limit, MOST_COUNTED),
+        most=MOST_COUNTED,
+    )
+    items = tuple(
+        LogItem(
+            id=id_,
+            event_type=event_type,
+            channel=SLACK if kind in SLACKS else kind,
+            status="success" if status_ == "delivered" else "failed",
+            error=None if status_ == "delivered" else error or reason,
+            created_at=rfc3339(created_ms),
+        )
+        for id_, event_type, kind, status_, error, reason, created_ms in found
+    )
+    return reply(LogPage(items, total, number, limit))
+
+
+async def test(call: Call) -> Response:
+    """Really sends, to where the caller would be told; says what came of it."""
+    channel = (await call.body(TestIn)).channel
+    app = call.app
+    reader = Reader(call.by.who, await own(call))
+    default = app.settings.slack_channel
+    place = place_of(reader, channel, default)
+    if why := unreachable(call, place):
+        return reply(TestOut(False, f"Test notification was not sent: {why}"))
+    endpoint_id, _ = endpoints_at(await store.endpoints(app.db, call.tenant_id), default)[place]
+    name = shown_channel(reader.wants.slack_channel or default) if channel == SLACK else place[1]
+    delivery = await send_test(call, endpoint_id, name)
+    if delivery["status"] == "delivered":
+        return reply(TestOut(True, f"Test notification sent to {name}"))
+    waits = delivery["status"] in ("pending", "sending")
+    said = "it still waits" if waits else delivery["error_message"] or delivery["reason"]
+    return reply(TestOut(False, f"Test notification to {name} was not sent: {said}"))
+
+
+def unreachable(call: Call, place: Place) -> str:
+    off = call.app.tuning[PROVIDER_OF[place[0]]].off
+    if off or (why := not_set_up(place, call.app.operator)):
+        return off or why
+    return "" if place[1] else f"no email address is known of {call.by.who}: set email_address in the preferences"
+
+
+def shown_channel(name: str) -> str:
+    """`#alerts` for a name, `C0123` for an id."""
+    return name if name[:1] in "CGD" and name.isupper() else f"#{channel_key(name)}"
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/api/v1/notifications/admin/preferences",
+        handler=everybody,
+        summary="Everybody's preferences, by user",
+        role="admin",
+        answer=SwitchesOut,
+        query={"limit": "1 to 100", "cursor": "`next` of a page"},
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/notifications/delivery-log",
+        handler=delivery_log,
+        summary="What was tried, newest first",
+        role="admin",
+        answer=LogPage,
+        query={
+            "page": "From 1",
+            "limit": "1 to 100; 20 where it is not given",
+            "event_type": f"Such as {', '.join(CATEGORIES)}",
+            "status": "`success` or `failed`",
+        },
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/notifications/test",
+        handler=test,
+        summary="Send a test message to yourself, and say what came of it",
+        role="developer",
+        body=TestIn,
+        answer=TestOut,
+    ),
+)

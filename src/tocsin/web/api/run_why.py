@@ -1,0 +1,78 @@
+"""The story of a run: who was told of which of its events, and why nobody else was."""
+
+import msgspec
+from msgspec import Struct
+from starlette.responses import Response
+
+from tocsin.model.errors import NotFound
+from tocsin.model.fate import Fate
+from tocsin.rules.explain import Chapter, Considered, Told, explain, story
+from tocsin.rules.run_state import attempt_of
+from tocsin.stages.intake import Trace
+from tocsin.store import log
+from tocsin.store import why as store
+from tocsin.web.routes import Call, no_nul, reply, rfc3339
+
+
+class RunEvent(Struct, frozen=True):
+    """One event of the run. `decisions` are those of the rules that were asked when it came in."""
+
+    event_id: str
+    event_type: str
+    stage: str
+    time: str | None
+    summary: str
+    decisions: tuple[Considered, ...]
+    omitted_decisions: int
+    deliveries: tuple[Told, ...]
+
+
+class RunWhy(Struct, frozen=True):
+    """Why somebody was told of a run, or was not. `summary` is one sentence that answers; the events are in the order
+    in which they came."""
+
+    id: str
+    pipeline: str
+    run_id: str
+    attempt: int
+    status: str
+    summary: str
+    events: tuple[RunEvent, ...]
+
+
+async def why(call: Call) -> Response:
+    app = call.app
+    run = await log.get_run(app.db, call.tenant_id, no_nul("id", call.path("id")))
+    if run is None:
+        raise NotFound("No such run.")
+    now_ms = app.clock_ms()
+    events, fates = await store.events_of_run(app.db, run)
+    by_event: dict[str, list[Fate]] = {}
+    for fate in fates:
+        by_event.setdefault(fate.event_uid, []).append(fate)
+    chapters = []
+    for event, stored in events:
+        if attempt_of(event.data) == run.attempt:
+            trace = msgspec.json.decode(stored, type=Trace)
+            its_fates = by_event.get(event.uid, [])
+            said = explain(event, trace.decisions, trace.omitted, its_fates, now_ms, rules=trace.rules)
+            chapters.append(Chapter(event, tuple(its_fates), said))
+    return reply(
+        RunWhy(
+            run.id,
+            run.pipeline,
+            run.run_id,
+            run.attempt,
+            run.status,
+            story(run, chapters, now_ms),
+            tuple(
+                RunEvent(one.event.id, one.event.type, one.event.stage, rfc3339(one.event.time_ms), *parts(one))
+                for one in chapters
+            ),
+        )
+    )
+
+
+def parts(chapter: Chapter) -> tuple[str, tuple[Considered, ...], int, tuple[Told, ...]]:
+    said = chapter.why
+    return said.summary, said.decisions, said.omitted_decisions, said.deliveries
