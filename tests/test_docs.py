@@ -21,15 +21,17 @@ from tocsin.compose.message import compose
 from tocsin.model.delivery import STATUSES
 from tocsin.model.endpoint import Target
 from tocsin.model.errors import Invalid
+from tocsin.model.noise import Noise
 from tocsin.model.wire import Sending
 from tocsin.provider_kit.body import body
 from tocsin.provider_kit.provider import Provider
 from tocsin.provider_kit.settings_form import form, secret_fields
 from tocsin.providers import PROVIDERS, webhook
 from tocsin.rules.condition import compile_condition
+from tocsin.rules.noise_check import check_noise
 from tocsin.settings import defaults
 from tocsin.sources.native import FIELDS, decode_native
-from tocsin.web.api.alert_rules import RuleIn
+from tocsin.web.api.alert_rules import RuleIn, noise_of
 from tocsin.web.problems import encoded, problem_of
 from tocsin.web.server import ROUTES
 
@@ -409,6 +411,17 @@ def test_the_rule_is_one_and_shows_every_field() -> None:
     msgspec.json.decode(example, type=RuleIn)
     short = {"event_type", "webhook_endpoint_id", "is_active"}
     assert set(json.loads(example)) == set(RuleIn.__struct_fields__) - short
+
+
+def test_the_rules_about_noise_hold() -> None:
+    shown: set[str] = set()
+    for name, example in blocks(TEXTS["docs/noise.md"], "rule"):
+        rule = msgspec.json.decode(example, type=RuleIn)
+        noise = noise_of(rule, Noise())
+        check_noise(noise, rule.pipelines)
+        shown |= {field for field in Noise.__struct_fields__ if getattr(noise, field) != getattr(Noise(), field)}
+        assert noise != Noise(), name
+    assert shown == set(Noise.__struct_fields__) - {"retries", "templates"}
 
 
 def test_the_problem_is_what_a_wrong_severity_is_answered_with() -> None:

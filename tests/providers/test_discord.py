@@ -504,7 +504,7 @@ def test_its_own_name_and_picture() -> None:
 
 
 def test_each_event_by_itself_can_be_chosen() -> None:
-    assert not LIVE.is_on(msgspec.convert({"edit_in_place": False}, DiscordSettings))
+    assert not LIVE.is_on(msgspec.convert({"one_message_per_run": False}, DiscordSettings))
 
 
 def test_the_fake_refuses_what_discord_refuses() -> None:

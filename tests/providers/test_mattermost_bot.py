@@ -256,7 +256,7 @@ def test_tokens_that_are_none(token: str) -> None:
         ("channel_id", CHANNEL + "\n"),
         ("mention_on_failure", "<!here>"),
         ("theme_color", "green"),
-        ("edit_in_place", "yes"),
+        ("one_message_per_run", "yes"),
         ("icon_url", "https://a.example/a.png"),
     ],
 )
@@ -272,4 +272,4 @@ def test_settings_that_make_no_sense_are_refused(field: str, value: str) -> None
 def test_pace_and_patience() -> None:  # S1-03, S1-04
     assert (BOT.rate_per_s, BOT.timeout_s, BOT.max_age_s) == (5.0, 10.0, 21_600)
     assert LIVE.is_on(given(FAILED).target.settings)
-    assert not LIVE.is_on(given(FAILED, edit_in_place=False).target.settings)
+    assert not LIVE.is_on(given(FAILED, one_message_per_run=False).target.settings)

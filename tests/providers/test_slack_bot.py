@@ -264,7 +264,7 @@ def test_shared_limits_name_no_token() -> None:  # S1-03
     mark = LIVE.mark(one)
     assert mark is not None
     (react,) = BOT.limits(one, mark)
-    assert (post.count, post.per_s) == (1, 1.0)
+    assert (post.count, post.per_s) == (1, 1.05)
     assert (edit.count, edit.per_s) == (react.count, react.per_s) == (50, 60.0)
     assert post == below
     assert len({post.key, edit.key, react.key}) == 3

@@ -3,12 +3,21 @@
 from itertools import permutations
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.model.event import Event
-from tocsin.model.run import ENDED, RUN_STATUS, Run
-from tocsin.rules.run_state import MAX_STAGES, STAGE_STATUS, after, concerns_run
+from tocsin.model.run import ENDED, RUN_STATUS, Run, Stage
+from tocsin.rules.run_state import (
+    LOG_BYTES,
+    MAX_STAGES,
+    STAGE_STATUS,
+    after,
+    attempt_named,
+    concerns_run,
+    stage_attempt,
+)
 
 STORIES = st.dictionaries(st.integers(0, 1000), st.sampled_from(sorted(RUN_STATUS)), min_size=1, max_size=8).map(
     lambda story: [(kind, ms) for ms, kind in story.items()]
@@ -108,3 +117,98 @@ def test_errors_are_kept_and_bounded() -> None:
     assert run_of(event("run.failed", 1, message="words")).error == "words"
     assert run_of(event("run.failed", 1, data={"error": {"not": "text"}}, message="words")).error == "words"
     assert after(run, event("run.succeeded", 2)).error == run.error
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "run", "stage"),
+    [
+        ("run.failed", {}, 1, 0),
+        ("run.failed", {"attempt": 3}, 3, 3),
+        ("run.failed", {"run_attempt": 2, "attempt": 3}, 2, 3),
+        ("run.failed", {"attempt": "3"}, 1, 0),
+        ("run.failed", {"attempt": True}, 1, 0),
+        ("run.failed", {"attempt": 0}, 1, 0),
+        ("run.failed", {"attempt": 10**9}, 1, 0),
+        ("stage.failed", {}, 0, 0),
+        ("stage.failed", {"attempt": 3}, 0, 3),
+        ("stage.failed", {"stage_attempt": 3, "attempt": 2}, 2, 3),
+        ("stage.failed", {"stage_attempt": 3}, 0, 3),
+        ("stage.failed", {"run_attempt": 2, "attempt": 3}, 2, 3),
+        ("alert", {}, 0, 0),
+        ("alert", {"attempt": 2}, 2, 2),
+    ],
+)
+def test_which_attempt_an_event_is_about(kind: str, data: dict[str, Any], run: int, stage: int) -> None:
+    assert attempt_named(kind, data) == run
+    assert stage_attempt(data) == stage
+
+
+def stage_of(*events: Event) -> Stage:
+    (stage,) = run_of(*events).stages
+    return stage
+
+
+def a_stage(kind: str, ms: int, **data: Any) -> Event:
+    return event(f"stage.{kind}", ms, stage="load", data=data)
+
+
+def test_the_tries_of_a_stage() -> None:
+    first = [a_stage("started", 10, attempt=1), a_stage("failed", 20, attempt=1, will_retry=True, error="no disk")]
+    failed = stage_of(*first)
+    assert (failed.status, failed.will_retry, failed.error, failed.attempt) == ("failed", True, "no disk", 1)
+    second = stage_of(*first, a_stage("started", 30, attempt=2))
+    assert (second.status, second.will_retry, second.started_ms, second.finished_ms) == ("running", False, 30, None)
+    for order in permutations([*first, a_stage("started", 30, attempt=2), a_stage("succeeded", 50, attempt=2)]):
+        stage = stage_of(*order)
+        assert (stage.status, stage.attempt, stage.duration_ms, stage.error) == ("succeeded", 2, 20, "no disk")
+
+
+def test_a_start_after_the_end_of_a_stage_is_another_try() -> None:
+    events = [a_stage("started", 10), a_stage("failed", 20, error="no disk"), a_stage("started", 30)]
+    again = stage_of(*events)
+    assert (again.status, again.attempt, again.started_ms) == ("running", 2, 30)
+    assert stage_of(*events, a_stage("succeeded", 40)).status == "succeeded"
+    late = stage_of(a_stage("failed", 20), a_stage("started", 10), a_stage("progress", 15))
+    assert (late.status, late.attempt, late.duration_ms) == ("failed", 1, 10)
+    assert stage_of(a_stage("failed", 20), a_stage("succeeded", 10)).status == "failed"  # the later end counts
+
+
+@pytest.mark.parametrize(
+    ("index", "label"), [(3, "load[3]"), (0, "load[0]"), (-1, "load"), (True, "load"), ("3", "load")]
+)
+def test_what_a_stage_that_runs_over_a_list_is_called(index: Any, label: str) -> None:
+    assert stage_of(a_stage("started", 10, map_index=index)).label == label
+
+
+def test_what_comes_a_little_late_is_not_old() -> None:
+    """Every event comes after its time; the one after it may be about a time before that."""
+    run = run_of(event("run.started", 100, received_ms=150, title="one"), event("run.progress", 120, title="two"))
+    assert run.about.title == "two"
+    older = after(run, event("run.paused", 110, title="between", labels={"a": "b"}, data={"log": "x", "rows": 5}))
+    assert (older.about.title, older.status) == ("two", "running")
+    assert (older.about.labels, older.about.data) == ({"a": "b"}, {"rows": 5})
+    ahead = after(older, event("run.progress", 10**15, received_ms=200, title="a clock that is ahead"))
+    assert after(ahead, event("run.progress", 210, title="three")).about.title == "three"
+
+
+def test_since_when_it_is_known() -> None:
+    assert run_of(a_stage("failed", 50), event("run.progress", 30)).about.from_ms == 30
+
+
+def test_what_tocsin_finds_out_is_no_part_of_the_run() -> None:
+    assert not concerns_run(event("run.warning", 1, source="tocsin"))
+
+
+def test_the_error_of_a_run_is_its_own_or_that_of_its_last_stage() -> None:
+    story = [a_stage("failed", 10, error="of the stage"), event("run.failed", 20, data={"error": "of the run"})]
+    assert {run_of(*order).error for order in permutations(story)} == {"of the run"}
+    assert run_of(event("run.failed", 20), a_stage("failed", 10, error="of the stage")).error == "of the stage"
+    assert run_of(event("run.failed", 20, data={"error": "x" * 5000 + "the end"})).error.endswith("the end")
+    late = run_of(event("run.failed", 20, data={"error": "new"}), event("run.failed", 10, data={"error": "old"}))
+    assert late.error == "new"
+
+
+def test_the_log_is_cut_at_whole_characters() -> None:
+    run = run_of(event("run.progress", 1, data={"log": "ö" * LOG_BYTES}))
+    assert run.log_tail == "ö" * (LOG_BYTES // 2)
+    assert run_of(event("run.progress", 1, data={"log": ["no text"], "log_tail": 5})).log_tail == ""

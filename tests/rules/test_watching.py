@@ -31,7 +31,8 @@ def event(kind: str, time_ms: int = 0, received_ms: int | None = None, **fields:
 
 def rule(watch_: Watch | None = None, **fields: Any) -> CompiledRule:
     noise = Noise(watch=watch_) if watch_ is not None else fields.pop("noise", Noise())
-    return compile_rule(Rule(**{"id": "rul_1", "tenant_id": "t", "name": "n", "noise": noise} | fields))
+    standard: dict[str, Any] = {"id": "rul_1", "tenant_id": "t", "name": "n", "noise": noise}
+    return compile_rule(Rule(**standard | fields))
 
 
 def told(world: World, rules: list[CompiledRule], *events: Event) -> Run:
@@ -45,7 +46,7 @@ def told(world: World, rules: list[CompiledRule], *events: Event) -> Run:
 
 
 def dues(world: World) -> dict[str, int | None]:
-    return {id_.split(":")[0]: timer and timer.due_ms for id_, timer in world.timers.items()}
+    return {id_.split(":")[0]: timer.due_ms if timer is not None else None for id_, timer in world.timers.items()}
 
 
 def test_a_start_sets_the_timers_and_the_end_drops_them() -> None:
@@ -269,10 +270,12 @@ def test_a_new_schedule_asks_for_its_first_times() -> None:
     assert scheduling.since_ms(schedule_rule(DAILY), timer) == 0
     assert scheduling.since_ms(schedule_rule(DAILY), first.timers[0]) == TWO_MS - scheduling.EARLY_MS
     interval = Schedule(every_s=3600, start_within_s=60)
-    (start,) = scheduling.due(schedule_rule(interval), timer, Seen([started(-600_000)]), 5).timers
-    assert start.due_ms == 3_000_000 + 60_000  # an hour after the last start
-    (start,) = scheduling.due(schedule_rule(interval), timer, Seen(), 5).timers
-    assert start.due_ms == 3_600_005 + 60_000
+    saved = Timer("start:rul_1", "start", "rul_1", DAY_MS, {"since_ms": DAY_MS})
+    (start,) = scheduling.due(schedule_rule(interval), saved, Seen([started(DAY_MS - 600_000)]), DAY_MS).timers
+    assert start.due_ms == DAY_MS + 3_000_000 + 60_000  # an hour after the last start
+    for seen in (Seen(), Seen([started(5)])):
+        (start,) = scheduling.due(schedule_rule(interval), saved, seen, DAY_MS).timers
+        assert start.due_ms == DAY_MS + 3_600_000 + 60_000
     assert scheduling.due(rule(noise=Noise()).rule, timer, Seen(), 5) == Due()
 
 

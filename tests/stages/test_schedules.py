@@ -42,7 +42,7 @@ async def tell(tocsin: Running, type_: str, run_id: str = "r1", *, ago: float = 
 
 async def scheduled(tocsin: Running, **schedule: Any) -> Hook:
     hook = tocsin.receiver.hook("/late")
-    rule = {"event_types": ["run.missed"], "pipelines": ["etl/orders"], "schedule": schedule}
+    rule: dict[str, Any] = {"event_types": ["run.missed"], "pipelines": ["etl/orders"], "schedule": schedule}
     await tocsin.rule(await tocsin.webhook(hook), **rule)
     await tocsin.settle()
     return hook

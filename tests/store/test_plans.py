@@ -13,7 +13,7 @@ from tocsin.store.migrate import migrate
 from tocsin.store.queries import query, texts
 from tocsin.store.sqlite import SqliteDatabase
 
-GROWING = ("delivery", "event", "attempt", "run")
+GROWING = ("delivery", "event", "attempt", "run", "timer", "rule_state", "fold")
 ASKED = [
     "find_events",
     "lock_runs",
@@ -42,6 +42,17 @@ ASKED = [
     "replay_deliveries",
     "cancel_delivery",
     "get_run",
+    "good_runs",
+    "started_runs",
+    "ended_unstarted",
+    "newest_attempt",
+    "delay",
+    "due_timers",
+    "end_timer",
+    "put_timers",
+    "drop_timers",
+    "rule_states",
+    "folds",
     "list_pipelines",
     "last_runs",
     "hidden_messages",
@@ -70,6 +81,29 @@ async def test_finds_its_rows_by_an_index(tmp_path: Path, name: str) -> None:
         and "INDEX delivery_lease" not in step  # what is leased
     ]
     assert not scans, f"{name} looks through a whole table: {steps}"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("name", "filters", "index"),
+    [
+        ("list_runs", ("parent_run_id",), "run_parent"),
+        ("good_runs", (), "run_history"),
+        ("started_runs", (), "run_started"),
+        ("ended_unstarted", (), "run_unstarted"),
+        ("due_timers", (), "timer_due"),
+    ],
+)
+async def test_finds_its_rows_by_its_own_index(tmp_path: Path, name: str, filters: tuple[str, ...], index: str) -> None:
+    """A pipeline may have a million runs: to look through those is no better than to look through all."""
+    db = SqliteDatabase(tmp_path / "plans.db")
+    try:
+        await migrate(db)
+        asked = query("sqlite", name, filters)
+        steps = list(db.writer.execute(f"EXPLAIN QUERY PLAN {asked.text}", (None,) * len(asked.parameters)))
+    finally:
+        await db.close()
+    assert f"INDEX {index}" in str(steps)
 
 
 def test_both_stores_take_a_querys_values_in_one_order() -> None:

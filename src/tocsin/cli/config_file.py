@@ -74,8 +74,8 @@ def load(paths: Sequence[str]) -> Files:
             if section not in SECTIONS:
                 raise file.wrong((section,), f"unknown: expected one of {', '.join(SECTIONS)}")
             sections.setdefault(section, []).extend(entries_of(file, section, value))
-    for section, entries in sections.items():
-        once(section, entries)
+    for entries in sections.values():
+        once(entries)
     return Files(sections)
 
 
@@ -107,11 +107,11 @@ def entry_of(file: File, place: Place, name: str, value: Any) -> Entry:
     return Entry(file, place, name, value)
 
 
-def once(section: str, entries: Sequence[Entry]) -> None:
+def once(entries: Sequence[Entry]) -> None:
     known: dict[str, Entry] = {}
     for entry in entries:
         if entry.name in known:
             first = known[entry.name]
             where = f"{first.file.name}:{first.file.line(first.place)}"
-            raise entry.file.wrong(entry.place, f"{section} has “{entry.name}” already, at {where}")
+            raise entry.file.wrong(entry.place, f"“{entry.name}” is there already, at {where}")
         known[entry.name] = entry

@@ -83,7 +83,17 @@ def reply_of(
     if not new:
         return None
     steps = tuple(RunStep(stage.label, stage.status, stage.duration_ms) for stage in new.values())
-    return Reply(replace(compose(event, run, home=home), steps=steps), tuple(new))
+    news = next((stage for stage in new.values() if stage.status == "failed"), [*new.values()][-1])
+    return Reply(replace(compose(about_stage(event, news), run, home=home), steps=steps), tuple(new))
+
+
+def about_stage(event: Event, stage: Stage) -> Event:
+    """The event that told of this stage's end: others may have come in before it could be told."""
+    kind = f"stage.{stage.status}"
+    if event.kind == kind and event.stage == stage.name:
+        return event
+    data = {"error": stage.error} if stage.error else {}
+    return replace(event, type=kind, kind=kind, stage=stage.name, title="", message="", data=data, actions=())
 
 
 def told_as(stage: Stage, run: Run) -> str:

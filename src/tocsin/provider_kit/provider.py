@@ -28,7 +28,7 @@ class Live(Struct, frozen=True, kw_only=True):
     edit: the same message, rewritten: to the request that replaces the one in `sending.thread.refs`.
     reply: a message beneath it, in its thread where there are threads, else a message of its own.
     mark: a reaction on it that says how the run ended; None for no reaction. Failing to set it harms nothing.
-    is_on: whether an endpoint with these settings wants it.
+    is_on: whether an endpoint with these settings wants it. tells_stages: whether it wants a reply for stages that end.
     edit_every_s: at most one edit in this time; the newest state wins.
     """
 
@@ -36,6 +36,7 @@ class Live(Struct, frozen=True, kw_only=True):
     reply: Callable[[Sending], Request]
     mark: Callable[[Sending], Request | None] | None = None
     is_on: Callable[[Any], bool] = lambda settings: True
+    tells_stages: Callable[[Any], bool] = lambda settings: bool(getattr(settings, "stage_details", True))
     edit_every_s: float = 3.0
 
 

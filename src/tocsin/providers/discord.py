@@ -69,7 +69,7 @@ class DiscordSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     username: in place of the webhook's own.
     avatar_url: a picture (https), in place of the webhook's own.
     forum_threads: the channel is a forum; each run gets a post in it.
-    edit_in_place: one message per run, kept up to date. False posts each message by itself.
+    one_message_per_run: one message per run, kept up to date. False posts each message by itself.
     """
 
     use_rich_formatting: bool = True
@@ -79,7 +79,7 @@ class DiscordSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     username: Annotated[str, Meta(pattern=r"^(?i:(?!.*(?:clyde|discord))[^\x00-\x1f]{0,80})\Z")] = ""
     avatar_url: Annotated[str, Meta(pattern=r"^(?:https://[!-~]{1,2000})?\Z")] = ""
     forum_threads: bool = False
-    edit_in_place: bool = True
+    one_message_per_run: bool = True
 
 
 class Said(Struct):
@@ -221,7 +221,12 @@ PROVIDER = Provider(
     check_address=check_address,
     render=render,
     classify=classify,
-    live=Live(edit=edit, reply=reply, is_on=lambda settings: bool(settings.edit_in_place)),
+    live=Live(
+        edit=edit,
+        reply=reply,
+        is_on=lambda settings: bool(settings.one_message_per_run),
+        tells_stages=lambda settings: bool(settings.forum_threads),  # elsewhere each would be a message in the channel
+    ),
     rate_per_s=2.0,  # about 5 in 2 s for each webhook; what its headers say counts for more
     timeout_s=10.0,
     max_age_s=6 * 3600,

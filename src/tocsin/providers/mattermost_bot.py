@@ -72,7 +72,7 @@ class MattermostBotSettings(Hidden, frozen=True, kw_only=True, forbid_unknown_fi
     use_rich_formatting: false sends words alone.
     include_action_buttons: whether to show the links.
     theme_color: RRGGBB, in place of the colour of whatever did not go wrong.
-    edit_in_place: one post per run, kept up to date, with what else happens in its thread. False posts each message by
+    one_message_per_run: one post per run, kept up to date, with what else happens in its thread. False posts each message by
         itself.
     """
 
@@ -83,7 +83,7 @@ class MattermostBotSettings(Hidden, frozen=True, kw_only=True, forbid_unknown_fi
     mention_on_failure: bool | Mention = False
     include_action_buttons: bool = True
     theme_color: ThemeColor = ""
-    edit_in_place: bool = True
+    one_message_per_run: bool = True
 
 
 class Post(Struct):
@@ -210,7 +210,7 @@ PROVIDER = Provider(
     hint=hint,
     render=render,
     classify=classify,
-    live=Live(edit=edit, reply=reply, is_on=lambda settings: bool(settings.edit_in_place)),
+    live=Live(edit=edit, reply=reply, is_on=lambda settings: bool(settings.one_message_per_run)),
     rate_per_s=5.0,  # servers that limit take 10 requests a second from one token
     timeout_s=10.0,
     max_age_s=6 * 3600,

@@ -184,7 +184,7 @@ def limits(sending: Sending, request: Request) -> tuple[Limit, ...]:
     settings: SlackBotSettings = sending.target.settings
     method = request.url.rpartition("/")[2]
     if method == "chat.postMessage":
-        return (Limit(shared_key("slack", settings.bot_token, settings.channel.removeprefix("#")), 1, 1.0),)
+        return (Limit(shared_key("slack", settings.bot_token, settings.channel.removeprefix("#")), 1, 1.05),)
     return (Limit(shared_key("slack", settings.bot_token, method), 50, 60.0),)
 
 

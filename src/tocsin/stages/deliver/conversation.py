@@ -135,7 +135,14 @@ class Conversations:
         for _ in range(MOST_ACTS):
             sending = replace(talk.sending, thread=thread)
             root = replace(sending, message=talk.wording(words.root_of(event, newest), event, newest), quiet=True)
-            reply = words.reply_of(event, run, newest, thread, talk.item.delivery.words, details=wants_details(sending))
+            reply = words.reply_of(
+                event,
+                run,
+                newest,
+                thread,
+                talk.item.delivery.words,
+                details=provider.live.tells_stages(sending.target.settings),
+            )
             if reply is not None and not event.kind.startswith("stage."):
                 reply = replace(reply, message=talk.wording(reply.message, event, run))
             is_news = reply is not None and any(told not in thread.told for told in reply.tells)
@@ -301,8 +308,3 @@ def digest(talks: Live, root: Sending) -> str:
     """What the root message looks like: an edit to the same is none."""
     request = talks.edit(root)
     return shared_key(request.body.decode("utf-8", "replace"))
-
-
-def wants_details(sending: Sending) -> bool:
-    """Whether stages are told of beneath the root: the endpoint's `stage_details`, where its provider has that."""
-    return bool(getattr(sending.target.settings, "stage_details", True))
