@@ -58,6 +58,8 @@ ASKING = [
     ("why", "evt_1"),
     ("preview", "--provider", "slack"),
     ("send", "run.failed"),
+    ("rules", "preview", "rul_1"),
+    ("config", "export"),
     ("deliveries", "list"),
     ("deliveries", "replay", "dlv_1"),
     ("silence", "--pipeline", "etl/*", "--for", "2h"),
@@ -69,7 +71,8 @@ ASKING = [
 
 def test_there_are_as_many_commands_as_the_examples_below_cover() -> None:
     assert {words[0] for words in EVERY} == {
-        *("serve", "demo", "send", "events", "why", "preview", "deliveries", "silence", "token", "migrate", "doctor"),
+        *("serve", "demo", "send", "events", "why", "preview", "rules", "config", "deliveries", "silence", "token"),
+        *("migrate", "doctor"),
     }
 
 
@@ -118,6 +121,12 @@ def test_help_loads_nothing_that_takes_time() -> None:
         ("send", "run.failed", "-d", "no equals sign"),
         ("send", "run.failed", "-l", "=value"),
         ("why",),
+        ("rules", "test"),
+        ("rules", "test", "no-such-file.yaml"),
+        ("rules", "preview", "no-such-file.yaml"),
+        ("rules", "preview", "rul_1", "--last", "501"),
+        ("config", "plan"),
+        ("config", "apply", "no-such-file.yaml"),
         ("deliveries", "replay"),
         ("silence",),
         ("silence", "--match", "no equals sign", "--for", "2h"),

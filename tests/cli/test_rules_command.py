@@ -175,6 +175,29 @@ tests:
     assert (done.code, done.err) == (0, "")
 
 
+def test_what_is_said_of_a_pipeline_counts(invoke: Invoke, tmp_path: Path) -> None:
+    text = """\
+pipelines:
+  etl/orders:
+    notifications:
+      - {webhook_id: ops, events: [run.succeeded], condition: data.rows > 10}
+tests:
+  - name: many rows
+    steps:
+      - {event: {type: run.succeeded, pipeline: etl/orders, data: {rows: 12}}, notified: [ops]}
+      - {event: {type: run.succeeded, pipeline: etl/items, data: {rows: 12}}, notified: []}
+      - {event: {type: run.succeeded, pipeline: etl/orders, data: {rows: 9}}, notified: []}
+"""
+    assert invoke("rules", "test", written(tmp_path, text)).code == 0
+    file = written(tmp_path, text.replace("data.rows > 10", "data.rows >"))
+    done = invoke("rules", "test", file)
+    assert done.code == 2
+    assert done.err.startswith(f"tocsin: {file}:4: pipelines.etl/orders.notifications[0].condition: ")
+    endpoints = "endpoints: [{name: on-call, provider_type: slack}]\n"
+    done = invoke("rules", "test", written(tmp_path, endpoints + text))
+    assert ".notifications[0].webhook_id: expected the name of an endpoint: on-call, found 'ops'" in done.err
+
+
 # Previews, with a server.
 
 

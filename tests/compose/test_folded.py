@@ -35,7 +35,7 @@ def company(others: list[Event]) -> Company:
     """As the store finds it: what is alike, with the newest of it; deliveries are named in the order of the events."""
     found: dict[tuple[str, ...], Alike] = {}
     for number, one in enumerate(others):
-        alike = own(one)
+        alike = own(one, Words())
         key = (alike.pipeline, alike.kind, alike.type, alike.source, alike.severity)
         known = found.get(key, replace(alike, count=0))
         found[key] = replace(
@@ -168,6 +168,26 @@ def test_the_title_that_the_rule_found_is_told() -> None:
     ]
 
 
+def test_what_a_rule_found_counts_for_more_than_the_event() -> None:
+    """A good run whose metric fell is trouble, and a recovery is none."""
+    fell, rose = happened("run.succeeded", 1), happened("run.failed", 2)
+    found = company([fell, rose])
+    said = (
+        ("alert", Words(kind="alert", title="accuracy 0.81 is below 0.9")),
+        ("alert.resolved", Words(kind="alert.resolved")),
+    )
+    alike = tuple(replace(one, found=kind) for one, (kind, _) in zip(found.alike, said, strict=True))
+    events = {"dlv_0000": (fell, said[0][1]), "dlv_0001": (rose, said[1][1])}
+    message = compose_folded(happened("run.started"), replace(found, alike=alike, events=events), WORDS)
+    assert message.text.split("\n") == [
+        "🚨 accuracy 0.81 is below 0.9 (02:01)",
+        "⏳ etl/orders started (02:00)",
+        "✅ etl/orders is back to normal (02:02)",
+    ]
+    assert message.title == "3 events: 1 alert, 1 started, 1 back to normal — pipeline=etl/orders"
+    assert (message.tone, message.severity) == ("bad", "error")
+
+
 def test_machines_get_the_ids() -> None:
     found = json.loads(body(folded(*orders())))
     assert (found["type"], found["kind"], found["severity"], found["id"]) == (FOLDED, "other", "error", "evt_0000")
@@ -211,8 +231,8 @@ def test_hostile_words_stay_in_their_lines(hostile: str) -> None:
 
 def test_shown_names_what_has_to_be_loaded() -> None:
     first, *others = [happened("run.failed", n, pipeline=f"p{n:02}") for n in range(30)]
-    assert shown(first, company(others)) == [f"dlv_{n:04}" for n in range(28, 28 - LINES, -1)]
-    assert shown(first, company([])) == []
+    assert shown(first, company(others), WORDS) == [f"dlv_{n:04}" for n in range(28, 28 - LINES, -1)]
+    assert shown(first, company([]), WORDS) == []
     assert len(first.pipeline) <= NAME_CHARS
 
 

@@ -15,7 +15,7 @@ from tocsin.rules import run_state, scheduling
 from tocsin.rules.index import CompiledRule, RuleIndex, compile_rule
 from tocsin.rules.own import Finding
 from tocsin.rules.scheduling import Seen
-from tocsin.rules.watching import GRACE_MS, Due, due, limit_ms, looking, owed, watch
+from tocsin.rules.watching import GRACE_MS, Due, due, due_ms_of, limit_ms, looking, noted, owed, watch
 
 MINUTE_MS = 60_000
 NEW = Run(id="run_1", tenant_id="t", pipeline="p", run_id="r")
@@ -239,6 +239,23 @@ def test_what_is_due_first_is_when_it_should_have_ended() -> None:
     over = run_state.after(run, event("run.failed", 4000, 9000))
     assert (over.late_ms, over.about.told) == (-1000, ())
     assert run_state.overdue(over, 1, ("c",)) == over
+
+
+@pytest.mark.parametrize("found", [None, 5, "soon", "0001-01-01T00:00:00", "9999-12-31T23:59:59-14:00"])
+def test_a_finding_that_somebody_else_made_up_does_no_harm(found: Any) -> None:
+    assert isinstance(due_ms_of(event("run.exceeded", source="tocsin", data={"watch": "rul_1", "due_at": found})), int)
+
+
+def test_a_finding_is_noted_for_its_own_rule() -> None:
+    index = RuleIndex([Rule(id="rul_1", tenant_id="t", name="n", endpoint_ids=("a", "b"))])
+    run = run_state.after(NEW, event("run.started", 1000))
+    about = {"watch": "rul_1", "due_at": "1970-01-01T00:00:05Z"}
+    finding = event("run.exceeded", 6000, source="tocsin", data=about)
+    assert noted(index, finding, run, ["b"]).about.told == ("rul_1",)
+    assert noted(index, finding, run, ["c"]).about.told == ()
+    assert noted(index, finding, run, []).about.due_ms == 5000
+    for other in (event("run.exceeded", data=about), event("run.warning", source="tocsin", data=about)):
+        assert noted(index, other, run, ["a"]) == run
 
 
 DAILY = Schedule(cron="0 2 * * *", start_within_s=600, finish_within_s=3600)

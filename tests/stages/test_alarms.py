@@ -116,3 +116,29 @@ async def test_alarms_of_two_tenants_are_apart(tocsin: Running) -> None:
     await tocsin.send(stranger, type="run.succeeded", pipeline="etl/orders", run_id="r2")
     await tocsin.settle()
     assert [action for action, _ in await told(tocsin)] == ["trigger"]
+
+
+async def test_a_silence_does_not_keep_an_alarm_ringing(tocsin: Running) -> None:
+    # case 26, the other way round: what was told is closed
+    await pager(tocsin, enabled_events=["*"])
+    await fails(tocsin)
+    await tocsin.settle()
+    body = {"matchers": [{"field": "pipeline", "value": "etl/*"}], "duration_s": 3600, "reason": "deploy"}
+    (await tocsin.client.post("/v1/silences", body)).ok(201)
+    await gets_through(tocsin)
+    await tocsin.settle()
+    assert [action for action, _ in await told(tocsin)] == ["trigger", "resolve"]
+
+
+async def test_an_alarm_that_cannot_be_closed_now_is_closed_later(tocsin: Running) -> None:
+    await pager(tocsin)
+    await fails(tocsin)
+    await tocsin.settle()
+    (webhook,) = (await tocsin.client.get("/v1/webhooks")).ok()["items"]
+    (await tocsin.client.post(f"/v1/webhooks/{webhook['id']}/disable")).ok()
+    await gets_through(tocsin)
+    await tocsin.settle()
+    (await tocsin.client.post(f"/v1/webhooks/{webhook['id']}/enable")).ok()
+    await gets_through(tocsin, "r3")
+    await tocsin.settle()
+    assert [action for action, _ in await told(tocsin)] == ["trigger", "resolve"]

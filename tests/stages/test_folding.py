@@ -625,6 +625,34 @@ async def test_titles_that_rules_found_are_listed(tocsin: Running) -> None:
     assert "recovered" in message.json["message"].lower()
 
 
+async def test_what_a_window_found_is_told_as_that(tocsin: Running) -> None:
+    hook = tocsin.receiver.hook("/digest")
+    webhook = await tocsin.webhook(hook, digest={}, settings={"include": ["message"]})
+    window = {"kind": "metric", "name": "accuracy", "below": 0.9}
+    await tocsin.rule(webhook, event_types=["run.succeeded"], window=window)
+    for number, pipeline in enumerate(("a", "b", "b")):
+        await tell(tocsin, f"e{number}", type="run.succeeded", pipeline=pipeline, data={"accuracy": 0.8})
+    await tocsin.wait_out()
+    (message,) = hook.expect(1)
+    assert message.json["title"] == "2 events: 2 alerts — the daily digest"
+    assert message.json["message"].count("accuracy") == 2
+    assert message.json["severity"] == "error"
+
+
+async def test_40_a_silence_that_begins_later_leaves_what_was_decided(tocsin: Running) -> None:
+    hook = tocsin.receiver.hook("/group")
+    webhook = await grouping(tocsin, hook)
+    await tell(tocsin, "e1", "e2")
+    silence = {"matchers": [{"field": "endpoint", "value": webhook["id"]}], "duration_s": 600, "reason": "upgrade"}
+    (await tocsin.client.post("/v1/silences", silence)).ok(201)
+    await tell(tocsin, "e3")
+    await tocsin.move(60)
+    assert ids(hook.expect(1)[0]) == ["e1", "e2"]
+    hidden = (await by_event(tocsin))["e3"]
+    assert (hidden["status"], hidden["folded_into"]) == ("suppressed", "")
+    assert hidden["reason"].startswith("silenced")
+
+
 async def test_where_a_run_has_one_message_a_group_has_its_own(tocsin: Running) -> None:
     slack = FakeSlack(limits=True)
     tocsin.receiver.play(slack)

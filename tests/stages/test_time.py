@@ -344,6 +344,40 @@ async def test_50_a_clock_that_is_set_is_no_alarm(tocsin: Running, jump: int) ->
     assert late.json["type"] == "run.exceeded"
 
 
+async def test_while_intake_takes_nothing_timers_wait(tocsin: Running) -> None:
+    hook = await watching(tocsin, exceeded_s=10 * MINUTE)
+    await tell(tocsin, "run.started")
+    tocsin.app.intake.waiting_events += 10**6
+    await tocsin.move(11 * MINUTE)
+    hook.expect(0)
+    tocsin.app.intake.waiting_events -= 10**6
+    await tocsin.move(1)
+    hook.expect(1)
+
+
+async def test_a_timer_that_cannot_be_read_does_not_stop_the_others(
+    tocsin: Running, logs: list[dict[str, Any]]
+) -> None:
+    hook = tocsin.receiver.hook("/late")
+    fields: dict[str, Any] = {
+        "pipelines": ["etl/orders"],
+        "schedule": {"cron": "0 2 1 1 *"},
+        "watch": {"exceeded_s": 10 * MINUTE},
+    }
+    rule = await tocsin.rule(await tocsin.webhook(hook), event_types=["run.exceeded"], **fields)
+    await tell(tocsin, "run.started")
+    odd = Timer("start:odd", "start", rule["id"], tocsin.clock.now_ms, {"at_ms": "soon"})
+    async with tocsin.app.db.transaction() as tx:
+        await noise.put_timers(tx, "default", [odd])
+    await tocsin.move(11 * MINUTE)
+    hook.expect(1)
+    failed = [entry for entry in logs if entry["event"] == "timers.failed"]
+    assert {entry["timer"] for entry in failed} == {"start:odd"}
+    for entry in failed:
+        logs.remove(entry)
+    assert any(timer.id == "start:odd" and timer.due_ms > tocsin.clock.now_ms for timer in await open_timers(tocsin))
+
+
 async def test_what_waits_to_be_written_counts(tocsin: Running) -> None:
     """The end is here, in a queue before the store: the sweep waits for it."""
     hook = await watching(tocsin, exceeded_s=10 * MINUTE)

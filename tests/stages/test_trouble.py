@@ -239,13 +239,13 @@ async def test_messages_that_cannot_be_made_do_not_hold_a_host(tocsin: Running, 
     assert hosts.wait_s(host, tocsin.clock.now_ms) == 0
     hosts.ended(host, "a", ok=True, now_ms=tocsin.clock.now_ms)
     provider = tocsin.app.deliver
-    whole = provider._sending
-    provider._sending = lambda *_: 1 / 0  # type: ignore[assignment, method-assign]
+    whole = provider._send_fixed
+    provider._send_fixed = lambda *_: 1 / 0  # type: ignore[assignment, method-assign, return-value]
     for number in range(4):
         await tocsin.send(id=f"poison{number}")
     await tocsin.wait_out(60)
     assert await tocsin.statuses() == {"dead": 4}
-    provider._sending = whole  # type: ignore[method-assign]
+    provider._send_fixed = whole  # type: ignore[method-assign]
     assert [entry["event"] for entry in logs if entry.get("exc_info")] == ["deliver.failed"] * 4
     logs.clear()
     await tocsin.send(id="good")

@@ -109,7 +109,8 @@ async def test_only_an_admin_sees_and_sets_everybodys_preferences(tocsin: Runnin
     (await ana.request("PUT", "/v1/preferences", {"email_enabled": False})).ok()
     assert (await ana.get("/v1/config")).ok()["preferences"] is None
     (await ana.request("PUT", "/v1/config/preferences/bob", {})).problem(403)
-    found = (await tocsin.client.request("PUT", "/v1/config/preferences/bob@example.com", {"slack_enabled": False})).ok()
+    path = "/v1/config/preferences/bob@example.com"
+    found = (await tocsin.client.request("PUT", path, {"slack_enabled": False})).ok()
     assert (found["user_id"], found["slack_enabled"]) == ("bob@example.com", False)
     everybodys = (await tocsin.client.get("/v1/config")).ok()["preferences"]
     assert set(everybodys) == {"ana@example.com", "bob@example.com"}

@@ -338,3 +338,11 @@ async def test_runs_in_one_batch_are_one_run(tocsin: Running) -> None:
     await asyncio.gather(*(tocsin.client.post("/v1/events", {"events": events[part:]}) for part in range(3)))
     (found,) = (await tocsin.client.get("/v1/runs")).ok()["items"]
     assert (found["status"], found["duration_s"]) == ("succeeded", 180)
+
+
+@pytest.mark.parametrize("is_batch", [False, True])
+async def test_nobody_speaks_for_tocsin_itself(tocsin: Running, is_batch: bool) -> None:
+    """What rules had Tocsin find out reaches those rules past their types."""
+    event = {"type": "run.exceeded", "source": "tocsin", "data": {"watch": "rul_1"}}
+    answer = await tocsin.client.post("/v1/events", {"events": [event]} if is_batch else event)
+    answer.problem(400, "events[0].source" if is_batch else "source")

@@ -13,6 +13,7 @@ from tocsin.cli.config_file import Entry, Files
 from tocsin.cli.yaml_file import Wrong
 from tocsin.model.endpoint import Options
 from tocsin.model.errors import Invalid
+from tocsin.model.noise import Noise
 from tocsin.model.rule import Rule
 from tocsin.model.world import Silence
 from tocsin.provider_kit.provider import Tuning
@@ -24,7 +25,8 @@ from tocsin.stages.intake import as_event
 from tocsin.stages.intake.config import compiled
 from tocsin.store.database import Row
 from tocsin.store.intake import Config
-from tocsin.web.api.alert_rules import RuleIn, checked_rule, rule_of
+from tocsin.web.api.alert_rules import NOISE, RuleIn, checked_rule, rule_of
+from tocsin.web.api.pipelines import Notification, NotificationsIn
 from tocsin.web.api.rule_preview import as_setup
 from tocsin.web.api.silences import SilenceIn, check_all_hours, check_end, check_matchers, span, start_of
 from tocsin.web.api.webhooks import WebhookIn, provider_of
@@ -158,18 +160,52 @@ def span_ms(entry: Entry, field: str, text: str) -> int:
 
 
 def setup_of(files: Files, now_ms: int) -> Setup:
-    """Endpoints are known by their names here. Where none is described, each that a rule names is one of people's."""
+    """Endpoints are known by their names here. Where none is described, each that a rule names is one of people's.
+    Preferences do not count: what they lead to is the operator's to set up."""
     rows = {entry.name: endpoint_row(entry) for entry in files.entries("endpoints")}
-    rules = [rule_from(entry, number) for number, entry in enumerate(files.entries("rules"))]
-    for entry, rule in zip(files.entries("rules"), rules, strict=True):
+    rules: list[Rule] = []
+    for entry in files.entries("rules"):
+        rule = rule_from(entry, len(rules))
         for place, name in enumerate(rule.endpoint_ids):
-            if name not in rows and files.entries("endpoints"):
-                raise entry.wrong(Invalid(f"webhook_endpoint_ids[{place}]", repr(name), "the name of an endpoint"))
-            rows.setdefault(name, row_of(name, WebhookIn(provider_type="slack", name=name)))
+            checked_name(entry, f"webhook_endpoint_ids[{place}]", name, rows)
+        rules.append(rule)
+    for entry in files.entries("pipelines"):
+        for place, given in enumerate(entry.as_(NotificationsIn).notifications):
+            rules.append(rule_for_pipeline(entry, place, given, len(rules)))
+            checked_name(entry, f"notifications[{place}].webhook_id", given.webhook_id, rows)
+    if not rows:
+        names = {name for rule in rules for name in rule.endpoint_ids}
+        rows = {name: row_of(name, WebhookIn(provider_type="slack", name=name)) for name in sorted(names)}
     silences = tuple(silence_from(entry, now_ms) for entry in files.entries("silences"))
     config = Config(list(rows.values()), [rule for rule in rules if rule.is_active], silences)
     tuning = {kind: Tuning(None, provider.timeout_s, None) for kind, provider in PROVIDERS.items()}
     return as_setup(TENANT, compiled(0, TENANT, config, tuning))
+
+
+def checked_name(entry: Entry, field: str, name: str, rows: dict[str, Row]) -> None:
+    if rows and name not in rows:
+        raise entry.wrong(Invalid(field, repr(name), f"the name of an endpoint: {', '.join(rows)}"))
+
+
+def rule_for_pipeline(entry: Entry, place: int, given: Notification, number: int) -> Rule:
+    """What is said of a pipeline, as the rule that it becomes."""
+    rule = Rule(
+        id=f"rul_{number:06}",
+        tenant_id=TENANT,
+        name=f"{entry.name}: {given.webhook_id}",
+        event_types=given.events,
+        pipelines=(entry.name,),
+        labels=given.labels,
+        condition=given.condition or "",
+        endpoint_ids=(given.webhook_id,),
+        noise=Noise(**{field: getattr(given, field) for field in NOISE}),
+        is_active=given.is_active,
+    )
+    try:
+        checked_rule(rule)
+    except Invalid as error:
+        raise entry.wrong(Invalid(f"notifications[{place}].{error.field}", error.found, error.expected)) from None
+    return rule
 
 
 def rule_from(entry: Entry, number: int) -> Rule:

@@ -11,7 +11,17 @@ from datetime import UTC, datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tocsin.compose.message import ACTIONS, NAME_CHARS, SAID_CHARS, TITLE_CHARS, compose, failed_stage, headline, named
+from tocsin.compose.message import (
+    ACTIONS,
+    NAME_CHARS,
+    SAID_CHARS,
+    TITLE_CHARS,
+    compose,
+    failed_stage,
+    headline,
+    named,
+    severity_of,
+)
 from tocsin.compose.wording import Words as KindWords
 from tocsin.compose.wording import words as words_of
 from tocsin.model.delivery import Alike, Company, Words
@@ -68,7 +78,7 @@ class Line(Struct, frozen=True):
 def compose_folded(event: Event, company: Company, words: Words) -> Message:
     """One message about `event` and those that joined it, which have `words.fold` in common. `company.events` holds
     what `shown` asks for."""
-    every = (*company.alike, own(event))
+    every = [as_found(one) for one in (*company.alike, own(event, words))]
     found = sorted_lines(every)
     count = company.count + 1
     first_ms, last_ms = min(one.first_ms for one in every), max(one.last_ms for one in every)
@@ -117,18 +127,24 @@ def compose_folded(event: Event, company: Company, words: Words) -> Message:
     )
 
 
-def shown(event: Event, company: Company) -> list[str]:
+def shown(event: Event, company: Company, words: Words) -> list[str]:
     """The deliveries whose events the message shows."""
-    found = sorted_lines((*company.alike, own(event)))
+    found = sorted_lines(as_found(one) for one in (*company.alike, own(event, words)))
     return [one.newest for one in found[:LINES] if one.newest]
 
 
-def own(event: Event) -> Alike:
+def as_found(one: Alike) -> Alike:
+    """As it is told: a good run whose metric fell is trouble."""
+    return replace(one, kind=one.found, severity=severity_of(one.severity, one.found)) if one.found else one
+
+
+def own(event: Event, words: Words) -> Alike:
     """The message's own event, as one of many."""
     is_vague = event.kind in ("alert", "alert.resolved", "other")
     return Alike(
         event.pipeline,
         event.kind,
+        words.kind,
         event.type if is_vague else "",
         "" if event.pipeline else event.source,
         event.severity,
@@ -156,6 +172,7 @@ def worded(of: Line, newest: Event, words: Words, *, dated: bool) -> str:
     if of.count == 1:
         clause, cause, often = message.title, message.cause or line(words.note), at
     else:
+        newest = replace(newest, kind=words.kind or newest.kind)
         clause, _ = headline(replace(newest, title=""), of.say, named(newest), "", failed_stage(newest, None))
         cause, often = message.cause or line(words.title or newest.title or words.note), f"{of.count:,}×, last {at}"
     clause = cut(clause, NAME_CHARS + 40)

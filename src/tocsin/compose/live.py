@@ -84,7 +84,8 @@ def reply_of(
         return None
     steps = tuple(RunStep(stage.label, stage.status, stage.duration_ms) for stage in new.values())
     news = next((stage for stage in new.values() if stage.status == "failed"), [*new.values()][-1])
-    return Reply(replace(compose(about_stage(event, news), run, home=home), steps=steps), tuple(new))
+    wakes = event.kind == "stage.failed" and not words.quiet
+    return Reply(replace(compose(about_stage(event, news), run, home=home), steps=steps), tuple(new), wakes)
 
 
 def about_stage(event: Event, stage: Stage) -> Event:

@@ -43,7 +43,7 @@ def compose(
     `words` are what the rule found: its title is the news, its note the small print; `home` is the address
     of this Tocsin (TOCSIN_PUBLIC_URL): with it the message links to the run's page."""
     if words.kind:
-        event = replace(event, kind=words.kind, severity=severity_of(event, words.kind))
+        event = replace(event, kind=words.kind, severity=severity_of(event.severity, words.kind))
     kind, data = event.kind, event.data
     say = words_of(kind, event.severity)
     emoji = CHEERS.get(event.type, say.emoji)
@@ -89,10 +89,10 @@ def compose(
     )
 
 
-def severity_of(event: Event, kind: str) -> str:
+def severity_of(severity: str, kind: str) -> str:
     """Of what a rule found: trouble is an error, even where a good run brought it; its end is none."""
     if kind == "alert":
-        return "error" if event.severity == "info" else event.severity
+        return "error" if severity == "info" else severity
     return "info"
 
 

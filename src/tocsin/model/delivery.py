@@ -26,7 +26,8 @@ class Words(Struct, frozen=True, omit_defaults=True):
     what the messages have in common that this one tells of. `templates`: the rule's own words; `failed`: why they could
     not be used. `settings`: what the rule sets of the endpoint's settings, for this message alone. `kind`:
     what the message is of, where the rule's finding is other than the event ("alert" for a metric that a good run
-    brought down); `alarm`: the name of the trouble that the rule found."""
+    brought down); `alarm`: the name of the trouble that the rule found. `quiet`: it is
+    told where a run's message is kept up to date, and wakes nobody."""
 
     title: str = ""
     note: str = ""
@@ -36,6 +37,7 @@ class Words(Struct, frozen=True, omit_defaults=True):
     settings: dict[str, Any] = {}
     kind: str = ""
     alarm: str = ""
+    quiet: bool = False
 
 
 class Delivery(Struct, frozen=True, kw_only=True, gc=False):
@@ -79,11 +81,13 @@ class Attempt(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Alike(Struct, frozen=True):
-    """Events that can share a line of a message. `type` is "" where the kind says enough, `source` where there is a
-    pipeline. `newest` is the delivery of the one that came last; times are those of the events, Unix milliseconds."""
+    """Events that can share a line of a message. `found` is what the rule's finding is of, "" where that is the event
+    itself. `type` is "" where the kind says enough, `source` where there is a pipeline. `newest` is the delivery of the
+    one that came last; times are those of the events, Unix milliseconds."""
 
     pipeline: str
     kind: str
+    found: str
     type: str
     source: str
     severity: str

@@ -6,6 +6,9 @@ from msgspec import Struct
 
 from tocsin.model.noise import Noise
 
+TEST_RULE = "test"
+"""The rule that test messages are sent by. They tell a person whether an endpoint works, and count for nothing else."""
+
 
 class RetryPolicy(Struct, frozen=True, omit_defaults=True):
     """`max_attempts` counts the first try. `base_s` and `cap_s` replace the standard schedule by base·2ⁿ up to cap."""

@@ -72,8 +72,8 @@ class MattermostBotSettings(Hidden, frozen=True, kw_only=True, forbid_unknown_fi
     use_rich_formatting: false sends words alone.
     include_action_buttons: whether to show the links.
     theme_color: RRGGBB, in place of the colour of whatever did not go wrong.
-    one_message_per_run: one post per run, kept up to date, with what else happens in its thread. False posts each message by
-        itself.
+    one_message_per_run: one post per run, kept up to date, with what else happens in its thread. False posts each
+        message by itself.
     """
 
     server_url: Annotated[str, Meta(max_length=1000)]

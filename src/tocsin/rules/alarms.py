@@ -50,16 +50,22 @@ def with_alarms(
     key = alarm_key(event.tenant_id, name) if meaning else ""
     if meaning != "closes":
         return replace(planned, sends=tuple(sends))
-    reached = {send.channel.endpoint_id for send in sends}
+    reached = {send.channel.endpoint_id: number for number, send in enumerate(sends)}
     decisions = list(planned.decisions)
     for alarm in [alarm for alarm in alarms.known if alarm[0] == event.tenant_id and alarm[2] == key]:
-        endpoint_id, rule_id = alarm[1], alarms.known.pop(alarm)
+        endpoint_id, rule_id = alarm[1], alarms.known[alarm]
+        found = channels.get(endpoint_id)
+        if found is None or found.suppressed:
+            continue  # nothing can be closed there now: a later success will
+        del alarms.known[alarm]
         alarms.opened.pop(alarm, None)
         alarms.closed.add(alarm)
-        channel_ = channels.get(endpoint_id)
-        if endpoint_id not in reached and channel_ is not None:
+        if endpoint_id in reached:  # what keeps messages back does not keep an alarm ringing
+            number = reached[endpoint_id]
+            sends[number] = replace(sends[number], suppressed="", due_ms=0, folded_into="")
+        else:
             rule = Rule(id=rule_id, tenant_id=event.tenant_id, name="closes the alarm")
-            sends.append(Planned(channel_, rule, new_id(), channel_.suppressed))
+            sends.append(Planned(found, rule, new_id()))
             decisions.append(Decision(rule_id, rule.name, "matched", "it opened an alarm there", (endpoint_id,)))
     return Plan(tuple(sends), tuple(decisions), planned.omitted)
 

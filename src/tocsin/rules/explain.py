@@ -181,6 +181,7 @@ def between_brackets(reason: str) -> str:
 
 def ended(status: str, reason: str, attempts: int) -> str:
     tries = f" after {attempts} attempt{'s' * (attempts != 1)}" if attempts else ""
+    reason = reason.removesuffix(f"; all {attempts} attempts failed")
     if reason.startswith(status):
         return f"{reason}{tries}"
     return f"{status}{tries}: {reason}" if reason else f"{status}{tries}"
@@ -243,8 +244,8 @@ def told_clause(fates: Sequence[Fate], by_id: dict[str, Considered], now_ms: int
     decision = by_id.get(first.rule_id)
     if decision is None:
         return who
-    reason = f": {clean(decision.reason)}" if decision.reason and decision.verdict == "matched" else ""
-    return f"{who}, by rule {short(decision.rule)}{reason}"
+    says_why = decision.verdict == "matched" and decision.reason not in ("", *(fate.reason for fate in fates))
+    return f"{who}, by rule {short(decision.rule)}" + (f": {clean(decision.reason)}" if says_why else "")
 
 
 def waits_clause(fates: Sequence[Fate], now_ms: int) -> str:

@@ -80,7 +80,7 @@ class RuleIndex:
                     self.label_names.add(anchor[1])
             if not anchors:
                 self.patterns.append(compiled)
-        self.size = len(self.patterns) + sum(len(place) for place in self.places.values())
+        self.size = len(self.by_id)
 
     def candidates(self, event: Event) -> list[CompiledRule]:
         """Those whose type, pipeline and labels fit, in order. What a rule had Tocsin look for is for that rule,

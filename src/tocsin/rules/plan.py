@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from tocsin.model.delivery import Words
 from tocsin.model.event import Event
 from tocsin.model.noise import Digest, Flood, Hours, Noise
-from tocsin.model.rule import RetryPolicy, Rule
+from tocsin.model.rule import TEST_RULE, RetryPolicy, Rule
 from tocsin.model.run import Run
 from tocsin.model.world import Fold, FoldKey, StateKey, Timer, World
 from tocsin.provider_kit.text import line
@@ -220,7 +220,8 @@ class _Planning:
                 continue
             is_told = channel.raw or (channel.live and not is_final)
             reason = suppressed or channel.suppressed or ("" if is_told else provisional)
-            send = Planned(channel, rule, self.new_id(), reason, words=words)
+            said = replace(words, quiet=True) if provisional and channel.live else words
+            send = Planned(channel, rule, self.new_id(), reason, words=said)
             if not reason:
                 send = self.fold(self.silence(send))
             self.sends[endpoint_id] = send
@@ -386,6 +387,6 @@ def plan_test(tenant_id: str, endpoint_id: str, channels: Mapping[str, Channel],
     channel = channels.get(endpoint_id)
     if channel is None:
         return Plan((), ())
-    rule = Rule(id="test", tenant_id=tenant_id, name="test message", retry=RetryPolicy(max_attempts=1))
+    rule = Rule(id=TEST_RULE, tenant_id=tenant_id, name="test message", retry=RetryPolicy(max_attempts=1))
     open_ = Channel(endpoint_id, channel.provider_type, channel.version, channel.max_age_s)
-    return Plan((Planned(open_, rule, delivery_id),), (Decision("test", rule.name, "matched", "", (endpoint_id,)),))
+    return Plan((Planned(open_, rule, delivery_id),), (Decision(rule.id, rule.name, "matched", "", (endpoint_id,)),))

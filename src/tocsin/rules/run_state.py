@@ -59,7 +59,7 @@ def stage_attempt(data: Mapping[str, Any]) -> int:
 def count_of(data: Mapping[str, Any], name: str, most: int = MOST_ATTEMPTS) -> int:
     """A whole number from 1; 0 for anything else."""
     found = data.get(name)
-    return found if isinstance(found, int) and not isinstance(found, bool) and 1 <= found <= most else 0
+    return found if type(found) is int and 1 <= found <= most else 0
 
 
 def concerns_run(event: Event) -> bool:
@@ -71,48 +71,53 @@ def after(run: Run, event: Event) -> Run:
     """The run as it is once this event is known. An end stays the end: what comes late fills in, it does not undo."""
     if event.kind not in STAGE_STATUS and event.kind not in RUN_STATUS:
         return run
-    is_late = bool(run.about.type) and event.time_ms < run.about.at_ms
-    if event.data:
-        parent = event.data.get("parent_run_id")
+    was, data = run.about, event.data
+    is_late = bool(was.type) and event.time_ms < was.at_ms
+    changes = stage_changes(run, event) if event.kind in STAGE_STATUS else run_changes(run, event, is_late=is_late)
+    if data:
+        parent = data.get("parent_run_id")
         if isinstance(parent, str) and parent and not run.parent_run_id:
-            run = replace(run, parent_run_id=parent[:ID_CHARS])
-        if log := log_after(run.log_tail, event.data, is_late=is_late):
-            run = replace(run, log_tail=log)
-    run = after_stage(run, event) if event.kind in STAGE_STATUS else after_news(run, event, is_late=is_late)
-    if not run.about.from_ms or event.time_ms < run.about.from_ms:
-        run = replace(run, about=replace(run.about, from_ms=event.time_ms))
-    return replace(run, updated_ms=max(run.updated_ms, event.received_ms))
+            changes["parent_run_id"] = parent[:ID_CHARS]
+        if log := log_after(run.log_tail, data, is_late=is_late):
+            changes["log_tail"] = log
+    return replace(run, updated_ms=max(run.updated_ms, event.received_ms), **changes)
 
 
-def after_news(run: Run, event: Event, *, is_late: bool) -> Run:
-    """With an event about the run as a whole."""
+def run_changes(run: Run, event: Event, *, is_late: bool) -> dict[str, Any]:
+    """What an event about the run as a whole changes."""
     status, ended = RUN_STATUS[event.kind], run.is_over
-    run = replace(run, about=about(run.about, event, is_late=is_late))
+    changes: dict[str, Any] = {"about": about(run.about, event, is_late=is_late)}
     if status in ENDED:
         is_old = ended and run.finished_ms is not None and event.time_ms < run.finished_ms
         error = error_of(event) if status != "succeeded" else ""
-        return replace(
-            run,
-            status=run.status if is_old else status,
-            finished_ms=run.finished_ms if is_old else event.time_ms,
-            error=run.error if (is_old and run.error) or not error else error,
-            about=replace(run.about, told=()),
-        )
-    started = event.time_ms if event.kind == "run.started" else run.started_ms
-    if run.started_ms is not None and started is not None:
-        started = min(started, run.started_ms)
-    return replace(run, status=run.status if ended or is_late else status, started_ms=started)
+        if not is_old:
+            changes |= {"status": status, "finished_ms": event.time_ms}
+        if error and not (is_old and run.error):
+            changes["error"] = error
+        return changes
+    if not (ended or is_late):
+        changes["status"] = status
+    if event.kind == "run.started":
+        changes["started_ms"] = event.time_ms if run.started_ms is None else min(event.time_ms, run.started_ms)
+    return changes
 
 
 def about(was: RunAbout, event: Event, *, is_late: bool) -> RunAbout:
-    """What is said of the run as a whole: the newest word counts, and nothing is forgotten."""
-    data = {name: value for name, value in event.data.items() if name not in KEPT_ELSEWHERE} if event.data else {}
+    """What is said of the run as a whole: the newest word counts, and nothing is forgotten. Its end pays what was owed
+    to those who were told that it is late."""
+    data = event.data
+    if not KEPT_ELSEWHERE.isdisjoint(data):
+        data = {name: value for name, value in data.items() if name not in KEPT_ELSEWHERE}
+    from_ms = first_ms(was, event)
+    told = () if RUN_STATUS[event.kind] in ENDED else was.told
     if is_late:  # it fills in what is missing
         return replace(
             was,
-            labels={**event.labels, **was.labels},
-            data={**data, **was.data},
-            links={**event.links, **was.links},
+            labels=merged(event.labels, was.labels),
+            data=merged(data, was.data),
+            links=merged(event.links, was.links),
+            from_ms=from_ms,
+            told=told,
         )
     return replace(
         was,
@@ -120,15 +125,27 @@ def about(was: RunAbout, event: Event, *, is_late: bool) -> RunAbout:
         severity=event.severity,
         title=event.title,
         message=event.message,
-        labels={**was.labels, **event.labels},
-        data={**was.data, **data},
-        links={**was.links, **event.links},
+        labels=merged(was.labels, event.labels),
+        data=merged(was.data, data),
+        links=merged(was.links, event.links),
         at_ms=min(event.time_ms, event.received_ms),  # a clock that is ahead must not make late what comes after it
+        from_ms=from_ms,
+        told=told,
     )
 
 
-def after_stage(run: Run, event: Event) -> Run:
-    """With an event about one of its stages."""
+def merged(older: dict[str, Any], newer: dict[str, Any]) -> dict[str, Any]:
+    """Both; of what both have, the newer."""
+    return {**older, **newer} if older and newer else newer or older
+
+
+def first_ms(was: RunAbout, event: Event) -> int:
+    """The time of the first event of the run."""
+    return min(was.from_ms, event.time_ms) if was.from_ms else event.time_ms
+
+
+def stage_changes(run: Run, event: Event) -> dict[str, Any]:
+    """What an event about one of its stages changes."""
     name, index = event.stage or "stage", map_index(event.data)
     known = next((stage for stage in run.stages if (stage.name, stage.map_index) == (name, index)), None)
     stage = stage_after(known or Stage(name, "running", map_index=index), event)
@@ -136,12 +153,12 @@ def after_stage(run: Run, event: Event) -> Run:
         stages = (*run.stages, stage)[-MAX_STAGES:]
     else:
         stages = tuple(stage if old is known else old for old in run.stages)
-    return replace(
-        run,
-        status="running" if run.status == "unknown" else run.status,
-        stages=stages,
-        error=run.error if run.error and (run.is_over or event.kind != "stage.failed") else stage.error or run.error,
-    )
+    changes: dict[str, Any] = {"stages": stages, "about": replace(run.about, from_ms=first_ms(run.about, event))}
+    if run.status == "unknown":
+        changes["status"] = "running"
+    if stage.error and not (run.error and (run.is_over or event.kind != "stage.failed")):
+        changes["error"] = stage.error
+    return changes
 
 
 def stage_after(known: Stage, event: Event) -> Stage:

@@ -6,7 +6,7 @@ come about as the sweep would bring them about.
 
 import heapq
 from collections.abc import Mapping
-from itertools import chain, count
+from itertools import count
 
 from msgspec import Struct
 
@@ -59,13 +59,13 @@ class Simulation:
         self.alarms = Alarms()
         self.runs: dict[RunKey, Run] = {}
         self.timers: dict[str, Timer] = {}
+        self.found: set[str] = set()
         self.looks = 0
         self.ids = count(1)
         self.told_by: dict[str, Event] = {}
         self.waiting: list[tuple[int, int, Planned]] = []
-        index = setup.watches
-        self.clocks = {one.rule.id: one.rule for one in chain(index.patterns, *index.places.values())}
-        for rule in self.clocks.values():
+        self.newest: dict[tuple[str, str], int] = {}
+        for rule in (compiled.rule for compiled in setup.watches.by_id.values()):
             if rule.noise.schedule is not None and rule.pipelines:
                 first = scheduling.first(rule, rule.noise.schedule, scheduling.Seen(), since_ms)
                 self.timers |= {timer.id: timer for timer in first}
@@ -89,7 +89,8 @@ class Simulation:
             self.looks += 1
             due = self._due(timer)
             self.timers |= {one.id: one for one in due.timers}
-            if due.finding is not None:
+            if due.finding is not None and due.finding.id not in self.found:
+                self.found.add(due.finding.id)
                 steps.append(self._take(self._event(due.finding, timer.due_ms), timer.due_ms, by_clock=True))
         return steps
 
@@ -111,9 +112,15 @@ class Simulation:
         before, run = self._run(event)
         setup = self.setup
         candidates = setup.index.candidates(event)
+        if run is not None and run.is_over:
+            candidates = [*candidates, *watching.owed(setup.watches, candidates, event, before)]
         planned = plan(Moment(event, run, before, now_ms), candidates, setup.channels, self.world, self._new_id)
-        if run is not None and self.clocks and run_state.concerns_run(event):
-            watching.watch(self.world, setup.watches.candidates(event), event, before, run, now_ms)
+        if run is not None and run_state.concerns_run(event):
+            looking = watching.looking(setup.watches, setup.index, event)
+            watching.watch(self.world, looking, event, before, run, now_ms)
+        elif run is not None:
+            reached = (send.channel.endpoint_id for send in planned.sends if not send.suppressed or send.folded_into)
+            self.runs[key_of(run)] = watching.noted(setup.index, event, run, reached)
         planned = with_alarms(planned, event, setup.channels, self.alarms, self._new_id)
         for send in planned.sends:
             if not send.suppressed:
@@ -129,19 +136,20 @@ class Simulation:
     def _due(self, timer: Timer) -> watching.Due:
         if timer.kind == "again":
             return watching.Due(watching.reminder(timer))
-        rule, now_ms = self.clocks[timer.rule_id], timer.due_ms
+        rule, now_ms = self.setup.index.by_id[timer.rule_id].rule, timer.due_ms
         if timer.kind in ("start", "finish"):
-            return scheduling.due(rule, timer, self._seen(rule.pipelines[0], scheduling.since_ms(rule, timer)), now_ms)
+            since_ms, until_ms = scheduling.since_ms(rule, timer), now_ms + scheduling.EARLY_MS
+            return scheduling.due(rule, timer, self._seen(rule.pipelines[0], since_ms, until_ms), now_ms)
         run = next(run for run in self.runs.values() if run.id == timer.data["run"])
-        newest = max(n for pipeline, run_id, n in self.runs if (pipeline, run_id) == (run.pipeline, run.run_id))
-        history = self.world.history.get(run.pipeline, ())
+        newest, history = self.newest[run.pipeline, run.run_id], self.world.history.get(run.pipeline, ())
         return watching.due(rule, timer, run, history, newest_attempt=newest, back_ms=0, now_ms=now_ms)
 
-    def _seen(self, pipeline: str, since_ms: int) -> scheduling.Seen:
+    def _seen(self, pipeline: str, since_ms: int, until_ms: int) -> scheduling.Seen:
         mine = [run for run in self.runs.values() if run.pipeline == pipeline]
-        started = [run for run in mine if run.started_ms is not None and run.started_ms >= since_ms]
-        ended = [run.finished_ms for run in mine if run.started_ms is None and run.finished_ms is not None]
-        return scheduling.Seen(sorted(started, key=lambda run: -(run.started_ms or 0)), max(ended, default=0))
+        started = [run for run in mine if since_ms <= (run.started_ms or -1) <= until_ms]
+        ended = [run.finished_ms or 0 for run in mine if run.started_ms is None]
+        newest_end_ms = max((ms for ms in ended if since_ms <= ms <= until_ms), default=0)
+        return scheduling.Seen(sorted(started, key=lambda run: -(run.started_ms or 0)), newest_end_ms)
 
     def _event(self, finding: Finding, now_ms: int) -> Event:
         return Event(
@@ -167,7 +175,9 @@ class Simulation:
         """The event's run, as it was before and as it is with it."""
         if not event.run_id:
             return None, None
-        key = (event.pipeline, event.run_id, run_state.attempt_of(event.data))
+        its_run = event.pipeline, event.run_id
+        attempt = run_state.attempt_named(event.kind, event.data) or self.newest.get(its_run, 1)
+        key = (*its_run, attempt)
         before = self.runs.get(key)
         if not run_state.concerns_run(event):
             return before, before
@@ -176,8 +186,9 @@ class Simulation:
             tenant_id=event.tenant_id,
             pipeline=event.pipeline,
             run_id=event.run_id,
-            attempt=key[2],
+            attempt=attempt,
         )
+        self.newest[its_run] = max(attempt, self.newest.get(its_run, attempt))
         run = self.runs[key] = run_state.after(known, event)
         if run.status == "succeeded" and not known.is_over and run.duration_ms is not None:
             history = (run.duration_ms, *self.world.history.get(run.pipeline, ()))
@@ -186,3 +197,7 @@ class Simulation:
 
     def _new_id(self) -> str:
         return f"dlv_{next(self.ids)}"
+
+
+def key_of(run: Run) -> RunKey:
+    return run.pipeline, run.run_id, run.attempt

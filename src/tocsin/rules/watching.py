@@ -5,7 +5,7 @@ changes nothing, and what comes late, twice or in another order cannot make a fa
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,8 +18,9 @@ from tocsin.model.rule import Rule
 from tocsin.model.run import Run
 from tocsin.model.world import Timer, World
 from tocsin.provider_kit.text import duration, line, shared_key
+from tocsin.rules import run_state
 from tocsin.rules.index import CompiledRule, RuleIndex
-from tocsin.rules.own import STILL_FAILING, Finding
+from tocsin.rules.own import STILL_FAILING, Finding, owner_of
 from tocsin.rules.windows import spoken
 
 GRACE_MS = 60_000
@@ -215,8 +216,18 @@ def due_ms_of(event: Event) -> int:
     found = event.data.get("due_at")
     try:
         return int(datetime.fromisoformat(found).timestamp() * 1000) if isinstance(found, str) else 0
-    except ValueError:
+    except (ValueError, OverflowError, OSError):  # not of our making
         return 0
+
+
+def noted(index: RuleIndex, event: Event, run: Run, reached: Iterable[str]) -> Run:
+    """The run with what the clock found of it, where the event tells of that. `reached`: the endpoints that hear of
+    it."""
+    owner = index.by_id.get(owner_of(event))
+    if owner is None or event.kind not in ("run.exceeded", "run.missed"):
+        return run
+    is_told = not set(reached).isdisjoint(owner.rule.endpoint_ids)
+    return run_state.overdue(run, due_ms_of(event), (owner.rule.id,) if is_told else ())
 
 
 def owed(watches: RuleIndex, asked: Collection[CompiledRule], event: Event, before: Run | None) -> list[CompiledRule]:

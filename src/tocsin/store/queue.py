@@ -171,9 +171,12 @@ async def failed(tx: Transaction, failures: Mapping[str, tuple[int, str]]) -> li
     return [(tenant_id, endpoint_id, count) for tenant_id, endpoint_id, count in found]
 
 
-async def disable(tx: Transaction, tenant_id: str, endpoint_id: str, reason: str, now_ms: int) -> bool:
-    """Switches an endpoint off for Tocsin's own reason, and notes that its owner is to be told. False: it was off."""
-    values = {"tenant_id": tenant_id, "id": endpoint_id, "reason": reason, "now": now_ms}
+async def disable(
+    tx: Transaction, tenant_id: str, endpoint_id: str, reason: str, now_ms: int, *, version: int = 0
+) -> bool:
+    """Switches an endpoint off for Tocsin's own reason, and notes that its owner is to be told. False: it was off, or
+    it has been changed since `version`, which is what was refused; 0 is any."""
+    values = {"tenant_id": tenant_id, "id": endpoint_id, "reason": reason, "now": now_ms, "version": version}
     if not await tx.fetch("disable_endpoint", values):
         return False
     await tx.fetch("bump_config", {"tenant_id": tenant_id})

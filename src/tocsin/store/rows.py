@@ -74,16 +74,18 @@ def event(row: Row) -> Event:
 
 
 ABOUT_BYTES = 16_384
+NO_ABOUT = RunAbout()
 
 
 def about(run: Run) -> str:
     """JSON; without the data, and without the rest too, where that would be too much to write with every event."""
-    if run.about == RunAbout():
+    if run.about == NO_ABOUT:
         return ""
-    bare = replace(run.about, data={}, title="", message="", labels={}, links={})
-    for kept in (run.about, replace(run.about, data={}), bare):
-        if len(encoded := encode(kept)) <= ABOUT_BYTES:
-            break
+    encoded = encode(run.about)
+    if len(encoded) > ABOUT_BYTES:
+        encoded = encode(replace(run.about, data={}))
+    if len(encoded) > ABOUT_BYTES:
+        encoded = encode(replace(run.about, data={}, title="", message="", labels={}, links={}))
     return encoded.decode()
 
 

@@ -9,6 +9,7 @@ claiming.py takes on, opening.py unseals, recording.py writes down; here is what
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import structlog
@@ -17,6 +18,7 @@ from msgspec.structs import replace
 from tocsin.compose.folded import compose_folded
 from tocsin.compose.message import compose
 from tocsin.model.delivery import Attempt, Claimed
+from tocsin.model.errors import NotFound
 from tocsin.model.event import Event
 from tocsin.model.message import Message
 from tocsin.model.wire import HttpReply, InboxRequest, Kept, NoReply, Rejected, Reply, Request, Retry, Sending
@@ -287,10 +289,11 @@ class Deliver:
     async def _changed(self, item: Claimed, settings: Mapping[str, str | int], now_ms: int) -> None:
         """The provider says that the endpoint is known by something else now: the next try uses it."""
         delivery = item.delivery
-        endpoint = await config.get_endpoint(self.db, delivery.tenant_id, delivery.endpoint_id)
-        async with self.db.transaction() as tx:
-            await config.change_endpoint(tx, replace(endpoint, settings=endpoint.settings | dict(settings)), now_ms)
-        log.info("deliver.settings_changed", endpoint=endpoint.id, settings=sorted(settings))
+        with suppress(NotFound):  # deleted meanwhile
+            endpoint = await config.get_endpoint(self.db, delivery.tenant_id, delivery.endpoint_id)
+            async with self.db.transaction() as tx:
+                await config.change_endpoint(tx, replace(endpoint, settings=endpoint.settings | dict(settings)), now_ms)
+        log.info("deliver.settings_changed", endpoint=delivery.endpoint_id, settings=sorted(settings))
 
     async def _request(
         self, item: Claimed, opened: Open, request: Request, timeout_s: float

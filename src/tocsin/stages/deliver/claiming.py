@@ -90,7 +90,7 @@ class Claimer:
             newest[key[:3]] = runs[key]
         for t in got:
             if (company := companies.get(t.delivery.id)) and (event := events.get(t.delivery.event_uid)):
-                asked = [(t.delivery.tenant_id, id_) for id_ in shown(event, company)]
+                asked = [(t.delivery.tenant_id, id_) for id_ in shown(event, company, t.delivery.words)]
                 companies[t.delivery.id] = replace(company, events=await queue.events_as_told(tx, asked))
 
         def newest_of(event: Event | None) -> Run | None:

@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from tocsin.model.delivery import Attempt, Claimed
+from tocsin.model.rule import TEST_RULE
 from tocsin.rules.next_step import DISABLE_AFTER, WARN_AFTER, Step
 from tocsin.store import queue
 from tocsin.store.database import Database, StoreBroken, StoreUnavailable, Transaction
@@ -139,7 +140,7 @@ class Recorder:
         """What the results mean for their endpoints. Returns whether there is a notice to send."""
         succeeded: set[str] = set()
         failures: dict[str, tuple[int, str]] = {}
-        gone: dict[str, tuple[str, str]] = {}
+        gone: dict[str, tuple[str, int]] = {}
         pauses: dict[str, int] = {}
         due: dict[str, int] = {}
         for f in finished:
@@ -147,10 +148,12 @@ class Recorder:
             if step.effect == "success":
                 succeeded.add(endpoint_id)
                 failures.pop(endpoint_id, None)
+            elif f.claimed.delivery.rule_id == TEST_RULE:
+                pass  # whoever asked for it is told
             elif step.effect == "failure":
                 failures[endpoint_id] = (failures.get(endpoint_id, (0, ""))[0] + 1, step.reason)
             elif step.effect == "gone":
-                gone[endpoint_id] = (f.attempt.tenant_id, step.reason)
+                gone[endpoint_id] = (step.reason, f.claimed.version)
                 failures[endpoint_id] = (failures.get(endpoint_id, (0, ""))[0] + 1, step.reason)
             if step.pause_s is not None:
                 pauses[endpoint_id] = max(pauses.get(endpoint_id, 0), f.paused_until_ms)
@@ -166,8 +169,8 @@ class Recorder:
         for tenant_id, endpoint_id, count in await queue.failed(tx, failures) if failures else ():
             added = failures[endpoint_id][0]
             if endpoint_id in gone or count >= DISABLE_AFTER:
-                reason = gone[endpoint_id][1] if endpoint_id in gone else f"{count} failures in a row"
-                notices |= await queue.disable(tx, tenant_id, endpoint_id, reason, now_ms)
+                reason, version = gone.get(endpoint_id, (f"{count} failures in a row", 0))
+                notices |= await queue.disable(tx, tenant_id, endpoint_id, reason, now_ms, version=version)
             elif count >= WARN_AFTER > count - added:
                 await queue.notice(tx, endpoint_id, "failing")
                 notices = True

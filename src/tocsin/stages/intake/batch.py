@@ -22,11 +22,10 @@ from tocsin.rules.alarms import Alarms, alarm_key, with_alarms
 from tocsin.rules.hours import utc
 from tocsin.rules.incident import incident
 from tocsin.rules.index import CompiledRule, compile_rule
-from tocsin.rules.own import owner_of
 from tocsin.rules.pacing import Rate, next_us, taken
 from tocsin.rules.plan import Decision, Moment, Plan, Planned, needs, plan, plan_test
 from tocsin.rules.run_state import attempt_named
-from tocsin.rules.watching import due_ms_of, looking, owed, wants_history, watch
+from tocsin.rules.watching import looking, noted, owed, wants_history, watch
 from tocsin.sources.draft import Draft
 from tocsin.stages.intake.config import Outlet, TenantConfig
 from tocsin.stages.intake.submission import HandOver, Receipt, Submission
@@ -189,11 +188,12 @@ class Batch:
         if run_state.concerns_run(event):
             rules = looking(config.watches, config.index, event)
             watch(self.worlds[event.tenant_id], rules, event, before, run, self.now_ms)
-        elif event.kind in ("run.exceeded", "run.missed") and (owner := config.index.by_id.get(owner_of(event))):
-            told = (send.channel.endpoint_id for send in planned.sends if not send.suppressed or send.folded_into)
-            is_told = not set(told).isdisjoint(owner.rule.endpoint_ids)
+            return
+        reached = (send.channel.endpoint_id for send in planned.sends if not send.suppressed or send.folded_into)
+        found = noted(config.index, event, run, reached)
+        if found != run:
             key = (event.tenant_id, event.pipeline, event.run_id, run.attempt)
-            self.runs[key] = run_state.overdue(run, due_ms_of(event), (owner.rule.id,) if is_told else ())
+            self.runs[key] = found
             if key not in self.new_runs:
                 self.changed_runs.add(key)
 

@@ -64,7 +64,8 @@ UPDATE endpoint SET is_active = :is_active, disabled_reason = :reason, version =
 -- disable_endpoint
 -- By Tocsin itself. No row comes back when somebody was faster.
 UPDATE endpoint SET disabled_reason = :reason, version = version + 1, updated_ms = :now
- WHERE tenant_id = :tenant_id AND id = :id AND deleted_ms IS NULL AND disabled_reason = '' RETURNING id;
+ WHERE tenant_id = :tenant_id AND id = :id AND deleted_ms IS NULL AND disabled_reason = ''
+   AND (:version = 0 OR version = :version) RETURNING id;
 
 -- delete_endpoint
 UPDATE endpoint SET deleted_ms = :now, version = version + 1, updated_ms = :now

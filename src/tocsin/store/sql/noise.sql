@@ -47,12 +47,13 @@ SELECT id FROM delivery
 -- folded_alike
 -- What joined a message, by what it has a line for. SQLite uses the index where the query says its condition word for word,
 -- and where the plus keeps it from another.
-SELECT d.folded_into, e.pipeline, e.kind, CASE WHEN e.kind IN ('alert', 'alert.resolved', 'other') THEN e.type ELSE '' END,
+SELECT d.folded_into, e.pipeline, e.kind, CASE WHEN d.words = '' THEN '' ELSE coalesce(d.words ->> '$.kind', '') END,
+       CASE WHEN e.kind IN ('alert', 'alert.resolved', 'other') THEN e.type ELSE '' END,
        CASE WHEN e.pipeline = '' THEN e.source ELSE '' END, e.severity, count(*), min(e.time_ms), max(e.time_ms), max(d.id),
        sum(count(*)) OVER ()
   FROM delivery d JOIN event e ON e.tenant_id = d.tenant_id AND e.uid = d.event_uid
  WHERE d.folded_into = :id AND d.folded_into <> '' AND +d.tenant_id = :tenant_id
- GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY max(d.id) DESC LIMIT 2000;
+ GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY max(d.id) DESC LIMIT 2000;
 
 -- folded_ids
 SELECT d.folded_into, e.id FROM delivery d JOIN event e ON e.tenant_id = d.tenant_id AND e.uid = d.event_uid

@@ -43,4 +43,5 @@ DELETE FROM thread WHERE (tenant_id, endpoint_id, key) IN (
 
 -- delete_old_incidents
 DELETE FROM incident WHERE (tenant_id, endpoint_id, key) IN (
-  SELECT tenant_id, endpoint_id, key FROM incident WHERE closed_ms < :before_ms LIMIT :limit) RETURNING key;
+  SELECT tenant_id, endpoint_id, key FROM incident WHERE coalesce(closed_ms, opened_ms) < :before_ms LIMIT :limit)
+RETURNING key;

@@ -12,6 +12,7 @@ from tocsin.model.errors import Invalid, NotFound, Refusal
 from tocsin.model.event import Event
 from tocsin.rules.explain import Considered, Told, explain
 from tocsin.rules.index import compile_rule, rule_of_endpoint
+from tocsin.rules.own import OWN
 from tocsin.rules.plan import Decision
 from tocsin.sources.cloudevents import BATCH, decode_cloudevents, is_cloudevents, media_type
 from tocsin.sources.native import NativeBody, decode_native
@@ -95,6 +96,10 @@ class EventsDoor:
         else:
             drafts = decode_native(body)
             is_batch = IS_BATCH.match(body) is not None or len(drafts) != 1
+        for number, draft in enumerate(drafts):
+            if draft.source == OWN:
+                field = f"events[{number}].source" if is_batch else "source"
+                raise Invalid(field, repr(OWN), "another name: what Tocsin itself finds out has this one")
         receipts = await self.app.intake.accept(principal.tenant_id, drafts, size=len(body), key=key, body=body)
         return encoded(batch_answer(receipts) if is_batch else receipts[0])
 

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from tocsin.model.errors import NotFound
 from tocsin.model.fate import Fate
 from tocsin.rules.explain import Chapter, Considered, Told, explain, story
-from tocsin.rules.run_state import attempt_of
+from tocsin.rules.run_state import attempt_named
 from tocsin.stages.intake import Trace
 from tocsin.store import log
 from tocsin.store import why as store
@@ -52,7 +52,7 @@ async def why(call: Call) -> Response:
         by_event.setdefault(fate.event_uid, []).append(fate)
     chapters = []
     for event, stored in events:
-        if attempt_of(event.data) == run.attempt:
+        if attempt_named(event.kind, event.data) in (0, run.attempt):
             trace = msgspec.json.decode(stored, type=Trace)
             its_fates = by_event.get(event.uid, [])
             said = explain(event, trace.decisions, trace.omitted, its_fates, now_ms, rules=trace.rules)

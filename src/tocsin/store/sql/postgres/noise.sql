@@ -48,12 +48,13 @@ SELECT d.id FROM unnest(:tenant_id::text[], :id::text[]) AS asked (tenant_id, id
 SELECT found.*
   FROM unnest(:id::text[], :tenant_id::text[]) AS asked (id, tenant_id)
  CROSS JOIN LATERAL (
-   SELECT d.folded_into, e.pipeline, e.kind, CASE WHEN e.kind IN ('alert', 'alert.resolved', 'other') THEN e.type ELSE '' END,
+   SELECT d.folded_into, e.pipeline, e.kind, CASE WHEN d.words = '' THEN '' ELSE coalesce(d.words::json ->> 'kind', '') END,
+          CASE WHEN e.kind IN ('alert', 'alert.resolved', 'other') THEN e.type ELSE '' END,
           CASE WHEN e.pipeline = '' THEN e.source ELSE '' END, e.severity, count(*), min(e.time_ms), max(e.time_ms), max(d.id),
           (sum(count(*)) OVER ())::bigint
      FROM delivery d JOIN event e ON e.tenant_id = d.tenant_id AND e.uid = d.event_uid
     WHERE d.folded_into = asked.id AND d.folded_into <> '' AND d.tenant_id = asked.tenant_id
-    GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY max(d.id) DESC LIMIT 2000) found;
+    GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY max(d.id) DESC LIMIT 2000) found;
 
 -- folded_ids
 -- Not in the order of the primary key, which would look through all deliveries.
