@@ -251,7 +251,11 @@ def matching_rules() -> list[Rule]:
         rule("rule_metric", HEARS, Noise(window=Metric(name="rows", below=10)), pipelines=("etl/*",)),
         rule(WATCHING, HEARS, Noise(watch=Watch(exceeded_s=3600)), event_types=("run.exceeded",), pipelines=("etl/*",)),
         rule(
-            "rule_group", HEARS, Noise(group=Grouping(wait_s=3600)), event_types=("run.succeeded",), pipelines=("etl/*",)
+            "rule_group",
+            HEARS,
+            Noise(group=Grouping(wait_s=3600)),
+            event_types=("run.succeeded",),
+            pipelines=("etl/*",),
         ),
         rule("rule_silenced", SILENCED, Noise(flood=Flood(100)), event_types=("run.started",), pipelines=("etl/*",)),
     ]

@@ -280,7 +280,7 @@ async def test_a_second_reply_that_nobody_asked_for_is_not_taken_for_the_next() 
     forged = OK + b"HTTP/1.1 201 Forged\r\nContent-Length: 0\r\n\r\n"
     async with receiving(forged) as receiver, Outbound(allow=LOCAL) as outbound:
         replies = [await outbound.send(post(receiver.url()), PATIENCE_S) for _ in range(3)]
-    assert [reply.status if isinstance(reply, HttpReply) else reply.reason for reply in replies] == [200] * 3
+    assert [reply.status if isinstance(reply, HttpReply) else reply for reply in replies] == [200] * 3
 
 
 async def test_header_bytes_that_are_no_text_can_be_stored() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import msgspec
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from tests.compose.samples import TRACEBACK
 from tests.fakes.all_fakes import ask

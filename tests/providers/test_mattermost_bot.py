@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema
 import msgspec
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from tests.compose.samples import AT_MS
 from tests.fakes.all_fakes import ask

@@ -27,8 +27,14 @@ WEBHOOK = provider_of("webhook")
 FORMATS = ("tocsin", "simple", "cloudevents")
 
 
+def rendered(given: Sending) -> HttpRequest:
+    made = WEBHOOK.render(given)
+    assert isinstance(made, HttpRequest)
+    return made
+
+
 def request(name: str, **settings: Any) -> HttpRequest:
-    return WEBHOOK.render(sending(WEBHOOK, EVERY_MESSAGE[name], **settings))
+    return rendered(sending(WEBHOOK, EVERY_MESSAGE[name], **settings))
 
 
 def sent(name: str, **settings: Any) -> Any:
@@ -154,7 +160,7 @@ def test_the_reason_of_a_failed_template_is_told(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("name", EVERY_MESSAGE)
 def test_a_body_is_never_too_large(form: str, name: str) -> None:
     huge = msgspec.structs.replace(EVERY_MESSAGE[name], data={"x": "y" * 600_000}, links={"run": "https://a.example"})
-    body = WEBHOOK.render(sending(WEBHOOK, huge, format=form, include=["data", "message"])).body
+    body = rendered(sending(WEBHOOK, huge, format=form, include=["data", "message"])).body
     assert len(body) <= 256_000
     if form == "tocsin":
         assert json.loads(body)["note"] == "left out: too large to send"
@@ -163,7 +169,7 @@ def test_a_body_is_never_too_large(form: str, name: str) -> None:
 def test_signatures_verify_with_the_published_library() -> None:  # S4-08
     fixed = sending(WEBHOOK, MESSAGES["run-failed"])
     now = int(time.time())  # the library reads the clock itself
-    got = WEBHOOK.render(Sending(fixed.id, now, fixed.target, body=fixed.body))
+    got = rendered(Sending(fixed.id, now, fixed.target, body=fixed.body))
     headers = dict(got.headers)
     for secret in (SIGNING, OLD_SIGNING):
         assert standardwebhooks.Webhook(secret).verify(got.body, headers)["title"] == "train-ranker failed in prod"
@@ -189,7 +195,7 @@ def test_the_hex_signature_is_what_ten_lines_of_python_expect() -> None:  # S4-0
 
 def test_without_a_secret_nothing_is_signed() -> None:
     bare = Target("https://a.example", WebhookSettings())
-    got = WEBHOOK.render(Sending("dlv_1", 1, bare, body=b"{}"))
+    got = rendered(Sending("dlv_1", 1, bare, body=b"{}"))
     assert [name for name, _ in got.headers] == ["content-type", "webhook-id", "webhook-timestamp"]
 
 
@@ -201,7 +207,7 @@ def test_custom_headers_are_sent_but_never_replace_ours() -> None:
         ("x-exosphere-signature", "no"),
     )
     target = Target("https://a.example", WebhookSettings(), (SIGNING,), headers)
-    got = WEBHOOK.render(Sending("dlv_1", 1, target, body=b"{}"))
+    got = rendered(Sending("dlv_1", 1, target, body=b"{}"))
     names = [name.lower() for name, _ in got.headers]
     assert len(names) == len(set(names))
     assert ("X-Team", "ml") in got.headers
@@ -212,8 +218,8 @@ def test_a_retry_carries_the_same_bytes() -> None:  # S4-07
     first = sending(WEBHOOK, MESSAGES["run-failed"])
     assert first.message is None
     again = Sending(first.id, first.at_s + 60, first.target, body=first.body, attempt=2)
-    assert WEBHOOK.render(again).body is first.body
-    assert dict(WEBHOOK.render(again).headers)["webhook-id"] == dict(WEBHOOK.render(first).headers)["webhook-id"]
+    assert rendered(again).body is first.body
+    assert dict(rendered(again).headers)["webhook-id"] == dict(rendered(first).headers)["webhook-id"]
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ MATCHERS = st.builds(
 def test_the_index_leaves_out_only_what_cannot_fit(lists: list[list[Matcher]], pipeline: str) -> None:
     silences = tuple(silence(*matchers, id=f"sil_{place}") for place, matchers in enumerate(lists))
     told = event(pipeline=pipeline)
-    near = SilenceIndex(silences).near(told)
+    near = SilenceIndex(silences).near(told, [RULE], [ENDPOINT])
     assert list(near) == [one for one in silences if one in near]  # in order
     assert silenced(near, told, RULE, ENDPOINT, NOW_MS) == silenced(silences, told, RULE, ENDPOINT, NOW_MS)
 

@@ -227,7 +227,7 @@ def test_who_was_told_that_it_is_late_is_owed_the_end() -> None:
     over = run_state.after(late, end)
     assert over.late_ms == 4000
     assert owed(anything, (), end, over) == []  # told once
-    assert [compiled.rule for compiled in looking(anything, watches, end)] == [plain]
+    assert [compiled.rule for compiled in looking(anything, watches, end, {})] == [plain]
 
 
 def test_what_is_due_first_is_when_it_should_have_ended() -> None:

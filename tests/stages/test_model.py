@@ -33,11 +33,14 @@ from tocsin.model.event import Event
 from tocsin.model.message import FOLDED
 from tocsin.model.run import Run
 from tocsin.rules import run_state
-from tocsin.store import log, noise
+from tocsin.store import intake, log, noise
 
 HOUR = 3600
 DAY = 24 * HOUR
 LAST = "zzzz"
+TURN_S = 0.0005
+"""A little real time: a crash comes in the middle of something."""
+
 PAGER = "/v2/enqueue"
 TAKEN = defaultdict(lambda: "ok", {"events.pagerduty.com": '{"status":"success","message":"Event processed"}'})
 FINAL = {"delivered", "dead", "expired", "cancelled", "suppressed"}
@@ -115,6 +118,7 @@ class Whole(RuleBasedStateMachine):
         self.numbers = itertools.count()
         self.sent: dict[str, dict[str, Any]] = {}
         self.rules: list[str] = []
+        self.changed: set[str] = set()
         self.silences: list[str] = []
         self.crashes = 0
         self.doubtful: set[str] = set()
@@ -128,9 +132,11 @@ class Whole(RuleBasedStateMachine):
 
     # What happens.
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(given=st.lists(rules, min_size=2, max_size=5))
+    def begin(self, given: list[dict[str, Any]]) -> None:
         self.do(self._begin())
+        for one in given:
+            self.do(self._make_rule(one))
 
     async def _begin(self) -> None:
         if self.environment["TOCSIN_DATABASE_URL"]:
@@ -221,8 +227,9 @@ class Whole(RuleBasedStateMachine):
     @rule(which=pick, given=rules, is_active=st.booleans())
     def change_rule(self, which: int, given: dict[str, Any], is_active: bool) -> None:
         patch = NOTHING_SET | given["noise"] | {"event_types": given["event_types"], "is_active": is_active}
-        path = f"/v1/alert-rules/{self.rules[which % len(self.rules)]}"
-        self.do(self._ok("PATCH", path, patch))
+        id_ = self.rules[which % len(self.rules)]
+        self.changed.add(id_)
+        self.do(self._ok("PATCH", f"/v1/alert-rules/{id_}", patch))
 
     @precondition(lambda self: len(self.rules) > 2)
     @rule(which=pick)
@@ -274,11 +281,16 @@ class Whole(RuleBasedStateMachine):
         await self.tocsin.settle()
         await self._check()
 
-    @rule(seconds=st.sampled_from([0, 20, 400]))
-    def restart(self, seconds: int) -> None:
-        self.do(self._restart(seconds))
+    @rule(given=st.lists(events, min_size=1, max_size=4), turns=st.integers(0, 20), seconds=st.sampled_from([0, 20, 400]))
+    def restart(self, given: list[dict[str, Any]], turns: int, seconds: int) -> None:
+        """In the middle of sending or recording, in good order."""
+        self.do(self._restart([self._event(one) for one in given], turns, seconds))
 
-    async def _restart(self, seconds: int) -> None:
+    async def _restart(self, given: list[dict[str, Any]], turns: int, seconds: int) -> None:
+        (await self.tocsin.client.post("/v1/events", {"events": given})).ok(202)
+        self.sent |= {one["id"]: one for one in given}
+        for _ in range(turns):
+            await asyncio.sleep(TURN_S)
         await self.running.__aexit__(None, None, None)
         self.clock.move(seconds)
         await self._start()
@@ -297,7 +309,7 @@ class Whole(RuleBasedStateMachine):
         tocsin = self.tocsin
         asked = asyncio.create_task(tocsin.client.post("/v1/events", {"events": given}))
         for _ in range(turns):
-            await asyncio.sleep(0.0005)
+            await asyncio.sleep(TURN_S)
         dying = [*tocsin.worker.tasks, *tocsin.app.deliver.senders]
         for task in dying:
             task.cancel()
@@ -332,6 +344,10 @@ class Whole(RuleBasedStateMachine):
         for row in rows:
             assert row["status"] != "suppressed" or row["reason"], row
         assert len({(row["event_id"], row["webhook_id"]) for row in rows}) == len(rows)
+        over = {run.id for run in await self._runs() if run.is_over}
+        for _, timer in await noise.due_timers(self.tocsin.app.db, 2**60, 1000):
+            if timer.kind in ("exceeded", "stalled") and timer.rule_id in self.rules and timer.rule_id not in self.changed:
+                assert timer.data["run"] not in over, timer
 
     def _nobody_twice(self) -> None:
         messages: dict[str, list[tuple[Received, int, int]]] = defaultdict(list)
@@ -365,6 +381,7 @@ class Whole(RuleBasedStateMachine):
         self.failing.clear()
         for webhook in self.webhooks:
             await self._ok("POST", f"/v1/webhooks/{webhook['id']}/enable")
+        self.changed |= set(self.rules)
         for id_ in self.rules:
             await self._ok("PATCH", f"/v1/alert-rules/{id_}", {"changes": None})
         for _ in range(300):
@@ -404,7 +421,7 @@ class Whole(RuleBasedStateMachine):
             got = sum(received.host == host for received in self._taken())
             assert sum(row["status"] == "delivered" for row in tried) <= got
             assert self.crashes or sum(row["status"] == "delivered" for row in tried) == got
-        self._check_alarms()
+        await self._check_alarms(rows)
         for event in known:
             await self._check_why(event, rows, taken)
 
@@ -412,15 +429,18 @@ class Whole(RuleBasedStateMachine):
         """What was answered as it should be."""
         return [received for received, status, _ in self.answered if status < 300]
 
-    def _check_alarms(self) -> None:
-        """What is closed was opened; where no crash came in between, once."""
-        said: dict[str, list[str]] = defaultdict(list)
-        for received in self._taken():
-            if received.path == PAGER:
-                said[received.json["dedup_key"]].append(received.json["event_action"])
-        for actions in said.values():
-            assert actions[0] == "trigger", said
-            assert self.crashes or ("resolve", "resolve") not in itertools.pairwise(actions), said
+    async def _check_alarms(self, rows: Mapping[str, dict[str, Any]]) -> None:
+        """What rings at the on-call service is what is open here, where everything got there in the end."""
+        if any(row["provider_type"] == "pagerduty" and row["status"] in ("dead", "expired") for row in rows.values()):
+            return
+        rings = {
+            received.json["dedup_key"]: received.json["event_action"] == "trigger"
+            for received in self._taken()
+            if received.path == PAGER
+        }
+        async with self.tocsin.app.db.transaction() as tx:
+            open_ = await intake.open_alarms(tx, {("default", key) for key in rings})
+        assert {key for key, is_on in rings.items() if is_on} == {key for _, _, key in open_}
 
     async def _check_why(self, event: Event, rows: Mapping[str, dict[str, Any]], taken: Mapping[str, Received]) -> None:
         why = (await self.tocsin.client.get(f"/v1/events/{event.uid}/why")).ok()
@@ -454,8 +474,11 @@ class Whole(RuleBasedStateMachine):
             before = page[-1].uid
         return found[::-1]
 
+    async def _runs(self) -> list[Run]:
+        return await log.list_runs(self.tocsin.app.db, "default", before=LAST, limit=1000, filters={})
+
     async def _check_runs(self) -> None:
-        runs = await log.list_runs(self.tocsin.app.db, "default", before=LAST, limit=1000, filters={})
+        runs = await self._runs()
         known = {(run.pipeline, run.run_id, run.attempt): run for run in runs}
         assert {key: bare(run) for key, run in known.items()} == folded(await self._events())
         open_ = {run.id for run in runs if not run.is_over}

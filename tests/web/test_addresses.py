@@ -56,8 +56,8 @@ async def resolve(host: str, port: int) -> Sequence[str]:
 async def guarded(start: Start) -> Running:
     """Without TOCSIN_ALLOW_TARGETS, and with a name server that is the attacker's."""
     tocsin = await start(TOCSIN_ALLOW_TARGETS="")
-    await tocsin.app.outbound.close()
-    tocsin.app.outbound = tocsin.app.deliver.outbound = Outbound(resolve=resolve)
+    await tocsin.app.outbound.http.close()
+    tocsin.app.outbound.http = Outbound(resolve=resolve)
     return tocsin
 
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import chain
 
 from tocsin.model.event import Event
 from tocsin.model.world import Matcher, Silence
@@ -14,6 +15,14 @@ EVENT_FIELDS = frozenset({"pipeline", "type", "kind", "severity", "source", "sta
 
 Named = tuple[str, str]
 """An id and a name. A matcher may give either."""
+
+Asked = tuple[str, str]
+"""A field and a value."""
+
+Placed = tuple[int, Silence]
+"""A silence and its place among all: of several that fit, the first counts."""
+
+REMEMBERED = 4096
 
 
 def silenced(silences: tuple[Silence, ...], event: Event, rule: Named, endpoint: Named, now_ms: int) -> Silence | None:
@@ -54,29 +63,62 @@ def is_of_event(field: str) -> bool:
 class SilenceIndex:
     """A tenant's silences, so that those about something else cost an event nothing.
 
-    Each stands in one place, under the first thing that it asks of an event exactly; those that ask for patterns or for
-    rules and endpoints only stand in a list.
+    Each stands in one place, under the first thing that it asks for exactly, of the event if it can be. Those that ask
+    for patterns stand under the first field of the event that they ask for, and what fits a value of it is remembered.
+    Those that say only what must not be so stand in a list.
     """
 
     def __init__(self, silences: Iterable[Silence]) -> None:
-        self.places: dict[tuple[str, str], list[tuple[int, Silence]]] = defaultdict(list)
-        self.others: list[tuple[int, Silence]] = []
-        for order, silence in enumerate(silences):
-            anchor = anchor_of(silence)
-            (self.others if anchor is None else self.places[anchor]).append((order, silence))
-        self.fields = {field for field, _ in self.places}
+        self.places: dict[Asked, list[Placed]] = defaultdict(list)
+        self.patterns: dict[str, list[tuple[str, Placed]]] = defaultdict(list)
+        self.remembered: dict[Asked, list[Placed]] = {}
+        self.others: list[Placed] = []
+        for placed in enumerate(silences):
+            anchor = anchor_of(placed[1])
+            if anchor is None:
+                self.others.append(placed)
+            elif is_exact(anchor.value):
+                self.places[anchor.field, anchor.value].append(placed)
+            else:
+                self.patterns[anchor.field].append((anchor.value, placed))
+        self.fields = {field for field, _ in self.places if is_of_event(field)}
+        self.asks_rules = any(field == "rule" for field, _ in self.places)
+        self.asks_endpoints = any(field == "endpoint" for field, _ in self.places)
 
-    def near(self, event: Event) -> tuple[Silence, ...]:
-        """Those that could fit this event, in order: what to ask `silenced` about."""
-        found = list(self.others)
-        for field in self.fields:
-            found += self.places.get((field, value_of(event, field)), ())
-        return tuple(silence for _, silence in sorted(found, key=lambda one: one[0]))
+    def near(self, event: Event, rules: Iterable[Named] = (), endpoints: Iterable[Named] = ()) -> tuple[Silence, ...]:
+        """Those that could fit a message of this event by these rules to these endpoints, in order: what to ask
+        `silenced` about."""
+        asked = [(field, value_of(event, field)) for field in self.fields]
+        if self.asks_rules:
+            asked += [("rule", value) for named in rules for value in named]
+        if self.asks_endpoints:
+            asked += [("endpoint", value) for named in endpoints for value in named]
+        found = dict(self.others)
+        for one in asked:
+            found |= self.places.get(one, ())
+        for field in self.patterns:
+            found |= self._by_pattern(field, value_of(event, field))
+        return tuple(found[order] for order in sorted(found))
+
+    def _by_pattern(self, field: str, value: str) -> list[Placed]:
+        known = self.remembered.get((field, value))
+        if known is None:
+            known = [placed for pattern, placed in self.patterns[field] if matches(pattern, value)]
+            if len(self.remembered) >= REMEMBERED:
+                self.remembered.clear()
+            self.remembered[field, value] = known
+        return known
 
 
-def anchor_of(silence: Silence) -> tuple[str, str] | None:
-    """The first thing that it asks of an event exactly, as field and value."""
-    for matcher in silence.matchers:
-        if is_of_event(matcher.field) and not matcher.negate and is_exact(matcher.value):
-            return matcher.field, matcher.value
-    return None
+def anchor_of(silence: Silence) -> Matcher | None:
+    """What it asks for that the fewest messages have, as far as one can tell: exact names come before patterns."""
+    asked = [matcher for matcher in silence.matchers if not matcher.negate]
+    exact = [matcher for matcher in asked if is_exact(matcher.value)]
+    return next(
+        chain(
+            (matcher for matcher in exact if is_of_event(matcher.field)),
+            (matcher for matcher in exact if matcher.field in ("rule", "endpoint")),
+            (matcher for matcher in asked if is_of_event(matcher.field)),
+        ),
+        None,
+    )

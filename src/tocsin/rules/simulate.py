@@ -116,7 +116,7 @@ class Simulation:
             candidates = [*candidates, *watching.owed(setup.watches, candidates, event, before)]
         planned = plan(Moment(event, run, before, now_ms), candidates, setup.channels, self.world, self._new_id)
         if run is not None and run_state.concerns_run(event):
-            looking = watching.looking(setup.watches, setup.index, event)
+            looking = watching.looking(setup.watches, setup.index, event, run.about.labels)
             watching.watch(self.world, looking, event, before, run, now_ms)
         elif run is not None:
             reached = (send.channel.endpoint_id for send in planned.sends if not send.suppressed or send.folded_into)

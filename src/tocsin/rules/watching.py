@@ -45,10 +45,16 @@ def wants_history(rule: CompiledRule) -> bool:
     return rule.rule.noise.watch is not None and rule.rule.noise.watch.exceeded_p95_of is not None
 
 
-def looking(watches: RuleIndex, index: RuleIndex, event: Event) -> list[CompiledRule]:
-    """The rules that look at the clock for this event's pipeline. `watches` has them without types and labels: labels
-    are asked of the run, which may say them in another event."""
-    found = (index.by_id.get(compiled.rule.id) for compiled in watches.candidates(event))
+def of_runs(rule: Rule) -> Rule:
+    """The rule for every event of the runs that it watches: how `watches` has it."""
+    return replace(rule, event_types=(), condition="")
+
+
+def looking(watches: RuleIndex, index: RuleIndex, event: Event, labels: Mapping[str, str]) -> list[CompiledRule]:
+    """The rules that look at the clock for this event's run. `labels` are the run's, which may have come with another
+    event."""
+    asked = event if event.labels == labels else replace(event, labels=dict(labels))
+    found = (index.by_id.get(compiled.rule.id) for compiled in watches.candidates(asked))
     return [compiled for compiled in found if compiled is not None]
 
 
@@ -236,8 +242,9 @@ def owed(watches: RuleIndex, asked: Collection[CompiledRule], event: Event, befo
     if before is None or not before.about.told:
         return []
     known = {compiled.rule.id for compiled in asked}
-    found = [rule for rule in watches.candidates(event) if rule.rule.id in before.about.told]
-    return [rule for rule in found if rule.rule.id not in known]
+    told = (watches.by_id.get(rule_id) for rule_id in before.about.told if rule_id not in known)
+    found = [rule for rule in told if rule is not None and rule.pipelines(event.pipeline)]
+    return sorted(found, key=lambda rule: rule.order)
 
 
 def reminder(timer: Timer) -> Finding:

@@ -21,12 +21,15 @@ _fold = msgspec.json.Decoder(Fold)
 SWEEPS = "sweeps"
 
 
+async def lock(tx: Transaction, tenant_id: str) -> None:
+    """Nobody else decides for this tenant until this transaction ends."""
+    await tx.fetch("lock_noise", {"tenant_id": tenant_id})
+
+
 async def load(
     tx: Transaction, tenant_id: str, states: Iterable[StateKey], folds: Iterable[FoldKey], pipelines: Iterable[str]
 ) -> World:
-    """What there is of these, kept from changing until this transaction ends. `pipelines` are those whose history
-    counts."""
-    await tx.fetch("lock_noise", {"tenant_id": tenant_id})
+    """What there is of these; the tenant is locked. `pipelines` are those whose history counts."""
     found = await tx.fetch_many("rule_states", [(tenant_id, *key) for key in sorted(states)])
     known = await tx.fetch_many("folds", [(tenant_id, *key) for key in sorted(folds)])
     folded = {(endpoint_id, key): _fold.decode(state) for endpoint_id, key, state in known}

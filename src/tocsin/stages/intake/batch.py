@@ -1,6 +1,7 @@
 """One transaction's work: the events of a group become durable with everything they lead to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Protocol
 
 import msgspec
@@ -15,17 +16,18 @@ from tocsin.model.ids import NewId
 from tocsin.model.message import Message
 from tocsin.model.rule import Rule
 from tocsin.model.run import ENDED, RUN_STATUS, Run
-from tocsin.model.world import FoldKey, StateKey, World
+from tocsin.model.world import FoldKey, Silence, StateKey, World
 from tocsin.provider_kit.settings_form import adjusted
 from tocsin.rules import run_state
 from tocsin.rules.alarms import Alarms, alarm_key, with_alarms
 from tocsin.rules.hours import utc
 from tocsin.rules.incident import incident
 from tocsin.rules.index import CompiledRule, compile_rule
+from tocsin.rules.own import owner_of
 from tocsin.rules.pacing import Rate, next_us, taken
 from tocsin.rules.plan import Decision, Moment, Plan, Planned, needs, plan, plan_test
 from tocsin.rules.run_state import attempt_named
-from tocsin.rules.watching import looking, noted, owed, wants_history, watch
+from tocsin.rules.watching import looking, noted, owed, watch
 from tocsin.sources.draft import Draft
 from tocsin.stages.intake.config import Outlet, TenantConfig
 from tocsin.stages.intake.submission import HandOver, Receipt, Submission
@@ -77,18 +79,19 @@ class Batch:
         self.buckets: dict[tuple[str, str], int] = {}
         self.alarms = Alarms()
         self.found: set[tuple[str, str]] = set()
+        self.asked: dict[str, Sequence[CompiledRule]] = {}
 
     async def store(self, tx: Transaction, group: Sequence[Submission]) -> list[list[Receipt] | Refusal]:
         """Reads what the decisions need, decides, writes. Returns each submission's answer."""
         settled = [await self._answered(tx, submission) for submission in group]
         open_ = [s for s, answer in zip(group, settled, strict=True) if answer is None]
         configs = {tenant_id: await self.intake.config(tx, tenant_id) for tenant_id in {s.tenant_id for s in open_}}
-        await self._read(tx, open_, configs)
+        events = iter(await self._read(tx, open_, configs))
         answers: list[list[Receipt] | Refusal] = []
         for submission, answer in zip(group, settled, strict=True):
             if answer is None:
                 config = configs[submission.tenant_id]
-                receipts = [self._take(submission, draft, config) for draft in submission.drafts]
+                receipts = [self._take(submission, event, config) for event in next(events)]
                 if submission.key:
                     await self._remember(tx, submission, receipts)
                 answer = receipts
@@ -115,55 +118,68 @@ class Batch:
             tx, submission.tenant_id, submission.key, submission.body_hash, answer, self.now_ms, since_ms
         )
 
-    async def _read(self, tx: Transaction, group: Sequence[Submission], configs: Mapping[str, TenantConfig]) -> None:
-        for tenant_id in sorted({s.tenant_id for s in group if configs[s.tenant_id].is_noisy}):
-            mine = [s for s in group if s.tenant_id == tenant_id]
-            self.worlds[tenant_id] = await self._world(tx, tenant_id, configs[tenant_id], mine)
+    async def _read(
+        self, tx: Transaction, group: Sequence[Submission], configs: Mapping[str, TenantConfig]
+    ) -> list[list[Event]]:
+        """Each submission's events."""
+        noisy = sorted({s.tenant_id for s in group if configs[s.tenant_id].is_noisy})
+        for tenant_id in noisy:
+            await noise.lock(tx, tenant_id)
+        new_id, now_ms = self.intake.new_id, self.now_ms
+        found = [[as_event(draft, new_id("evt"), s.tenant_id, now_ms) for draft in s.drafts] for s in group]
         ids: dict[store.EventKey, None] = {}
         keys: set[RunKey] = set()
-        for submission in group:
-            for draft in submission.drafts:
-                if draft.id:
-                    ids[submission.tenant_id, draft.id, draft.source] = None
-                if draft.run_id:
-                    attempt = attempt_named(draft.kind, draft.data)
-                    keys.add((submission.tenant_id, draft.pipeline, draft.run_id, attempt))
+        for event in chain(*found):
+            if event.id != event.uid:
+                ids[event.tenant_id, event.id, event.source] = None
+            if event.run_id:
+                attempt = attempt_named(event.kind, event.data)
+                keys.add((event.tenant_id, event.pipeline, event.run_id, attempt))
         if ids:
             self.known = await store.known_events(tx, list(ids))
         if keys:
             self.runs = await store.runs(tx, keys)
             for key in sorted(self.runs):
                 self.newest[key[:3]] = key[3]
-        watched = {(s.tenant_id, key) for s in group if configs[s.tenant_id].closers for key in alarm_keys(s)}
+        for tenant_id in noisy:
+            mine = [
+                (submission, event)
+                for submission, events in zip(group, found, strict=True)
+                if submission.tenant_id == tenant_id
+                for event in events
+            ]
+            self.worlds[tenant_id] = await self._world(tx, tenant_id, configs[tenant_id], mine)
+        watched = alarm_keys(event for event in chain(*found) if configs[event.tenant_id].closers)
         watched |= self.found
         if watched:
             self.alarms = Alarms(await store.open_alarms(tx, watched))
         limited = {(rule.rule.tenant_id, rule.rule.id) for config in configs.values() for rule in config.index.limited}
         if limited:
             self.buckets = await store.rule_buckets(tx, limited)
+        return found
 
-    def _take(self, submission: Submission, draft: Draft, config: TenantConfig) -> Receipt:
-        tenant_id = submission.tenant_id
-        uid = self.intake.new_id("evt")
-        if draft.id:
-            key = (tenant_id, draft.id, draft.source)
+    def _take(self, submission: Submission, event: Event, config: TenantConfig) -> Receipt:
+        tenant_id = event.tenant_id
+        if event.id != event.uid:
+            key = (tenant_id, event.id, event.source)
             if key in self.known:
-                return Receipt(draft.id, True)
-            self.known[key] = uid
-        event = as_event(draft, uid, tenant_id, self.now_ms)
+                return Receipt(event.id, True)
+            self.known[key] = event.uid
         before, run = self._run(event)
         if submission.only_endpoint:
             planned = plan_test(tenant_id, submission.only_endpoint, config.channels, self.intake.new_id("dlv"))
         else:
             world = self.worlds.get(tenant_id, NO_WORLD)
-            if config.silences:
-                world.silences = config.silence_index.near(event)
             moment = Moment(event, run, before, self.now_ms)
-            candidates = candidates_of(submission, event, config)
-            if run is not None and run.is_over and config.watches.size and submission.only_rule is None:
+            candidates = self.asked.get(event.uid)
+            if candidates is None:
+                candidates = candidates_of(submission, event, config)
+            if config.watches.size and run is not None and run.is_over and submission.only_rule is None:
                 candidates = [*candidates, *owed(config.watches, candidates, event, before)]
+            if config.silences:
+                world.silences = near(config, event, candidates)
             planned = plan(moment, candidates, config.channels, world, self._delivery_id)
-            if run is not None and config.watches.size:
+            if config.watches.size and run is not None:
                 self._watch(event, before, run, planned, config)
             if config.closers:
                 planned = with_alarms(planned, event, config.channels, self.alarms, self._delivery_id)
@@ -186,7 +202,7 @@ class Batch:
     def _watch(self, event: Event, before: Run | None, run: Run, planned: Plan, config: TenantConfig) -> None:
         """The clock is set for what the event says of its run; what the clock itself had to say is noted there."""
         if run_state.concerns_run(event):
-            rules = looking(config.watches, config.index, event)
+            rules = looking(config.watches, config.index, event, run.about.labels)
             watch(self.worlds[event.tenant_id], rules, event, before, run, self.now_ms)
             return
         reached = (send.channel.endpoint_id for send in planned.sends if not send.suppressed or send.folded_into)
@@ -201,28 +217,34 @@ class Batch:
         return self.intake.new_id("dlv")
 
     async def _world(
-        self, tx: Transaction, tenant_id: str, config: TenantConfig, submissions: Sequence[Submission]
+        self, tx: Transaction, tenant_id: str, config: TenantConfig, events: Sequence[tuple[Submission, Event]]
     ) -> World:
         """What the decisions about these events need to know; nobody else decides for this tenant meanwhile."""
         states: set[StateKey] = set()
         folds: set[FoldKey] = set()
         pipelines: set[str] = set()
-        for submission, draft in ((s, draft) for s in submissions for draft in s.drafts):
-            event = as_event(draft, "", tenant_id, self.now_ms)
-            candidates = candidates_of(submission, event, config)
+        owing = self._owing(config, [event for _, event in events])
+        for submission, event in events:
+            candidates = self.asked[event.uid] = candidates_of(submission, event, config)
+            is_end = RUN_STATUS.get(event.kind) in ENDED
+            if is_end and owing:
+                candidates = [*candidates, *owing]
             more_states, more_folds = needs(event, candidates, config.channels, self.now_ms)
             states |= more_states
             folds |= more_folds
-            if config.watches.size and run_state.concerns_run(event):
-                watches = config.watches.candidates(event)
-                pipelines |= {event.pipeline for rule in watches if wants_history(rule)}
-                if RUN_STATUS.get(event.kind) in ENDED:  # they may owe people the end
-                    more_states, more_folds = needs(event, watches, config.channels, self.now_ms)
-                    states |= more_states
-                    folds |= more_folds
+            if config.compared is not None and not is_end and config.compared(event.pipeline):
+                pipelines.add(event.pipeline)
         if config.closers:
             self.found |= {(tenant_id, alarm_key(tenant_id, f"rule:{rule_id}:{key}")) for rule_id, key in states}
         return await noise.load(tx, tenant_id, states, folds, pipelines)
+
+    def _owing(self, config: TenantConfig, events: Iterable[Event]) -> list[CompiledRule]:
+        """The rules that told, or may tell now, that one of these events' runs takes too long, and owe people its
+        end."""
+        if not config.watches.size:
+            return []
+        told = {rule_id for run in self.runs.values() for rule_id in run.about.told} | {owner_of(one) for one in events}
+        return [config.watches.by_id[rule_id] for rule_id in sorted(told) if rule_id in config.watches.by_id]
 
     def _run(self, event: Event) -> tuple[Run | None, Run | None]:
         """The event's run, as it was before and as it is with it."""
@@ -350,10 +372,18 @@ def waits_for(send: Planned) -> str:
     return f"waits until {utc(send.due_ms)} for company ({send.words.fold})" if send.words.fold else ""
 
 
-def alarm_keys(submission: Submission) -> list[str]:
-    """The names of the trouble that a request's events open or close."""
-    found = (incident(as_event(draft, "", submission.tenant_id, 0)) for draft in submission.drafts)
-    return [alarm_key(submission.tenant_id, name) for meaning, name in found if meaning]
+def near(config: TenantConfig, event: Event, candidates: Iterable[CompiledRule]) -> tuple[Silence, ...]:
+    """The silences that could fit a message by these rules."""
+    rules = [compiled.rule for compiled in candidates]
+    channels = [config.channels.get(id_) for id_ in dict.fromkeys(chain(*(rule.endpoint_ids for rule in rules)))]
+    endpoints = [(channel.endpoint_id, channel.name) for channel in channels if channel is not None]
+    return config.silence_index.near(event, [(rule.id, rule.name) for rule in rules], endpoints)
+
+
+def alarm_keys(events: Iterable[Event]) -> set[tuple[str, str]]:
+    """The tenants and names of the trouble that events open or close."""
+    found = ((event.tenant_id, *incident(event)) for event in events)
+    return {(tenant_id, alarm_key(tenant_id, name)) for tenant_id, meaning, name in found if meaning}
 
 
 NO_WORLD = World()

@@ -1,10 +1,10 @@
 """A tenant's rules, endpoints, silences and preferences, compiled once for each version of them."""
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
 from tocsin.model.endpoint import Options
 from tocsin.model.noise import Flood, Noise, Templates
@@ -16,9 +16,11 @@ from tocsin.provider_kit.settings_form import seen_type
 from tocsin.providers import PROVIDERS
 from tocsin.rules import preferring
 from tocsin.rules.index import RuleIndex, rule_of_endpoint
+from tocsin.rules.pattern import Matcher, matcher
 from tocsin.rules.plan import Channel
 from tocsin.rules.preferring import Found, Reader
 from tocsin.rules.silencing import SilenceIndex
+from tocsin.rules.watching import of_runs, wants_history
 from tocsin.store.intake import Config
 
 Operator = Mapping[str, Mapping[str, Any]]
@@ -37,7 +39,8 @@ class Outlet(msgspec.Struct, frozen=True):
 
 class TenantConfig(msgspec.Struct, frozen=True):
     """A tenant's rules, endpoints, silences and preferences, compiled. `closers` are the endpoints at which a recovery
-    closes an alarm, `watches` the rules that look at the clock. `is_noisy`: what was before counts for what is told."""
+    closes an alarm, `watches` the rules that look at the clock; `compared` says of a pipeline whether its runs are
+    compared with those before. `is_noisy`: what was before counts for what is told."""
 
     version: int
     index: RuleIndex
@@ -47,6 +50,7 @@ class TenantConfig(msgspec.Struct, frozen=True):
     silences: tuple[Silence, ...] = ()
     silence_index: SilenceIndex = SilenceIndex(())
     watches: RuleIndex = RuleIndex(())
+    compared: Matcher | None = None
     is_noisy: bool = False
 
 
@@ -103,7 +107,9 @@ def compiled(
             short.append(rule_of_endpoint(tenant_id, id_, name, types))
     closers = frozenset(id_ for id_, outlet in outlets.items() if outlet.provider.resolve is not None)
     rules = config.rules
-    watches = [anything(rule) for rule in rules if rule.noise.watch is not None or rule.noise.schedule is not None]
+    watches = RuleIndex(
+        of_runs(rule) for rule in rules if rule.noise.watch is not None or rule.noise.schedule is not None
+    )
     noisy = any(rule.noise != Noise() for rule in rules) or bool(config.silences)
     noisy |= any(channel.digest or channel.quiet or channel.flood for channel in channels.values())
     return TenantConfig(
@@ -114,7 +120,8 @@ def compiled(
         closers,
         config.silences,
         SilenceIndex(config.silences),
-        RuleIndex(watches),
+        watches,
+        compared(watches),
         noisy,
     )
 
@@ -132,6 +139,9 @@ def preferences_of(tenant_id: str, config: Config, operator: Operator) -> tuple[
     return preferring.preferred(tenant_id, readers, places, default_channel), unreached
 
 
-def anything(rule: Rule) -> Rule:
-    """The rule for every event of its pipelines: what it watches is whole runs, of which labels are known in time."""
-    return replace(rule, event_types=(), labels={}, condition="")
+def compared(watches: RuleIndex) -> Matcher | None:
+    """Fits the pipelines whose runs are compared with those before; None where none are."""
+    found = [compiled.rule.pipelines for compiled in watches.by_id.values() if wants_history(compiled)]
+    if not found:
+        return None
+    return matcher(tuple(chain(*found)) if all(found) else ())
