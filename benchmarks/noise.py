@@ -1,6 +1,6 @@
 """What an event and a tick of the clock cost when much is watched, beside what they cost when little is.
 
-Much: 100,000 runs that go on, each with a timer, 10,000 rules and 1,000 silences. Little: 100 runs, 10 rules, 1 silence.
+Much: 100,000 runs that go on, each with a timer, 10,000 rules, 1,000 silences. Little: 100 runs, 10 rules, 1 silence.
 The same 10 rules and the same silence are what the events meet in both, so that whatever differs is paid for what does
 not match. Each of the ten remembers something: windows, changes of state, runs that it watches, a group.
 

@@ -385,7 +385,7 @@ TABLE: list[tuple[HttpReply, Outcome]] = [
     (refusal(429, "Too Many Requests", retry_after=10**9), Retry("Too Many Requests", 86_400.0, rate_limited=True)),
     (
         refusal(400, "Bad Request: group chat was upgraded to a supergroup chat", migrate_to_chat_id=-1009876543210),
-        Retry("the group became a supergroup: its chat_id is now -1009876543210"),
+        Retry("the group became a supergroup: its chat_id is now -1009876543210", settings={"chat_id": -1009876543210}),
     ),
     (
         reply(200, '{"ok":true,"result":{"message_id":7,"chat":{"id":-1009876543210,"type":"supergroup"},"date":1}}'),

@@ -1,5 +1,6 @@
 """`POST /slack/interactivity`: Slack's clicks, signed by Slack's own SDK."""
 
+import asyncio
 import hmac
 import json
 from collections.abc import Mapping
@@ -7,7 +8,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
 from slack_sdk.signature import SignatureVerifier
+from slack_sdk.web import SlackResponse
 
 from tests.harness import Answer, Running, Start
 
@@ -131,3 +135,21 @@ async def test_without_a_secret_nothing_is_taken_and_the_answer_says_what_to_set
 
 async def test_only_posts_are_taken(listening: Running) -> None:
     (await listening.client.get(PATH)).problem(405)
+
+
+async def test_slacks_own_client_gets_through_with_the_right_signature_only(listening: Running) -> None:
+    click = {"payload": json.dumps(CLICK)}
+    body = urlencode(click).encode()
+    client = WebClient(base_url=f"{listening.client.base}/slack/")
+
+    def call(headers: dict[str, str]) -> int:
+        with pytest.raises(
+            SlackApiError
+        ) as caught:  # it wants JSON, which Slack does not
+            client.api_call("interactivity", data=click, headers=headers)
+        assert isinstance(caught.value.response, SlackResponse)
+        return caught.value.response.status_code
+
+    right = signed(body, listening.clock.now_s)
+    assert await asyncio.to_thread(call, right) == 200
+    assert await asyncio.to_thread(call, right | {"x-slack-signature": "v0=" + "0" * 64}) == 401

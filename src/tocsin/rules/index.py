@@ -1,7 +1,8 @@
 """Which rules could want an event: found by what the event says, so that rules that do not match cost nothing.
 
-Every rule stands in one place, under the rarest thing it asks for exactly: a pipeline, else a label, else a type. Rules
-that ask for patterns only stand in a list, and what of it fits a (type, kind, pipeline) is remembered.
+Every rule stands under the rarest thing it asks for: pipelines by name, else a label, else what its patterns of
+pipelines begin with, else types by name. The rest stand under the beginning that all pipelines have, which is nothing.
+What fits a (type, kind, pipeline) of those that stand under beginnings is remembered.
 """
 
 from collections import defaultdict
@@ -16,7 +17,7 @@ from tocsin.rules.condition import Condition, compile_condition
 from tocsin.rules.incident import CLOSES
 from tocsin.rules.noise_check import check_noise
 from tocsin.rules.own import OWN, is_reminder, owner_of
-from tocsin.rules.pattern import Matcher, is_exact, matcher
+from tocsin.rules.pattern import Matcher, is_exact, literal_start, matcher
 
 REMEMBERED = 4096
 
@@ -58,7 +59,7 @@ class RuleIndex:
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.places: dict[tuple[str, ...], list[CompiledRule]] = defaultdict(list)
-        self.patterns: list[CompiledRule] = []
+        self.beginnings: dict[str, list[CompiledRule]] = defaultdict(list)
         self.remembered: dict[tuple[str, str, str], list[CompiledRule]] = {}
         self.label_names: set[str] = set()
         self.by_id: dict[str, CompiledRule] = {}
@@ -79,7 +80,9 @@ class RuleIndex:
                 if anchor[0] == "label":
                     self.label_names.add(anchor[1])
             if not anchors:
-                self.patterns.append(compiled)
+                for beginning in beginnings_of(rule):
+                    self.beginnings[beginning].append(compiled)
+        self.lengths = sorted({len(beginning) for beginning in self.beginnings})
         self.size = len(self.by_id)
 
     def candidates(self, event: Event) -> list[CompiledRule]:
@@ -107,16 +110,18 @@ class RuleIndex:
         return found
 
     def _by_pattern(self, event: Event) -> list[CompiledRule]:
-        if not self.patterns:
-            return self.patterns
+        if not self.beginnings:
+            return []
         key = (event.type, event.kind, event.pipeline)
         known = self.remembered.get(key)
         if known is None:
-            known = [
-                rule
-                for rule in self.patterns
+            asked = (rule for n in self.lengths for rule in self.beginnings.get(event.pipeline[:n], ()))
+            fitting = {
+                rule.order: rule
+                for rule in asked
                 if (rule.types(event.type) or rule.types(event.kind)) and rule.pipelines(event.pipeline)
-            ]
+            }
+            known = [fitting[order] for order in sorted(fitting)]
             if len(self.remembered) >= REMEMBERED:
                 self.remembered.clear()
             self.remembered[key] = known
@@ -143,13 +148,19 @@ def rule_of_endpoint(tenant_id: str, endpoint_id: str, name: str, event_types: t
 
 
 def anchors_of(rule: Rule) -> list[tuple[str, ...]]:
-    """Where the rule stands: under each exact pipeline, else its first exact label, else each exact type."""
+    """Where the rule stands, if not under what its pipelines begin with: under each exact pipeline, else its first
+    exact label, else each exact type."""
     if rule.pipelines and all(is_exact(pipeline) for pipeline in rule.pipelines):
         return [("pipeline", pipeline) for pipeline in dict.fromkeys(rule.pipelines)]
     for name, value in rule.labels.items():
         if is_exact(value):
             return [("label", name, value)]
     types = types_of(rule)
-    if types and all(is_exact(type_) for type_ in types):
+    if types and all(is_exact(type_) for type_ in types) and "" in beginnings_of(rule):
         return [("type", type_) for type_ in dict.fromkeys(types)]
     return []
+
+
+def beginnings_of(rule: Rule) -> set[str]:
+    """How the pipelines that it wants begin; nothing where they may begin with anything."""
+    return {literal_start(pattern) for pattern in rule.pipelines} or {""}

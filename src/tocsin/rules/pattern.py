@@ -7,6 +7,7 @@
 There is no regex behind it, so no pattern can take long: matching is linear in pattern × text, both of them bounded.
 """
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -23,6 +24,11 @@ Matcher = Callable[[str], bool]
 def is_exact(pattern: str) -> bool:
     """Whether the pattern matches itself and nothing else."""
     return "*" not in pattern and "?" not in pattern
+
+
+def literal_start(pattern: str) -> str:
+    """What every text that fits begins with: `etl/` of `etl/*_eu`."""
+    return re.split(r"[*?]", pattern, maxsplit=1)[0]
 
 
 def check_pattern(field: str, text: str) -> None:
