@@ -8,7 +8,8 @@ demo: .venv/ready        ## Tocsin, the receivers' page and a pipeline that fail
 	$(BIN)/tocsin demo
 
 test: .venv/ready        ## everything, both stores, real processes
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not alone"
+	$(BIN)/python -m pytest -q -m alone
 
 check: .venv/ready       ## lint, types, import contracts
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -26,7 +26,7 @@ import apsw
 import msgspec
 import psutil  # type: ignore[import-untyped]
 
-from benchmarks import backlog, hanging, idle, latency, rules, startup, throughput
+from benchmarks import backlog, hanging, idle, latency, noise, rules, startup, throughput
 from benchmarks.figure import Figure, table
 from benchmarks.process import ROOT
 from benchmarks.systems import Bench
@@ -42,6 +42,8 @@ FIGURES: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "postgres-latency": partial(latency.run, store="postgres"),
     "hanging": partial(hanging.run, store="sqlite"),
     "rules": partial(rules.run, store="sqlite"),
+    "sqlite-noise": partial(noise.run, store="sqlite"),
+    "postgres-noise": partial(noise.run, store="postgres"),
     "sqlite-backlog": partial(backlog.run, store="sqlite"),
     "postgres-backlog": partial(backlog.run, store="postgres"),
     "idle": partial(idle.run, store="sqlite"),

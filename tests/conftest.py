@@ -22,7 +22,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--proof", action="store_true", help="run the long proofs as well")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if "end_to_end" in item.path.parts:  # real processes, which are killed, and timed
+            item.add_marker("alone")
     if config.getoption("--proof"):
         return
     long = [item for item in items if item.get_closest_marker("proof")]

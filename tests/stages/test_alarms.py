@@ -142,3 +142,51 @@ async def test_an_alarm_that_cannot_be_closed_now_is_closed_later(tocsin: Runnin
     await gets_through(tocsin, "r3")
     await tocsin.settle()
     assert [action for action, _ in await told(tocsin)] == ["trigger", "resolve"]
+
+
+async def pager_of_two(tocsin: Running) -> None:
+    """An on-call service that is told of every failure of a pipeline, and of two in a row."""
+    await pager(tocsin, enabled_events=[])
+    (webhook,) = (await tocsin.client.get("/v1/webhooks")).ok()["items"]
+    window = {"kind": "failures", "count": 2}
+    await tocsin.rule(webhook, event_types=["run.*"], pipelines=["etl/orders"], window=window)
+    await tocsin.rule(webhook, event_types=["run.failed"])
+
+
+async def test_of_two_alarms_that_a_success_ends_none_goes_on_ringing(tocsin: Running) -> None:
+    await pager_of_two(tocsin)
+    await fails(tocsin)
+    await fails(tocsin, "r2")
+    await tocsin.settle()
+    (one, first), (other, second) = await told(tocsin)
+    assert (one, other) == ("trigger", "trigger")
+    assert first != second
+    await gets_through(tocsin, "r3")
+    await gets_through(tocsin, "r4")  # one event makes one message at one place
+    await tocsin.settle()
+    assert {key for action, key in await told(tocsin) if action == "resolve"} == {first, second}
+
+
+async def test_an_alarm_is_closed_though_a_rule_has_nothing_to_say_of_it(tocsin: Running) -> None:
+    await pager_of_two(tocsin)
+    await fails(tocsin)
+    await tocsin.settle()
+    await gets_through(tocsin)
+    await tocsin.settle()
+    (opened, key), (closed, same) = await told(tocsin)
+    assert ((opened, closed), key) == (("trigger", "resolve"), same)
+
+
+async def test_a_silence_does_not_keep_a_rules_alarm_ringing(tocsin: Running) -> None:
+    await pager_of_two(tocsin)
+    await fails(tocsin)
+    await fails(tocsin, "r2")
+    await tocsin.settle()
+    body = {"matchers": [{"field": "pipeline", "value": "etl/*"}], "duration_s": 3600}
+    (await tocsin.client.post("/v1/silences", body)).ok(201)
+    await gets_through(tocsin, "r3")
+    await gets_through(tocsin, "r4")
+    await tocsin.settle()
+    found = await told(tocsin)
+    assert [action for action, _ in found] == ["trigger", "trigger", "resolve", "resolve"]
+    assert {key for _, key in found[:2]} == {key for _, key in found[2:]}

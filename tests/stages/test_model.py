@@ -548,15 +548,15 @@ def play(environment: Mapping[str, str], examples: int, steps: int) -> None:
 
 
 def test_whatever_happens(tmp_path: Path) -> None:
-    play({"TOCSIN_DATABASE_URL": ""}, 12, 30)
+    play({"TOCSIN_DATABASE_URL": ""}, 10, 30)
 
 
 def test_whatever_happens_on_postgres(postgres_dsn: str) -> None:
-    play({"TOCSIN_DATABASE_URL": postgres_dsn}, 4, 30)
+    play({"TOCSIN_DATABASE_URL": postgres_dsn}, 4, 25)
 
 
 @pytest.mark.proof
 @pytest.mark.parametrize("dialect", ["sqlite", "postgres"])
 def test_whatever_happens_for_long(dialect: str, request: pytest.FixtureRequest) -> None:
     dsn = "" if dialect == "sqlite" else request.getfixturevalue("postgres_dsn")
-    play({"TOCSIN_DATABASE_URL": dsn}, 60, 50)
+    play({"TOCSIN_DATABASE_URL": dsn}, 200, 50)

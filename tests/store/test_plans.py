@@ -90,7 +90,10 @@ async def test_finds_its_rows_by_an_index(tmp_path: Path, name: str) -> None:
         ("list_runs", ("parent_run_id",), "run_parent"),
         ("good_runs", (), "run_history"),
         ("started_runs", (), "run_started"),
-        ("ended_unstarted", (), "run_unstarted"),
+        ("ended_unstarted", (), "run_trouble"),
+        ("ended_unstarted", (), "run_history"),
+        ("due_silences", (), "silence_end"),
+        ("due_silences", (), "hidden_untold"),
         ("due_timers", (), "timer_due"),
     ],
 )

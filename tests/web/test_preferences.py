@@ -7,6 +7,7 @@ import pytest
 
 from tests.harness import Running, Start
 from tests.web.slack_and_mail import LONG, SHORT, platform
+from tocsin.sources.draft import Draft
 
 pytestmark = pytest.mark.anyio
 
@@ -236,7 +237,9 @@ async def test_progress_of_an_experiment_and_our_own_notices_are_not_its_busines
     here = await platform(start, SLACK_DEFAULT_CHANNEL="")
     await here.user("ana", slack_channel="#team", email_enabled=False)
     await here.happens("experiment.progress")
-    await here.happens("endpoint.disabled", source="tocsin")
+    notice = Draft(type="endpoint.disabled", kind="alert", source="tocsin", severity="error")
+    await here.tocsin.app.intake.accept("default", [notice])
+    await here.tocsin.settle()
     await here.happens("run.failed")
     assert here.posts("team") == []
 

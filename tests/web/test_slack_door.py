@@ -143,9 +143,7 @@ async def test_slacks_own_client_gets_through_with_the_right_signature_only(list
     client = WebClient(base_url=f"{listening.client.base}/slack/")
 
     def call(headers: dict[str, str]) -> int:
-        with pytest.raises(
-            SlackApiError
-        ) as caught:  # it wants JSON, which Slack does not
+        with pytest.raises(SlackApiError) as caught:  # it wants JSON, which Slack does not
             client.api_call("interactivity", data=click, headers=headers)
         assert isinstance(caught.value.response, SlackResponse)
         return caught.value.response.status_code

@@ -79,7 +79,8 @@ async def test_every_route_with_every_id_of_another_tenant(tocsin: Running) -> N
     before = await everything(theirs)
     asked = 0
     for route in ROUTES:
-        if "{" not in route.path or "{name}" in route.path:  # names are nobody's: see test_pipelines.py
+        if "{" not in route.path or "{name}" in route.path or "{user}" in route.path:
+            # names are nobody's: see test_pipelines.py and test_config.py
             continue
         resource = "/".join(route.path.split("/")[:3])
         body = BODIES.get((route.method, route.path))
@@ -118,7 +119,7 @@ async def test_lists_and_filters_show_nothing_of_another_tenant(tocsin: Running)
     for asked in (since, since | {"webhook_id": ids["/v1/webhooks"]}, since | {"rule_id": ids["/v1/alert-rules"]}):
         assert (await mine.post("/v1/deliveries/replay", asked)).ok(202)["count"] == 0
     preview = (await mine.post("/v1/alert-rules/preview", {"name": "all"})).ok()
-    assert preview == {"events": 0, "matched": 0, "items": []}
+    assert {name: preview[name] for name in ("events", "matched", "items")} == {"events": 0, "matched": 0, "items": []}
 
 
 async def test_a_rule_cannot_lead_to_another_tenants_webhook(tocsin: Running) -> None:

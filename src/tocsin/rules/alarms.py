@@ -31,11 +31,15 @@ def with_alarms(
     sends = []
     for send in planned.sends:
         channel = send.channel
-        if channel.alarms and not send.suppressed:
+        if channel.alarms and not channel.suppressed:
             meaning, name = of(event, send.words)
             key = alarm_key(event.tenant_id, name) if meaning else ""
             alarm = (event.tenant_id, channel.endpoint_id, key)
-            if meaning == "opens":
+            if send.suppressed and send.words.alarm and meaning == "closes" and alarm in alarms.known:
+                send = at_once(send)
+            if send.suppressed:
+                pass
+            elif meaning == "opens":
                 alarms.opened[alarm] = alarms.known[alarm] = send.rule.id
                 alarms.closed.discard(alarm)
             elif meaning != "closes" or alarm not in alarms.known:
@@ -55,19 +59,26 @@ def with_alarms(
     for alarm in [alarm for alarm in alarms.known if alarm[0] == event.tenant_id and alarm[2] == key]:
         endpoint_id, rule_id = alarm[1], alarms.known[alarm]
         found = channels.get(endpoint_id)
-        if found is None or found.suppressed:
-            continue  # nothing can be closed there now: a later success will
+        number = reached.get(endpoint_id)
+        busy = number is not None and not sends[number].suppressed and sends[number].words.alarm
+        if found is None or found.suppressed or busy:
+            continue  # it cannot be closed there now, or the event tells of a rule's alarm there: a later success will
         del alarms.known[alarm]
         alarms.opened.pop(alarm, None)
         alarms.closed.add(alarm)
-        if endpoint_id in reached:  # what keeps messages back does not keep an alarm ringing
-            number = reached[endpoint_id]
-            sends[number] = replace(sends[number], suppressed="", due_ms=0, folded_into="")
+        if number is not None:
+            send = at_once(sends[number])
+            sends[number] = replace(send, words=replace(send.words, title="", note="", kind="", alarm=""))
         else:
             rule = Rule(id=rule_id, tenant_id=event.tenant_id, name="closes the alarm")
             sends.append(Planned(found, rule, new_id()))
             decisions.append(Decision(rule_id, rule.name, "matched", "it opened an alarm there", (endpoint_id,)))
     return Plan(tuple(sends), tuple(decisions), planned.omitted)
+
+
+def at_once(send: Planned) -> Planned:
+    """What keeps messages back does not keep an alarm ringing."""
+    return replace(send, suppressed="", due_ms=0, folded_into="")
 
 
 def alarm_key(tenant_id: str, name: str) -> str:

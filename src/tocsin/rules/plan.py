@@ -121,6 +121,8 @@ class _Planning:
         self.decisions: list[Decision] = []
         self.omitted = 0
         self.facts: Any = None
+        self.owner = owner_of(moment.event)
+        self.again = is_reminder(moment.event)
 
     def all(self, candidates: Iterable[CompiledRule]) -> Plan:
         for compiled in candidates:
@@ -133,11 +135,12 @@ class _Planning:
 
     def one(self, compiled: CompiledRule) -> Decision:
         rule, noise, event = compiled.rule, compiled.rule.noise, self.event
-        if not_its_own(rule, event):
-            return Decision(rule.id, rule.name, "not_matched", "this is about what another rule watches")
-        if overtaken(self.moment):
-            return Decision(rule.id, rule.name, "suppressed", "the run has ended meanwhile")
-        again = is_reminder(event)
+        again, is_stateful = self.again, noise.is_stateful
+        if self.owner:
+            if self.owner != rule.id and (noise.watch is not None or noise.schedule is not None):
+                return Decision(rule.id, rule.name, "not_matched", "this is about what another rule watches")
+            if overtaken(self.moment):
+                return Decision(rule.id, rule.name, "suppressed", "the run has ended meanwhile")
         if compiled.condition is not None and not again:
             if self.facts is None:
                 self.facts = activation(event, self.moment.run)
@@ -160,7 +163,7 @@ class _Planning:
                 return self.decided(rule, self.reach(rule, muted), muted, "suppressed")
         verdict = telling.TELL
         key: StateKey = (rule.id, "")
-        if noise.is_stateful or again:
+        if is_stateful or again:
             key = (rule.id, state_key(noise, event))
             was = self.world.state(key)
             if again:
@@ -174,16 +177,18 @@ class _Planning:
                 self.world.drop_timer(f"again:{rule.id}:{key[1]}")
             if verdict.act == "quiet":
                 return Decision(rule.id, rule.name, "suppressed", verdict.reason)
-        words = Words(
-            title=verdict.title,
-            note=verdict.note,
-            templates=noise.templates,
-            settings=rule.settings,
-            kind=found_kind(event, verdict) if noise.is_stateful else "",
-            alarm=f"rule:{rule.id}:{key[1]}" if noise.window is not None else "",
-        )
+        words = NO_WORDS
+        if is_stateful or again or noise.templates is not None or rule.settings:
+            words = Words(
+                title=verdict.title,
+                note=verdict.note,
+                templates=noise.templates,
+                settings=rule.settings,
+                kind=found_kind(event, verdict) if is_stateful else "",
+                alarm=f"rule:{rule.id}:{key[1]}" if noise.window is not None else "",
+            )
         reached = self.reach(rule, muted, reason, words)
-        if noise.is_stateful and reached and all(send.suppressed and not send.folded_into for send in reached):
+        if is_stateful and reached and all(send.suppressed and not send.folded_into for send in reached):
             self.world.put_state(key, telling.undone(self.world.state(key)))
         hidden = next((send.suppressed for send in reached if send.suppressed), "")
         return self.decided(rule, reached, verdict.reason or hidden)
@@ -203,7 +208,7 @@ class _Planning:
 
     def decided(self, rule: Rule, reached: list[Planned], reason: str, verdict: str = "matched") -> Decision:
         if reached:
-            return Decision(rule.id, rule.name, verdict, reason, tuple(send.channel.endpoint_id for send in reached))
+            return Decision(rule.id, rule.name, verdict, reason, tuple([send.channel.endpoint_id for send in reached]))
         if any(endpoint_id in self.channels for endpoint_id in rule.endpoint_ids):
             return Decision(rule.id, rule.name, "covered", "an earlier rule already leads to its endpoints")
         return Decision(rule.id, rule.name, "matched", "its endpoints were deleted, or it has none")
@@ -339,6 +344,8 @@ def provisional(compiled: CompiledRule, moment: Moment) -> tuple[str, bool]:
     told already are not told again.
     """
     event, retries = moment.event, compiled.rule.noise.retries
+    if event.kind not in ("run.failed", "stage.failed"):
+        return "", False
     will_retry = event.data.get("will_retry") is True
     if event.kind == "run.failed":
         before = moment.before
@@ -347,7 +354,7 @@ def provisional(compiled: CompiledRule, moment: Moment) -> tuple[str, bool]:
         return (
             ("this try of the run is followed by another", False) if will_retry and retries != "alert" else ("", False)
         )
-    if event.kind != "stage.failed" or retries == "alert":
+    if retries == "alert":
         return "", False
     if will_retry:
         return "the stage is tried again", False
@@ -359,9 +366,8 @@ def provisional(compiled: CompiledRule, moment: Moment) -> tuple[str, bool]:
 
 
 def overtaken(moment: Moment) -> bool:
-    """Whether the clock found that a run goes on for too long, and its end came first."""
-    event, run = moment.event, moment.run
-    return run is not None and run.is_over and owner_of(event) != "" and event.kind in ("run.exceeded", "run.missed")
+    """Whether what the clock found is that a run goes on for too long, and its end came first."""
+    return moment.run is not None and moment.run.is_over and moment.event.kind in ("run.exceeded", "run.missed")
 
 
 def found_kind(event: Event, verdict: telling.Verdict) -> str:
@@ -369,12 +375,6 @@ def found_kind(event: Event, verdict: telling.Verdict) -> str:
     if verdict.recovered:
         return "" if event.kind in CLOSES else "alert.resolved"
     return "alert" if event.kind in CLOSES else ""
-
-
-def not_its_own(rule: Rule, event: Event) -> bool:
-    """Whether the event came of the clock of another rule: a watch's findings are for the rule that watches."""
-    looks = rule.noise.watch is not None or rule.noise.schedule is not None
-    return looks and owner_of(event) not in ("", rule.id)
 
 
 def utc(ms: int) -> str:

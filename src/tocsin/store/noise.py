@@ -109,8 +109,7 @@ async def started_runs(db: Database, tenant_id: str, pipeline: str, since_ms: in
 async def ended_unstarted(db: Database, tenant_id: str, pipeline: str, since_ms: int, until_ms: int) -> int:
     """The newest end of a run whose start nobody reported; 0 for none."""
     values = {"tenant_id": tenant_id, "pipeline": pipeline, "since": since_ms, "until": until_ms}
-    found = await db.read("ended_unstarted", values)
-    return int(found[0][0]) if found else 0
+    return int((await db.read("ended_unstarted", values))[0][0] or 0)
 
 
 async def newest_attempt(db: Database, run: Run) -> int:

@@ -33,10 +33,13 @@ UPDATE silence SET ends_ms = :now
  WHERE tenant_id = :tenant_id AND id = :id AND ended_ms IS NULL AND (ends_ms IS NULL OR ends_ms > :now) RETURNING id;
 
 -- due_silences
--- Those that are over, and those that come back and have hidden something that nobody was told of.
+-- Those that are over, and those that come back and have hidden something that nobody was told of; the others cost nothing.
 SELECT s.tenant_id, s.id, s.matchers, s.hours, s.starts_ms, s.ends_ms, s.reason, s.created_by FROM silence s
- WHERE s.ended_ms IS NULL AND s.id > :after AND (s.ends_ms <= :now OR (s.hours <> '[]' AND EXISTS (
-         SELECT 1 FROM hidden h WHERE h.tenant_id = s.tenant_id AND h.silence_id = s.id AND h.count > h.told)))
+ WHERE s.ended_ms IS NULL AND s.id > :after AND (s.tenant_id, s.id) IN (
+         SELECT tenant_id, id FROM silence WHERE ended_ms IS NULL AND ends_ms <= :now
+         UNION ALL
+         SELECT h.tenant_id, h.silence_id FROM hidden h
+           JOIN silence r ON r.tenant_id = h.tenant_id AND r.id = h.silence_id AND r.hours <> '[]' WHERE h.count > h.told)
  ORDER BY s.id LIMIT :limit;
 
 -- untold_hidden

@@ -1,1 +1,0 @@
-from tocsin.model.world import *  # noqa: F403
