@@ -11,8 +11,11 @@ test: .venv/ready        ## everything, both stores, real processes
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not alone"
 	$(BIN)/python -m pytest -q -m alone
 
-check: .venv/ready       ## lint, types, import contracts
+check: .venv/ready       ## lint, types, import contracts, and how much of the decisions the tests reach
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+	$(BIN)/coverage run -m pytest -q tests/rules tests/compose tests/stages tests/web/test_why.py tests/web/test_silences.py \
+	  -k "not postgres and not takes_long and not as_if_each_was_asked and not whatever_happens"
+	$(BIN)/coverage report
 
 bench: .venv/ready       ## each figure beside the limit measured in the same run
 	$(BIN)/python -m benchmarks

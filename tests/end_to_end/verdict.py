@@ -15,6 +15,8 @@ MOST_AGAIN = MOST_UNRECORDED + sum(FairQueue[None]().room.values())
 """A kill may have so many messages sent again: the last ones of the process that died, which it had not recorded."""
 
 QUIET_S = 60.0
+READING_NS = 500_000_000
+"""So late a busy machine's receiver may read what was written to it."""
 
 
 @dataclass
@@ -128,5 +130,6 @@ def check_arrivals(
 
 
 def end_of_its_sender(arrival: Arrival, kills: list[Kill]) -> Kill | None:
-    """The kill that ended the process which sent this: the first one since that hit a sender."""
-    return next((kill for kill in kills if kill.sends and kill.to_ns >= arrival.at_ns), None)
+    """The kill that ended the process which sent this: the first one since that hit a sender. What a dead process had
+    written may be read a little after the next one is up."""
+    return next((kill for kill in kills if kill.sends and kill.to_ns + READING_NS >= arrival.at_ns), None)

@@ -228,14 +228,15 @@ class _Planning:
             said = replace(words, quiet=True) if provisional and channel.live else words
             send = Planned(channel, rule, self.new_id(), reason, words=said)
             if not reason:
-                send = self.fold(self.silence(send))
+                if self.world.silences:
+                    send = self.silence(send)
+                if not send.suppressed and could_wait(channel, rule):
+                    send = self.fold(send)
             self.sends[endpoint_id] = send
             found.append(send)
         return found
 
     def silence(self, send: Planned) -> Planned:
-        if not self.world.silences:
-            return send
         rule, channel = (send.rule.id, send.rule.name), (send.channel.endpoint_id, send.channel.name)
         found = silenced(self.world.silences, self.event, rule, channel, self.moment.now_ms)
         if found is None:
@@ -247,8 +248,6 @@ class _Planning:
         return replace(send, suppressed=f"silenced{by}{until}{because} ({found.id})")
 
     def fold(self, send: Planned) -> Planned:
-        if send.suppressed:
-            return send
         head: tuple[FoldKey, Fold, Planned] | None = None
         for key, common, join in folds(send.channel, send.rule, self.event, self.moment.now_ms):
             fold, folded = join(self.world.folds.get(key, Fold()), send.delivery_id)
@@ -266,6 +265,12 @@ class _Planning:
 
 
 Join = Callable[[Fold, str], tuple[Fold, folding.Folded]]
+
+
+def could_wait(channel: Channel, rule: Rule) -> bool:
+    """Whether there is anything that a message of this rule might become part of there."""
+    noise = rule.noise
+    return bool(noise.group or noise.flood or channel.flood or channel.digest or channel.quiet)
 
 
 def folds(channel: Channel, rule: Rule, event: Event, now_ms: int) -> Iterable[tuple[FoldKey, str, Join]]:

@@ -86,20 +86,20 @@ def after(run: Run, event: Event) -> Run:
 def run_changes(run: Run, event: Event, *, is_late: bool) -> dict[str, Any]:
     """What an event about the run as a whole changes."""
     status, ended = RUN_STATUS[event.kind], run.is_over
-    changes: dict[str, Any] = {"about": about(run.about, event, is_late=is_late)}
+    said = about(run.about, event, is_late=is_late)
     if status in ENDED:
         is_old = ended and run.finished_ms is not None and event.time_ms < run.finished_ms
         error = error_of(event) if status != "succeeded" else ""
-        if not is_old:
-            changes |= {"status": status, "finished_ms": event.time_ms}
-        if error and not (is_old and run.error):
-            changes["error"] = error
-        return changes
-    if not (ended or is_late):
-        changes["status"] = status
+        return {
+            "about": said,
+            "status": run.status if is_old else status,
+            "finished_ms": run.finished_ms if is_old else event.time_ms,
+            "error": run.error if (is_old and run.error) or not error else error,
+        }
+    started_ms = run.started_ms
     if event.kind == "run.started":
-        changes["started_ms"] = event.time_ms if run.started_ms is None else min(event.time_ms, run.started_ms)
-    return changes
+        started_ms = event.time_ms if started_ms is None else min(event.time_ms, started_ms)
+    return {"about": said, "status": run.status if ended or is_late else status, "started_ms": started_ms}
 
 
 def about(was: RunAbout, event: Event, *, is_late: bool) -> RunAbout:

@@ -80,6 +80,7 @@ class Batch:
         self.alarms = Alarms()
         self.found: set[tuple[str, str]] = set()
         self.asked: dict[str, Sequence[CompiledRule]] = {}
+        self.attempts: dict[str, int] = {}
 
     async def store(self, tx: Transaction, group: Sequence[Submission]) -> list[list[Receipt] | Refusal]:
         """Reads what the decisions need, decides, writes. Returns each submission's answer."""
@@ -133,7 +134,7 @@ class Batch:
             if event.id != event.uid:
                 ids[event.tenant_id, event.id, event.source] = None
             if event.run_id:
-                attempt = attempt_named(event.kind, event.data)
+                attempt = self.attempts[event.uid] = attempt_named(event.kind, event.data)
                 keys.add((event.tenant_id, event.pipeline, event.run_id, attempt))
         if ids:
             self.known = await store.known_events(tx, list(ids))
@@ -251,7 +252,7 @@ class Batch:
         if not event.run_id:
             return None, None
         its_run = (event.tenant_id, event.pipeline, event.run_id)
-        attempt = attempt_named(event.kind, event.data) or self.newest.get(its_run, 1)
+        attempt = self.attempts[event.uid] or self.newest.get(its_run, 1)
         key = (*its_run, attempt)
         run = before = self.runs.get(key)
         if not run_state.concerns_run(event):
