@@ -576,6 +576,8 @@ async def test_100_000_open_timers_cost_a_tick_nothing(tocsin: Running, frozen: 
                 for n in range(start_, start_ + 10_000)
             ]
             await noise.put_timers(tx, "default", timers)
+    if tocsin.app.db.dialect == "postgres":  # as autovacuum does before long: plans made while it was empty scan it
+        await tocsin.app.db.script("ANALYZE timer")
     assert await ticks() < 3 * alone + 0.002
     hook = await watching(tocsin, exceeded_s=10 * MINUTE)
     await tell(tocsin, "run.started")

@@ -34,13 +34,15 @@ UPDATE silence SET ends_ms = :now
 
 -- due_silences
 -- Those that are over, and those that come back and have hidden something that nobody was told of; the others cost nothing.
-SELECT s.tenant_id, s.id, s.matchers, s.hours, s.starts_ms, s.ends_ms, s.reason, s.created_by FROM silence s
- WHERE s.ended_ms IS NULL AND s.id > :after AND (s.tenant_id, s.id) IN (
-         SELECT tenant_id, id FROM silence WHERE ended_ms IS NULL AND ends_ms <= :now
-         UNION ALL
-         SELECT h.tenant_id, h.silence_id FROM hidden h
-           JOIN silence r ON r.tenant_id = h.tenant_id AND r.id = h.silence_id AND r.hours <> '[]' WHERE h.count > h.told)
- ORDER BY s.id LIMIT :limit;
+-- CROSS JOIN has SQLite begin with the few.
+SELECT s.tenant_id, s.id, s.matchers, s.hours, s.starts_ms, s.ends_ms, s.reason, s.created_by
+  FROM (SELECT tenant_id, id FROM silence WHERE ended_ms IS NULL AND ends_ms <= :now
+        UNION ALL
+        SELECT DISTINCT h.tenant_id, h.silence_id FROM hidden h
+          JOIN silence r ON r.tenant_id = h.tenant_id AND r.id = h.silence_id
+         WHERE h.count > h.told AND r.ended_ms IS NULL AND r.hours <> '[]' AND coalesce(r.ends_ms > :now, true)) due
+  CROSS JOIN silence s
+ WHERE s.tenant_id = due.tenant_id AND s.id = due.id AND s.id > :after ORDER BY s.id LIMIT :limit;
 
 -- untold_hidden
 SELECT endpoint_id, count, told FROM hidden
