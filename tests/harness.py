@@ -159,16 +159,8 @@ class Reply:
 Answering = Callable[["Received"], Reply]
 
 
-@dataclass(frozen=True)
-class Received:
-    """A request as a receiver got it. Header names are lower-case; `at_ms` is the moved clock's time."""
-
-    method: str
-    host: str
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
-    at_ms: int
+class Received(Asked, frozen=True):
+    """A request as a receiver got it; `at_ms` is the moved clock's time."""
 
     @property
     def json(self) -> Any:
@@ -266,7 +258,7 @@ class Receiver:
         headers = {name.lower(): value for name, value in request.headers.items()}
         received = Received(request.method, host, request.raw_path, headers, body, self.clock.now_ms)
         if (fake := self.fakes.get(host)) is not None and (host, request.raw_path) not in self.hooks:
-            said = fake.answer(Asked(request.method, host, request.raw_path, headers, body, self.clock.now_ms))
+            said = fake.answer(received)
             return web.Response(status=said.status, body=said.body, headers=dict(said.headers))
         hook = self.hooks.get((host, request.raw_path))
         if hook is None:

@@ -129,6 +129,7 @@ async def test_case_25_a_recovery_is_told_once_and_only_of_what_was_announced(to
 
 
 async def test_case_36_a_success_rate_fires_once_and_recovers_with_hysteresis(tocsin: Running) -> None:
+    # S4-05
     hook = tocsin.receiver.hook("/a")
     window = {"kind": "success_rate", "below": 0.5, "runs": 10, "recover": 0.8}
     await tocsin.rule(await tocsin.webhook(hook), event_types=["run.*"], window=window)

@@ -301,7 +301,7 @@ async def test_chat_shows_the_newest_state_of_the_run(tocsin: Running) -> None:
 
 
 async def test_a_message_goes_on_where_another_fails(tocsin: Running) -> None:
-    # S1-06 S0-07
+    # S0-07 S1-06 S3-04
     bad, good = tocsin.receiver.hook("/bad"), tocsin.receiver.hook("/good")
     for hook in (bad, good):
         await tocsin.webhook(hook, enabled_events=["*"])

@@ -16,7 +16,7 @@ def close(steps: list[float], plain: tuple[float, ...]) -> bool:
 
 
 async def test_the_whole_schedule(tocsin: Running) -> None:
-    # S1-04 S4-07
+    # S1-04 S4-07 S4-16
     hook = tocsin.receiver.hook("/down")
     await tocsin.webhook(hook, enabled_events=["*"])
     hook.always(500)

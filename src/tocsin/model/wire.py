@@ -34,6 +34,12 @@ class Sending(Struct, frozen=True):
     thread: Thread = Thread()
     quiet: bool = False
 
+    @property
+    def told(self) -> Message:
+        """The message, for providers that make their bodies when they send: those always get one."""
+        assert self.message is not None, f"{self.id} has a body that was fixed when it was planned"
+        return self.message
+
 
 class HttpRequest(Hidden, frozen=True):
     """`timeout_s` bounds the whole exchange, reading the reply included."""

@@ -22,8 +22,7 @@ def severity(message: Message) -> str:
 
 def alarm_key(sending: Sending) -> str:
     """What opens an alarm and closes it again: the trouble, else the run, else the event itself. 32 hex digits."""
-    message = sending.message
-    assert message is not None, "alarms are made when they are sent"
+    message = sending.told
     return sending.incident_key or sending.run_key or shared_key(message.source, message.event_id)
 
 

@@ -75,8 +75,7 @@ def check_settings(settings: AppriseSettings) -> None:
 
 def render(sending: Sending) -> AppriseRequest:
     """The title, and the text from what matters most to the small print."""
-    message = sending.message
-    assert message is not None, "Apprise's messages are made when they are sent"
+    message = sending.told
     settings: AppriseSettings = sending.target.settings
     title = harmless(line(f"{message.emoji} {message.title}"))
     title = "".join(char for char in title if char.isprintable())  # some services carry it in a header

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from tocsin.model.message import Message
 from tocsin.model.wire import Delivered, HttpReply, HttpRequest, Outcome, Rejected, Reply, Retry, Sending
 from tocsin.provider_kit.block_kit import MENTIONED
 from tocsin.provider_kit.classify import WAIT_MAX_S, WAIT_MIN_S, by_status, retry_after_s, said
@@ -105,7 +104,7 @@ def render(sending: Sending) -> HttpRequest:
     settings: DiscordSettings = sending.target.settings
     body = new_message(sending)
     if settings.forum_threads:
-        body["thread_name"] = thread_name(the_message(sending))
+        body["thread_name"] = thread_name(sending.told)
     return HttpRequest("POST", f"{sending.target.address}?wait=true", _encoder.encode(body), _HEADERS)
 
 
@@ -118,7 +117,7 @@ def reply(sending: Sending) -> HttpRequest:
 def edit(sending: Sending) -> HttpRequest:
     """The root message rewritten. It wakes nobody, and whom it named when it was posted stays named."""
     settings: DiscordSettings = sending.target.settings
-    message = the_message(sending)
+    message = sending.told
     body: dict[str, Any] = {"allowed_mentions": allowed_mentions("")}
     if sending.plain or not settings.use_rich_formatting:
         body |= {"content": plain(message, "", settings.include_action_buttons), "embeds": []}
@@ -134,7 +133,7 @@ def edit(sending: Sending) -> HttpRequest:
 def new_message(sending: Sending) -> dict[str, Any]:
     """What a POST carries: words first where it is loud, since embeds hardly show in a phone's notification."""
     settings: DiscordSettings = sending.target.settings
-    message = the_message(sending)
+    message = sending.told
     whom = "" if sending.quiet else mention(message, settings.mention_on_failure)
     body: dict[str, Any] = {"allowed_mentions": allowed_mentions(whom)}
     if sending.plain or not settings.use_rich_formatting:
@@ -151,11 +150,6 @@ def new_message(sending: Sending) -> dict[str, Any]:
     if settings.avatar_url:
         body["avatar_url"] = settings.avatar_url
     return body
-
-
-def the_message(sending: Sending) -> Message:
-    assert sending.message is not None, "Discord messages are made when they are sent"
-    return sending.message
 
 
 def in_thread(sending: Sending, mark: str) -> str:

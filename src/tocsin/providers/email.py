@@ -126,9 +126,8 @@ def recipients(*groups: tuple[str, ...]) -> tuple[str, ...]:
 
 def render(sending: Sending) -> Request:
     """The mail, as SendGrid's JSON or as it goes to a mail server."""
-    assert sending.message is not None, "mail is made when it is sent"
     settings: EmailSettings = sending.target.settings
-    message = sending.message
+    message = sending.told
     content = mail.content_of(
         message, with_links=settings.include_action_buttons, unsubscribe_url=settings.unsubscribe_url
     )

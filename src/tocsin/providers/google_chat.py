@@ -100,9 +100,8 @@ def check_address(address: str) -> str:
 
 def render(sending: Sending) -> HttpRequest:
     """A card, or words alone where the settings or the deliver stage ask for that."""
-    assert sending.message is not None, "Google Chat messages are made when they are sent"
     settings: GoogleChatSettings = sending.target.settings
-    message = sending.message
+    message = sending.told
     whom = "" if sending.quiet else mention(message, settings.mention_on_failure)
     links = web_links(message.actions) if settings.include_action_buttons else []
     rich = settings.use_rich_formatting and not sending.plain

@@ -37,8 +37,7 @@ class InAppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 def render(sending: Sending) -> InboxRequest:
     """The headline for the list, and the rest as JSON for whoever opens it."""
-    message = sending.message
-    assert message is not None, "inbox items are made when they are sent"
+    message = sending.told
     settings: InAppSettings = sending.target.settings
     actions = _actions(message)
     text = message.cause or message.text or message.sentence

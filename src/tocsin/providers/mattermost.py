@@ -77,9 +77,8 @@ def check_address(address: str) -> str:
 
 def render(sending: Sending) -> HttpRequest:
     """One attachment, or words alone where the settings or the deliver stage ask for that."""
-    assert sending.message is not None, "Mattermost messages are made when they are sent"
     settings: MattermostSettings = sending.target.settings
-    message, with_links = sending.message, settings.include_action_buttons
+    message, with_links = sending.told, settings.include_action_buttons
     whom = "" if sending.quiet else mention(message, settings.mention_on_failure)
     body: dict[str, Any]
     if settings.use_rich_formatting and not sending.plain:

@@ -15,7 +15,6 @@ from msgspec import Meta, Struct
 
 from tocsin.model.errors import Invalid
 from tocsin.model.hidden import Hidden
-from tocsin.model.message import Message
 from tocsin.model.wire import Delivered, HttpReply, HttpRequest, Outcome, Rejected, Reply, Retry, Sending
 from tocsin.provider_kit.block_kit import MENTIONED
 from tocsin.provider_kit.classify import by_status, said
@@ -123,7 +122,7 @@ def edit(sending: Sending) -> HttpRequest:
     """The root rewritten. While it is loud its text is left as it was, so whom it named when it was posted stays named.
     The server's time limit for edits is about the text only, so it hardly ever applies."""
     settings: MattermostBotSettings = sending.target.settings
-    message = the_message(sending)
+    message = sending.told
     body: dict[str, Any]
     if sending.plain or not settings.use_rich_formatting:
         body = {"message": plain(message, "", settings.include_action_buttons), "props": {}}
@@ -138,7 +137,7 @@ def post(sending: Sending, channel_id: str, root_id: str) -> dict[str, Any]:
     """A new post. `pending_post_id`: the server makes no second post for the same one within 30 seconds, so a retry
     after a lost answer is harmless."""
     settings: MattermostBotSettings = sending.target.settings
-    message = the_message(sending)
+    message = sending.told
     whom = "" if sending.quiet else mention(message, settings.mention_on_failure)
     body: dict[str, Any] = {
         "channel_id": channel_id,
@@ -154,18 +153,13 @@ def post(sending: Sending, channel_id: str, root_id: str) -> dict[str, Any]:
 def props(sending: Sending) -> dict[str, Any]:
     """The attachment, and the card beside the channel where there is more to read."""
     settings: MattermostBotSettings = sending.target.settings
-    message = the_message(sending)
+    message = sending.told
     made: dict[str, Any] = {
         "attachments": [attachment(message, settings.include_action_buttons, settings.theme_color)],
     }
     if more := card(message):
         made["card"] = more
     return made
-
-
-def the_message(sending: Sending) -> Message:
-    assert sending.message is not None, "Mattermost messages are made when they are sent"
-    return sending.message
 
 
 def request(sending: Sending, method: Any, path: str, body: dict[str, Any]) -> HttpRequest:

@@ -77,10 +77,9 @@ def check_address(address: str) -> str:
 def render(sending: Sending) -> HttpRequest:
     """Published as JSON, to the server's root: headers could not carry every character."""
     settings: NtfySettings = sending.target.settings
-    assert sending.message is not None, "ntfy messages are made when they are sent"
     server, _, topic = sending.target.address.rstrip("/").rpartition("/")
     for chars in NARROWER:
-        content = made(sending.message, settings, chars)
+        content = made(sending.told, settings, chars)
         if settings.one_message_per_run and (sequence := sending.run_key or sending.incident_key):
             content["sequence_id"] = sequence
         body = _encoder.encode({"topic": topic} | content)

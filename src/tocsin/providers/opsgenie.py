@@ -60,8 +60,7 @@ class OpsgenieSettings(Hidden, frozen=True, kw_only=True, forbid_unknown_fields=
 
 def render(sending: Sending) -> Request:
     """Opens the alert; while one with the same alias is open, it is counted as that one."""
-    message, settings = sending.message, sending.target.settings
-    assert message is not None, "Opsgenie alerts are made when they are sent"
+    message, settings = sending.told, sending.target.settings
     alert: dict[str, Any] = {
         "message": headline(message),
         "alias": alarm_key(sending),
@@ -78,9 +77,8 @@ def render(sending: Sending) -> Request:
 
 def resolve(sending: Sending) -> Request:
     """Closes the alert that `render` opened for the same trouble."""
-    assert sending.message is not None, "Opsgenie alerts are made when they are sent"
     path = f"/v2/alerts/{quote(alarm_key(sending), safe='')}/close?identifierType=alias"
-    note = {"source": source(sending.message), "note": cut(inert(summary(sending.message)), NOTE_CHARS)}
+    note = {"source": source(sending.told), "note": cut(inert(summary(sending.told)), NOTE_CHARS)}
     return request(sending.target.settings, path, note)
 
 

@@ -62,8 +62,7 @@ class PagerDutySettings(Hidden, frozen=True, kw_only=True, forbid_unknown_fields
 
 def render(sending: Sending) -> Request:
     """Opens the alert, or says more of one that is open."""
-    message, settings = sending.message, sending.target.settings
-    assert message is not None, "PagerDuty events are made when they are sent"
+    message, settings = sending.told, sending.target.settings
     grave = settings.severities.get(message.kind) or severity(message)
     event: dict[str, Any] = {
         "routing_key": settings.routing_key,

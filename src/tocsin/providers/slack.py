@@ -63,11 +63,10 @@ def check_address(address: str) -> str:
 
 def render(sending: Sending) -> HttpRequest:
     """The message in Block Kit, or in words alone where the settings or the deliver stage ask for that."""
-    assert sending.message is not None, "Slack messages are made when they are sent"
     settings: SlackSettings = sending.target.settings
     make = rich if settings.use_rich_formatting and not sending.plain else plain
-    whom = "" if sending.quiet else mention(sending.message, settings.mention_on_failure)
-    payload = POSTED | make(sending.message, whom, "links" if settings.include_action_buttons else "no")
+    whom = "" if sending.quiet else mention(sending.told, settings.mention_on_failure)
+    payload = POSTED | make(sending.told, whom, "links" if settings.include_action_buttons else "no")
     if settings.thread_ts:
         payload["thread_ts"] = settings.thread_ts
     headers = (("content-type", "application/json; charset=utf-8"),)

@@ -15,7 +15,6 @@ from msgspec import Meta
 
 from tocsin.model.errors import Invalid
 from tocsin.model.hidden import Hidden
-from tocsin.model.message import Message
 from tocsin.model.wire import Delivered, HttpReply, HttpRequest, Outcome, Rejected, Reply, Request, Retry, Sending
 from tocsin.provider_kit import block_kit
 from tocsin.provider_kit.block_kit import POSTED, Mentions, Shown, check_mentions, mention
@@ -123,7 +122,7 @@ def reply(sending: Sending) -> HttpRequest:
     """A message in the thread of `thread.refs`; one that wakes somebody may be seen in the channel too."""
     settings: SlackBotSettings = sending.target.settings
     make = block_kit.reply if is_rich(sending) else block_kit.plain
-    content = make(message_of(sending), whom(sending), shown(settings))
+    content = make(sending.told, whom(sending), shown(settings))
     place = {"channel": sending.thread.refs["channel"], "thread_ts": sending.thread.refs["ts"]}
     broadcast = {"reply_broadcast": True} if settings.reply_broadcast and not sending.quiet else {}
     return call(settings, "chat.postMessage", place | broadcast | POSTED | content)
@@ -131,7 +130,7 @@ def reply(sending: Sending) -> HttpRequest:
 
 def mark(sending: Sending) -> HttpRequest | None:
     """A reaction that says how the run ended."""
-    name = MARKS.get(message_of(sending).run_status)
+    name = MARKS.get(sending.told.run_status)
     if name is None:
         return None
     place = {"channel": sending.thread.refs["channel"], "timestamp": sending.thread.refs["ts"]}
@@ -141,15 +140,10 @@ def mark(sending: Sending) -> HttpRequest | None:
 def made(sending: Sending, mentioned: str) -> dict[str, Any]:
     """The message in Block Kit, or in words alone where the settings or the deliver stage ask for that."""
     settings: SlackBotSettings = sending.target.settings
-    message = message_of(sending)
+    message = sending.told
     if not is_rich(sending):
         return block_kit.plain(message, mentioned, shown(settings))
     return block_kit.rich(message, mentioned, shown(settings), settings.stage_details)
-
-
-def message_of(sending: Sending) -> Message:
-    assert sending.message is not None, "Slack messages are made when they are sent"
-    return sending.message
 
 
 def is_rich(sending: Sending) -> bool:
@@ -159,7 +153,7 @@ def is_rich(sending: Sending) -> bool:
 def whom(sending: Sending) -> str:
     if sending.quiet:
         return ""
-    return mention(message_of(sending), sending.target.settings.mention_on_failure)
+    return mention(sending.told, sending.target.settings.mention_on_failure)
 
 
 def shown(settings: SlackBotSettings) -> Shown:

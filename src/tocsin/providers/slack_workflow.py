@@ -65,9 +65,8 @@ def check_address(address: str) -> str:
 
 def render(sending: Sending) -> HttpRequest:
     """The variables, each a string that is not empty."""
-    assert sending.message is not None, "Slack messages are made when they are sent"
     settings: SlackWorkflowSettings = sending.target.settings
-    body = {name: value(sending.message, what) for name, what in settings.variables.items()}
+    body = {name: value(sending.told, what) for name, what in settings.variables.items()}
     headers = (("content-type", "application/json; charset=utf-8"),)
     return HttpRequest("POST", sending.target.address, _encoder.encode(body), headers)
 

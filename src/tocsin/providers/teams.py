@@ -95,7 +95,6 @@ def check_address(address: str) -> str:
 
 def render(sending: Sending) -> HttpRequest:
     """The message as an Adaptive Card: a workflow takes nothing else, so plain words are a card as well."""
-    assert sending.message is not None, "Teams messages are made when they are sent"
     settings: TeamsSettings = sending.target.settings
     look = Look(
         rich=settings.use_rich_formatting and not sending.plain,
@@ -105,7 +104,7 @@ def render(sending: Sending) -> HttpRequest:
         full_width=settings.full_width,
     )
     headers = (("content-type", "application/json; charset=utf-8"),)
-    return HttpRequest("POST", sending.target.address, envelope(sending.message, look), headers)
+    return HttpRequest("POST", sending.target.address, envelope(sending.told, look), headers)
 
 
 def classify(reply: Reply) -> Outcome:

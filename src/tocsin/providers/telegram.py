@@ -136,12 +136,11 @@ def request(sending: Sending, method: str, payload: dict[str, Any]) -> HttpReque
 def new(sending: Sending) -> dict[str, Any]:
     """Where to, what, and whether it makes a sound."""
     settings: TelegramSettings = sending.target.settings
-    assert sending.message is not None, "Telegram messages are made when they are sent"
     payload: dict[str, Any] = {"chat_id": settings.chat_id}
     if settings.message_thread_id:
         payload["message_thread_id"] = settings.message_thread_id
     payload |= content(sending)
-    if settings.silent or sending.quiet or sending.message.kind in SILENT_KINDS:
+    if settings.silent or sending.quiet or sending.told.kind in SILENT_KINDS:
         payload["disable_notification"] = True
     return payload
 
@@ -149,8 +148,7 @@ def new(sending: Sending) -> dict[str, Any]:
 def content(sending: Sending) -> dict[str, Any]:
     """Text and buttons."""
     settings: TelegramSettings = sending.target.settings
-    message = sending.message
-    assert message is not None, "Telegram messages are made when they are sent"
+    message = sending.told
     whom = ""
     if settings.mention_on_failure and message.tone in MENTIONED and not sending.quiet:
         whom = settings.mention_on_failure

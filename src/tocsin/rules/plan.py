@@ -1,7 +1,6 @@
 """What an event leads to: which deliveries, which are suppressed, and the trace that says why."""
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
@@ -157,7 +156,7 @@ class _Planning:
             return self.decided(rule, self.reach(rule, "", reason, is_final=True), reason)
         muted = ""
         if noise.mute and (until_ms := max(hours.ends_ms(span, self.moment.now_ms) for span in noise.mute)):
-            muted = f"the rule is muted at this hour, until {utc(until_ms)}"
+            muted = f"the rule is muted at this hour, until {hours.utc(until_ms)}"
             if again:
                 self.look_again(rule, state_key(noise, event), until_ms)
                 return self.decided(rule, self.reach(rule, muted), muted, "suppressed")
@@ -243,7 +242,7 @@ class _Planning:
             return send
         self.world.hide(found.id, send.channel.endpoint_id)
         by = f" by {found.created_by}" if found.created_by else ""
-        until = f" until {utc(found.ends_ms)}" if found.ends_ms is not None else ""
+        until = f" until {hours.utc(found.ends_ms)}" if found.ends_ms is not None else ""
         because = f": {found.reason}" if found.reason else ""
         return replace(send, suppressed=f"silenced{by}{until}{because} ({found.id})")
 
@@ -380,11 +379,6 @@ def found_kind(event: Event, verdict: telling.Verdict) -> str:
     if verdict.recovered:
         return "" if event.kind in CLOSES else "alert.resolved"
     return "alert" if event.kind in CLOSES else ""
-
-
-def utc(ms: int) -> str:
-    """For people: `2026-11-21 07:00 UTC`."""
-    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def plan_test(tenant_id: str, endpoint_id: str, channels: Mapping[str, Channel], delivery_id: str) -> Plan:

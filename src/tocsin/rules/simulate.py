@@ -14,10 +14,11 @@ from tocsin.model.event import Event
 from tocsin.model.run import Run
 from tocsin.model.world import Silence, Timer, World
 from tocsin.rules import run_state, scheduling, watching
-from tocsin.rules.alarms import Alarms, with_alarms
+from tocsin.rules.alarms import Alarms
+from tocsin.rules.decide import decide
 from tocsin.rules.index import RuleIndex
 from tocsin.rules.own import OWN, Finding
-from tocsin.rules.plan import Channel, Moment, Plan, Planned, plan
+from tocsin.rules.plan import Channel, Moment, Plan, Planned
 
 RunKey = tuple[str, str, int]
 """Pipeline, run id, attempt."""
@@ -114,14 +115,10 @@ class Simulation:
         candidates = setup.index.candidates(event)
         if run is not None and run.is_over:
             candidates = [*candidates, *watching.owed(setup.watches, candidates, event, before)]
-        planned = plan(Moment(event, run, before, now_ms), candidates, setup.channels, self.world, self._new_id)
-        if run is not None and run_state.concerns_run(event):
-            looking = watching.looking(setup.watches, setup.index, event, run.about.labels)
-            watching.watch(self.world, looking, event, before, run, now_ms)
-        elif run is not None:
-            reached = (send.channel.endpoint_id for send in planned.sends if not send.suppressed or send.folded_into)
-            self.runs[key_of(run)] = watching.noted(setup.index, event, run, reached)
-        planned = with_alarms(planned, event, setup.channels, self.alarms, self._new_id)
+        moment = Moment(event, run, before, now_ms)
+        planned, run = decide(setup, moment, candidates, self.world, self.alarms, self._new_id)
+        if run is not None:
+            self.runs[key_of(run)] = run
         for send in planned.sends:
             if not send.suppressed:
                 self.told_by[send.delivery_id] = event

@@ -21,6 +21,7 @@ from tocsin.model.wire import Accepted, Delivered, HttpReply, Outcome, Rejected,
 from tocsin.provider_kit.provider import Limit, Live, Provider
 from tocsin.provider_kit.text import shared_key
 from tocsin.rules import live
+from tocsin.rules.alarms import alarm_key
 from tocsin.rules.incident import of
 from tocsin.rules.pacing import Rate, next_us, taken
 from tocsin.stages.deliver.claiming import asked_run, run_key
@@ -71,7 +72,7 @@ def keys_of(event: Event | None, words: Words) -> tuple[str, str]:
         return "", ""
     run_key = shared_key("run", event.tenant_id, event.pipeline, event.run_id) if event.run_id else ""
     meaning, name = of(event, words)
-    return run_key, shared_key("incident", event.tenant_id, name) if meaning else ""
+    return run_key, alarm_key(event.tenant_id, name) if meaning else ""
 
 
 class Conversations:

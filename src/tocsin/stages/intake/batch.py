@@ -19,15 +19,16 @@ from tocsin.model.run import ENDED, RUN_STATUS, Run
 from tocsin.model.world import FoldKey, Silence, StateKey, World
 from tocsin.provider_kit.settings_form import adjusted
 from tocsin.rules import run_state
-from tocsin.rules.alarms import Alarms, alarm_key, with_alarms
+from tocsin.rules.alarms import Alarms, alarm_key
+from tocsin.rules.decide import decide
 from tocsin.rules.hours import utc
 from tocsin.rules.incident import incident
 from tocsin.rules.index import CompiledRule, compile_rule
 from tocsin.rules.own import owner_of
 from tocsin.rules.pacing import Rate, next_us, taken
-from tocsin.rules.plan import Decision, Moment, Plan, Planned, needs, plan, plan_test
+from tocsin.rules.plan import Decision, Moment, Plan, Planned, needs, plan_test
 from tocsin.rules.run_state import attempt_named
-from tocsin.rules.watching import looking, noted, owed, watch
+from tocsin.rules.watching import owed
 from tocsin.sources.draft import Draft
 from tocsin.stages.intake.config import Outlet, TenantConfig
 from tocsin.stages.intake.submission import HandOver, Receipt, Submission
@@ -179,11 +180,10 @@ class Batch:
                 candidates = [*candidates, *owed(config.watches, candidates, event, before)]
             if config.silences:
                 world.silences = near(config, event, candidates)
-            planned = plan(moment, candidates, config.channels, world, self._delivery_id)
-            if config.watches.size and run is not None:
-                self._watch(event, before, run, planned, config)
-            if config.closers:
-                planned = with_alarms(planned, event, config.channels, self.alarms, self._delivery_id)
+            alarms = self.alarms if config.closers else None
+            planned, found = decide(config, moment, candidates, world, alarms, self._delivery_id)
+            if found is not None and found is not run:
+                self._keep(found)
         messages: dict[bool, Message] = {}
         for send in planned.sends:
             body = None
@@ -200,19 +200,12 @@ class Batch:
         self.events.append((event, trace_of(planned, config, self.now_ms)))
         return Receipt(event.id, False)
 
-    def _watch(self, event: Event, before: Run | None, run: Run, planned: Plan, config: TenantConfig) -> None:
-        """The clock is set for what the event says of its run; what the clock itself had to say is noted there."""
-        if run_state.concerns_run(event):
-            rules = looking(config.watches, config.index, event, run.about.labels)
-            watch(self.worlds[event.tenant_id], rules, event, before, run, self.now_ms)
-            return
-        reached = (send.channel.endpoint_id for send in planned.sends if not send.suppressed or send.folded_into)
-        found = noted(config.index, event, run, reached)
-        if found != run:
-            key = (event.tenant_id, event.pipeline, event.run_id, run.attempt)
-            self.runs[key] = found
-            if key not in self.new_runs:
-                self.changed_runs.add(key)
+    def _keep(self, run: Run) -> None:
+        """The run as it is to be written."""
+        key = (run.tenant_id, run.pipeline, run.run_id, run.attempt)
+        self.runs[key] = run
+        if key not in self.new_runs:
+            self.changed_runs.add(key)
 
     def _delivery_id(self) -> str:
         return self.intake.new_id("dlv")

@@ -51,8 +51,9 @@ class RateLimitIn(Struct, frozen=True, forbid_unknown_fields=True):
     per_s: Annotated[float, Meta(gt=0, le=86_400)] = 1.0
 
 
-class RuleIn(Struct, frozen=True, forbid_unknown_fields=True):
-    """A rule. `event_type` and `webhook_endpoint_id` are short for a list of one."""
+class RuleIn(Noise, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=False):
+    """A rule, with what it says about noise and time. `event_type` and `webhook_endpoint_id` are short for a list of
+    one."""
 
     name: Name
     event_types: tuple[str, ...] = ()
@@ -65,15 +66,6 @@ class RuleIn(Struct, frozen=True, forbid_unknown_fields=True):
     is_active: bool = True
     retry: RetryIn | None = None
     rate_limit: RateLimitIn | None = None
-    retries: Literal["silent", "thread", "alert"] = "silent"
-    changes: Changes | None = None
-    window: Window | None = None
-    group: Grouping | None = None
-    flood: Flood | None = None
-    watch: Watch | None = None
-    schedule: Schedule | None = None
-    mute: Annotated[tuple[Hours, ...], Meta(max_length=20)] = ()
-    templates: Templates | None = None
 
 
 class RulePatch(Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,7 +91,21 @@ class RulePatch(Struct, frozen=True, forbid_unknown_fields=True):
     templates: Templates | UnsetType | None = UNSET
 
 
-class RuleOut(Struct, frozen=True):
+class NoiseOut(Struct, frozen=True, kw_only=True):
+    """What a rule says about noise and time, as it is shown: everything, whether it applies or not."""
+
+    retries: str
+    changes: Changes | None
+    window: Window | None
+    group: Grouping | None
+    flood: Flood | None
+    watch: Watch | None
+    schedule: Schedule | None
+    mute: tuple[Hours, ...]
+    templates: Templates | None
+
+
+class RuleOut(NoiseOut, frozen=True, kw_only=True):
     id: str
     name: str
     event_types: tuple[str, ...]
@@ -110,15 +116,6 @@ class RuleOut(Struct, frozen=True):
     is_active: bool
     retry: RetryPolicy
     rate_limit: RateLimit | None
-    retries: str
-    changes: Changes | None
-    window: Window | None
-    group: Grouping | None
-    flood: Flood | None
-    watch: Watch | None
-    schedule: Schedule | None
-    mute: tuple[Hours, ...]
-    templates: Templates | None
     created_by: str
     created_at: str | None
     updated_at: str | None

@@ -14,7 +14,6 @@ from starlette.responses import Response
 
 from tocsin.model.endpoint import Options
 from tocsin.model.errors import Invalid
-from tocsin.model.preference import Preferences
 from tocsin.model.rule import Rule
 from tocsin.provider_kit import signing
 from tocsin.rules.simulate import Simulation, Step
@@ -158,11 +157,7 @@ async def put_preferences(call: Call) -> Response:
     user = no_nul("user", call.path("user"))
     theirs = replace(call, principal=replace(call.by, user_id=user))
     given = await call.body(PreferencesIn)
-    async with call.app.db.transaction() as tx:
-        known = await preferences.get_to_change(tx, call.tenant_id, user) or Preferences()
-        wants = preferences_api.changed(theirs, given, known)
-        await preferences_api.save(theirs, tx, wants)
-    call.app.deliver.wake()
+    wants = await preferences_api.keep(theirs, lambda known: preferences_api.changed(theirs, given, known))
     return reply(preferences_api.shown(user, wants))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import quote
 
 from msgspec import Meta, Struct
@@ -11,12 +11,12 @@ from starlette.responses import Response
 
 from tocsin.model.endpoint import Endpoint
 from tocsin.model.errors import Invalid, NotFound
-from tocsin.model.noise import Changes, Flood, Grouping, Hours, Noise, Schedule, Templates, Watch, Window
+from tocsin.model.noise import Noise
 from tocsin.model.rule import Rule
 from tocsin.provider_kit.text import cut, line
 from tocsin.rules.pattern import MAX_CHARS, is_exact
 from tocsin.store import config, pipelines
-from tocsin.web.api.alert_rules import NOISE, checked
+from tocsin.web.api.alert_rules import NOISE, NoiseOut, checked
 from tocsin.web.api.webhooks import checked_patterns, provider_of, typed_settings
 from tocsin.web.routes import Call, Route, as_cursor, filters_of, name_cursor, no_nul, page, page_limit, reply, rfc3339
 
@@ -42,7 +42,7 @@ class PipelineOut(Struct, frozen=True):
     notifications: str
 
 
-class Notification(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Notification(Noise, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=False):
     """Who is told, and of what. No `events` means all. `format` is rich or plain in chat and mail, and of a custom
     webhook the body's format; `mentions` is its mention_on_failure, for this pipeline. The others are as in a rule."""
 
@@ -53,15 +53,6 @@ class Notification(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     condition: str | None = None
     labels: Annotated[dict[str, str], Meta(max_length=32)] = {}
     is_active: bool = True
-    retries: Literal["silent", "thread", "alert"] = "silent"
-    changes: Changes | None = None
-    window: Window | None = None
-    group: Grouping | None = None
-    flood: Flood | None = None
-    watch: Watch | None = None
-    schedule: Schedule | None = None
-    mute: Annotated[tuple[Hours, ...], Meta(max_length=20)] = ()
-    templates: Templates | None = None
 
 
 class NotificationsIn(Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,7 +61,7 @@ class NotificationsIn(Struct, frozen=True, forbid_unknown_fields=True):
     notifications: Annotated[tuple[Notification, ...], Meta(max_length=50)]
 
 
-class NotificationOut(Struct, frozen=True, kw_only=True):
+class NotificationOut(NoiseOut, frozen=True, kw_only=True):
     rule_id: str
     webhook_id: str
     events: tuple[str, ...]
@@ -79,15 +70,6 @@ class NotificationOut(Struct, frozen=True, kw_only=True):
     condition: str
     labels: dict[str, str]
     is_active: bool
-    retries: str
-    changes: Changes | None
-    window: Window | None
-    group: Grouping | None
-    flood: Flood | None
-    watch: Watch | None
-    schedule: Schedule | None
-    mute: tuple[Hours, ...]
-    templates: Templates | None
     updated_at: str | None
 
 

@@ -1,13 +1,12 @@
 """Preferences: what a user wants to hear of, and where. The rules follow from them; see rules/preferring.py."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 from starlette.responses import Response
 
-from tocsin.app import App
 from tocsin.model.errors import Invalid
 from tocsin.model.noise import Digest, Hours
 from tocsin.model.preference import CATEGORIES, CHANNELS, CRITICAL, PROVIDER_OF, Preferences
@@ -212,9 +211,14 @@ def endpoints_for(everybody: Sequence[store.Stored], me: str) -> list[store.Want
     return found
 
 
-def wake(app: App) -> None:
-    """What waited for a place that was switched off goes out now."""
-    app.deliver.wake()
+async def keep(call: Call, change: Callable[[Preferences], Preferences]) -> Preferences:
+    """The caller's own preferences, changed. What waited for a place that was switched off goes out now."""
+    async with call.app.db.transaction() as tx:
+        known = await store.get_to_change(tx, call.tenant_id, call.by.who) or Preferences()
+        wants = change(known)
+        await save(call, tx, wants)
+    call.app.deliver.wake()
+    return wants
 
 
 async def get(call: Call) -> Response:
@@ -223,12 +227,7 @@ async def get(call: Call) -> Response:
 
 async def put(call: Call) -> Response:
     given = await call.body(PreferencesIn)
-    async with call.app.db.transaction() as tx:
-        known = await store.get_to_change(tx, call.tenant_id, call.by.who) or Preferences()
-        wants = changed(call, given, known)
-        await save(call, tx, wants)
-    wake(call.app)
-    return reply(shown(call.by.who, wants))
+    return reply(shown(call.by.who, await keep(call, lambda known: changed(call, given, known))))
 
 
 async def get_switches(call: Call) -> Response:
@@ -237,12 +236,7 @@ async def get_switches(call: Call) -> Response:
 
 async def put_switches(call: Call) -> Response:
     given = await call.body(SwitchesIn)
-    async with call.app.db.transaction() as tx:
-        known = await store.get_to_change(tx, call.tenant_id, call.by.who) or Preferences()
-        wants = switched(call, given, known)
-        await save(call, tx, wants)
-    wake(call.app)
-    return reply(switches(call.by.who, wants))
+    return reply(switches(call.by.who, await keep(call, lambda known: switched(call, given, known))))
 
 
 ROUTES = (

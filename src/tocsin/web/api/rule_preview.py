@@ -34,7 +34,7 @@ AT_A_TIME = 10
 Last = Annotated[int, Meta(ge=1, le=500)]
 
 
-class PreviewIn(RuleIn, frozen=True, forbid_unknown_fields=True):
+class PreviewIn(RuleIn, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """An unsaved rule, asked about the last events."""
 
     last: Last = 50

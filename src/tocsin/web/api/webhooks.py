@@ -2,7 +2,6 @@
 
 import asyncio
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -20,6 +19,7 @@ from tocsin.provider_kit import signing
 from tocsin.provider_kit.provider import Provider
 from tocsin.provider_kit.settings_form import hinted, secret_fields, split, with_operator
 from tocsin.providers import PROVIDERS
+from tocsin.rules.noise_check import check_zone
 from tocsin.rules.pattern import check_pattern
 from tocsin.sources.draft import Draft
 from tocsin.store import config, log
@@ -220,13 +220,6 @@ def options_of(given: WebhookIn | WebhookPatch, known: Options) -> Options:
     if templates is not None:
         check_templates(templates, "templates")
     return Options(digest, templates)
-
-
-def check_zone(field: str, name: str) -> None:
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, KeyError):
-        raise Invalid(field, repr(name[:64]), "an IANA time zone, such as Europe/Berlin") from None
 
 
 def checked_patterns(field: str, patterns: tuple[str, ...]) -> tuple[str, ...]:
