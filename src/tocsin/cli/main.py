@@ -5,6 +5,7 @@ import sys
 import typer
 
 from tocsin.cli import (
+    backup,
     config,
     deliveries,
     demo,
@@ -12,6 +13,7 @@ from tocsin.cli import (
     events,
     migrate,
     preview,
+    restore,
     rules,
     send,
     serve,
@@ -46,6 +48,8 @@ app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(silence.app, name="silence")
 app.add_typer(token.app, name="token")
 app.command()(migrate.migrate)
+app.command()(backup.backup)
+app.command()(restore.restore)
 app.command()(doctor.doctor)
 
 
