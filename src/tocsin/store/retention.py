@@ -38,3 +38,4 @@ async def delete_old_threads(tx: Transaction, before_ms: int) -> None:
 
 async def delete_old_keys(tx: Transaction, before_ms: int) -> None:
     await tx.fetch("delete_old_idempotency", {"before_ms": before_ms})
+    await tx.fetch("delete_old_answers", {"before_ms": before_ms})

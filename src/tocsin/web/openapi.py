@@ -76,4 +76,12 @@ def parameters(route: Route) -> list[dict[str, Any]]:
         {"name": name, "in": "query", "description": what, "schema": {"type": "string"}}
         for name, what in route.query.items()
     ]
-    return in_path + in_query
+    in_header = [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "description": "Sent again with the same key within 24 hours, the same request gets the same answer",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+        }
+    ]
+    return in_path + in_query + (in_header if route.makes else [])

@@ -11,19 +11,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tocsin.app import App
-from tocsin.model.errors import Invalid
-from tocsin.store import log
+from tocsin.model.errors import Conflict, Invalid
+from tocsin.store import answers, log
+from tocsin.store.database import Transaction
 from tocsin.web.auth import Principal
 
 Shape = TypeVar("Shape")
 
 
 class Call(Struct, frozen=True):
-    """One request, authenticated. `principal` is None on public routes only."""
+    """One request, authenticated. `principal` is None on public routes only. `asked` and `raw` are there where it came
+    with an Idempotency-Key: see once.py."""
 
     app: App
     request: Request
     principal: Principal | None
+    asked: answers.Asked | None = None
+    raw: bytes | None = None
 
     @property
     def tenant_id(self) -> str:
@@ -39,7 +43,20 @@ class Call(Struct, frozen=True):
 
     async def body(self, shape: type[Shape]) -> Shape:
         """The JSON body in this shape. Raises Invalid, naming the field."""
-        return decode(await read_body(self.request, self.app.settings.max_body_bytes), shape)
+        raw = self.raw
+        if raw is None:
+            raw = await read_body(self.request, self.app.settings.max_body_bytes)
+        return decode(raw, shape)
+
+    async def made(self, tx: Transaction, value: Any, status: int = 201) -> Response:
+        """The answer of a POST that made something, kept in the same transaction under its Idempotency-Key. Raises
+        Conflict, which undoes the transaction, where the same request was faster."""
+        answer = reply(value, status)
+        if self.asked is not None:
+            app = self.app
+            if not await answers.keep(tx, app.keyring, self.asked, status, bytes(answer.body), app.clock_ms()):
+                raise Conflict("The same request is being answered at this moment; send it again.")
+        return answer
 
 
 Handler = Callable[[Call], Awaitable[Response]]
@@ -58,6 +75,11 @@ class Route(Struct, frozen=True, kw_only=True):
     status: int = 200
     query: Mapping[str, str] = {}
     media: str = "application/json"
+
+    @property
+    def makes(self) -> bool:
+        """Whether it makes something, and so honours an Idempotency-Key: its handler answers with `Call.made`."""
+        return self.method == "POST" and self.status == 201 and bool(self.role)
 
     @property
     def answers(self) -> tuple[Any, ...]:

@@ -17,6 +17,8 @@ from starlette.routing import Route as StarletteRoute
 from tocsin.app import App
 from tocsin.model.errors import Busy, NotFound, Refusal
 from tocsin.store.database import StoreBroken, StoreUnavailable
+from tocsin.store.sealing import WrongKey
+from tocsin.web import once
 from tocsin.web.api import (
     alert_rules,
     config,
@@ -95,11 +97,15 @@ class Tocsin:
                 if route.role:
                     principal = await self.tokens.principal(request.headers.get("authorization", "").encode("latin-1"))
                     principal.require(route.role)
-                return await route.handler(Call(self.app, request, principal))
+                call = Call(self.app, request, principal)
+                return await (once.answered(call, route.handler) if route.makes else route.handler(call))
             except Refusal as refusal:
                 return refused(refusal)
             except (StoreUnavailable, StoreBroken) as error:
                 return unavailable(error)
+            except WrongKey as error:  # keys are being rotated, and this process does not know the new one yet
+                log.error("web.wrong_key", reason=str(error))
+                return refused(Busy("This process lacks the key of a secret; its log says more.", retry_after_s=30))
 
         path = route.path.replace("{name}", "{name:path}")  # a pipeline's name may have slashes in it
         return StarletteRoute(path, handle, methods=[route.method])

@@ -223,7 +223,7 @@ async def create(call: Call) -> Response:
     await checked(call, rule)
     async with call.app.db.transaction() as tx:
         await config.add_rule(tx, rule)
-    return reply(shown(rule), 201)
+        return await call.made(tx, shown(rule))
 
 
 async def find(call: Call) -> Rule:

@@ -20,6 +20,7 @@ from tocsin.stages.intake import Receipt, Trace
 from tocsin.store import config, log
 from tocsin.store import why as store_why
 from tocsin.web.auth import Tokens
+from tocsin.web.once import checked_key
 from tocsin.web.problems import answer_of, encoded
 from tocsin.web.routes import (
     LAST,
@@ -40,7 +41,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 IS_BATCH = re.compile(rb'^\s*\{\s*"events"\s*:')
 JSON_HEADERS = [(b"content-type", b"application/json")]
-KEY = re.compile(r"^[\x21-\x7e]{1,255}\Z")
 MOST_RULES = 100_000
 
 
@@ -85,9 +85,9 @@ class EventsDoor:
         principal = await self.tokens.principal(headers.get(b"authorization", b""))
         principal.require("developer")
         body = await whole_body(headers, receive, self.app.settings.max_body_bytes)
-        key = headers.get(b"idempotency-key", b"").decode("latin-1")
-        if key and not KEY.match(key):
-            raise Invalid("Idempotency-Key", "something else", "1 to 255 printable ASCII characters")
+        key = checked_key(headers.get(b"idempotency-key", b"").decode("latin-1"))
+        if key:
+            key = f"{principal.token_id or principal.user_id}/{key}"
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         if b"ce-specversion" in headers or is_cloudevents({}, content_type):
             texts = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}

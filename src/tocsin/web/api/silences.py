@@ -185,7 +185,7 @@ async def create(call: Call) -> Response:
         if await silences.count(tx, call.tenant_id) >= MOST_OPEN:
             raise Conflict(f"There are {MOST_OPEN} silences already; end some first.")
         await silences.add(tx, call.tenant_id, kept)
-    return reply(shown(kept, now_ms), 201)
+        return await call.made(tx, shown(kept, now_ms))
 
 
 async def find(call: Call) -> Kept:

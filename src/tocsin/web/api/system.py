@@ -11,7 +11,7 @@ from tocsin import __version__
 from tocsin.app import App, new_token
 from tocsin.model.errors import NotFound
 from tocsin.store.config import token_hash
-from tocsin.store.database import StoreUnavailable
+from tocsin.store.database import StoreUnavailable, Transaction
 from tocsin.web import metrics
 from tocsin.web.routes import Call, Route, filters_of, no_nul, reply, rfc3339
 
@@ -34,22 +34,28 @@ class TokenOut(Struct, frozen=True):
 
 
 async def make_token(app: App, tenant_id: str, name: str, role: str, user_id: str, expires_ms: int | None) -> TokenOut:
-    token, id_ = new_token(), app.new_id("tok")
     async with app.db.transaction() as tx:
-        await tx.fetch(
-            "insert_token",
-            {
-                "tenant_id": tenant_id,
-                "id": id_,
-                "name": name,
-                "user_id": user_id,
-                "role": role,
-                "hash": token_hash(token),
-                "hint": token[-4:],
-                "now": app.clock_ms(),
-                "expires_ms": expires_ms,
-            },
-        )
+        return await add_token(tx, app, tenant_id, name, role, user_id, expires_ms)
+
+
+async def add_token(
+    tx: Transaction, app: App, tenant_id: str, name: str, role: str, user_id: str, expires_ms: int | None
+) -> TokenOut:
+    token, id_ = new_token(), app.new_id("tok")
+    await tx.fetch(
+        "insert_token",
+        {
+            "tenant_id": tenant_id,
+            "id": id_,
+            "name": name,
+            "user_id": user_id,
+            "role": role,
+            "hash": token_hash(token),
+            "hint": token[-4:],
+            "now": app.clock_ms(),
+            "expires_ms": expires_ms,
+        },
+    )
     return TokenOut(id_, name, role, user_id, token)
 
 
@@ -58,7 +64,8 @@ async def create_token(call: Call) -> Response:
     app = call.app
     expires_ms = None if given.expires_in_s is None else app.clock_ms() + given.expires_in_s * 1000
     name, user_id = no_nul("name", given.name), no_nul("user_id", given.user_id)
-    return reply(await make_token(app, call.tenant_id, name, given.role, user_id, expires_ms), 201)
+    async with app.db.transaction() as tx:
+        return await call.made(tx, await add_token(tx, app, call.tenant_id, name, given.role, user_id, expires_ms))
 
 
 async def list_tokens(call: Call) -> Response:

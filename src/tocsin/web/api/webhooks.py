@@ -268,7 +268,7 @@ async def create(call: Call) -> Response:
     async with app.db.transaction() as tx:
         secrets = (Secret(secret),) if secret else ()
         await config.add_endpoint(tx, app.keyring, endpoint, address, secrets, headers, kept.secret)
-    return reply(shown(endpoint, secret or UNSET), 201)
+        return await call.made(tx, shown(endpoint, secret or UNSET))
 
 
 async def mine(call: Call) -> Endpoint:
