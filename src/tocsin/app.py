@@ -15,6 +15,7 @@ import uuid_utils
 from msgspec import Struct
 from msgspec.structs import replace
 
+from tocsin.model.audit import ENVIRONMENT, Act, changes
 from tocsin.model.endpoint import Endpoint
 from tocsin.model.ids import DEFAULT_TENANT, NewId, Prefix
 from tocsin.model.noise import Flood
@@ -32,6 +33,7 @@ from tocsin.stages.silence_end import end_silences
 from tocsin.stages.sweep import LEASE_LOSSES, Sweep
 from tocsin.stages.timers import Timers
 from tocsin.store import config, queue
+from tocsin.store.audit import Trail
 from tocsin.store.database import Database
 from tocsin.store.migrate import migrate
 from tocsin.store.postgres import PostgresDatabase
@@ -158,6 +160,7 @@ class App:
         self.clock_ms = clock
         self.new_id = ids
         self.works = works
+        self.trail = Trail(keyring, clock)
         self.tuning: dict[str, Tuning] = provider_tuning(settings)
         self.allow = parse_allow_targets(settings.allow_targets)
         connect_to = parse_connect_to(settings.connect_to)
@@ -175,6 +178,7 @@ class App:
             draw,
             self.tuning,
             self.operator,
+            self.trail,
             lease="lease_" + uuid_utils.uuid7().hex,
             lease_ms=LEASE_MS,
             poll_s=1.0 if db.dialect == "sqlite" else 0.05,
@@ -234,9 +238,18 @@ class App:
                     created_ms=now_ms,
                 )
                 await config.add_endpoint(tx, self.keyring, endpoint, given.address, (), {})
+                after = {"name": given.name, "provider_type": given.kind, "webhook_url": given.hint}
+                await self.trail.add(
+                    tx, Act(DEFAULT_TENANT, ENVIRONMENT, "webhook.create", "webhook", endpoint.id, after=after)
+                )
             elif known.address_hint != given.hint or known.settings != given.settings:
                 await config.change_address(tx, self.keyring, known, given.address, given.hint, now_ms)
                 await config.change_endpoint(tx, replace(known, settings=given.settings), now_ms)
+                before: dict[str, Any] = {"webhook_url": known.address_hint, "settings": known.settings}
+                wanted: dict[str, Any] = {"webhook_url": given.hint, "settings": given.settings}
+                old, new = changes(before, wanted)
+                act = Act(DEFAULT_TENANT, ENVIRONMENT, "webhook.update", "webhook", known.id, old, new)
+                await self.trail.add(tx, act)
 
     async def close(self) -> None:
         await self.outbound.close()

@@ -96,7 +96,7 @@ async def test_a_migration_that_fails_leaves_nothing(fresh: dict[str, str], monk
 async def test_numbers_and_names_are_in_order() -> None:
     for dialect in ("sqlite", "postgres"):
         numbers = [m.number for m in migrations(dialect)]
-        assert numbers == list(range(1, len(numbers) + 1))
+        assert numbers == sorted(set(numbers))
     names = {dialect: [m.name for m in migrations(dialect)] for dialect in ("sqlite", "postgres")}
     assert names["sqlite"] == names["postgres"]
 

@@ -1,12 +1,16 @@
 """Opening settings and store for a command, with errors that say what to do."""
 
 import asyncio
+import getpass
+import os
+import platform
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from tocsin.app import App, clock_ms, open_store
 from tocsin.cli.logs import set_up_logging
 from tocsin.cli.output import fail
+from tocsin.model.audit import Actor
 from tocsin.model.errors import Refusal
 from tocsin.settings import Settings, SettingsError, read_settings
 from tocsin.store.database import StoreBroken, StoreUnavailable, StoreUnfit
@@ -27,6 +31,15 @@ def settings_or_fail() -> Settings:
         return settings
     except SettingsError as error:
         fail(str(error), 2)
+
+
+def command_line() -> Actor:
+    """Who types, for the audit trail: the user of the machine."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a user id without a name
+        user = str(os.getuid())
+    return Actor("command line", user_agent=f"{user}@{platform.node()}")
 
 
 def run_with_store(work: Callable[[App], Awaitable[Answer]]) -> Answer:

@@ -25,7 +25,7 @@ def create(
 
     Example: export TOCSIN_TOKEN=$(tocsin token create --role admin)
     """
-    from tocsin.cli.opening import run_with_store
+    from tocsin.cli.opening import command_line, run_with_store
 
     if role not in ("viewer", "developer", "admin"):
         fail(f"--role: expected viewer, developer or admin, found {role!r}.", 2)
@@ -33,11 +33,14 @@ def create(
         fail("--tenant: expected 1 to 64 printable ASCII characters.", 2)
 
     from tocsin.app import App
+    from tocsin.model.audit import Act
     from tocsin.web.api.system import make_token
 
     async def make(app: App) -> str:
         async with app.db.transaction() as tx:
-            await tx.fetch("insert_tenant", {"id": tenant, "name": tenant, "now": app.clock_ms()})
-        return (await make_token(app, tenant, name, role, user, None)).token
+            if await tx.fetch("insert_tenant", {"id": tenant, "name": tenant, "now": app.clock_ms()}):
+                act = Act(tenant, command_line(), "tenant.create", "tenant", tenant, after={"name": tenant})
+                await app.trail.add(tx, act)
+        return (await make_token(app, tenant, name, role, user, None, by=command_line())).token
 
     print(run_with_store(make))

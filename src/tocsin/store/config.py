@@ -181,6 +181,14 @@ async def get_endpoint(db: Database, tenant_id: str, endpoint_id: str) -> Endpoi
     return rows.endpoint(found[0])
 
 
+async def endpoint_now(tx: Transaction, tenant_id: str, endpoint_id: str) -> Endpoint:
+    """As this transaction has left it. Raises NotFound."""
+    found = await tx.fetch("get_endpoint", {"tenant_id": tenant_id, "id": endpoint_id})
+    if not found:
+        raise NotFound("No such webhook.")
+    return rows.endpoint(found[0])
+
+
 async def list_endpoints(
     db: Database, tenant_id: str, *, after: str, limit: int, filters: dict[str, str]
 ) -> list[Endpoint]:
@@ -280,6 +288,14 @@ async def delete_rule(tx: Transaction, tenant_id: str, rule_id: str, now_ms: int
 
 async def get_rule(db: Database, tenant_id: str, rule_id: str) -> Rule:
     found = await db.read("get_rule", {"tenant_id": tenant_id, "id": rule_id})
+    if not found:
+        raise NotFound("No such alert rule.")
+    return rows.rule(found[0])
+
+
+async def rule_now(tx: Transaction, tenant_id: str, rule_id: str) -> Rule:
+    """As this transaction has left it. Raises NotFound."""
+    found = await tx.fetch("get_rule", {"tenant_id": tenant_id, "id": rule_id})
     if not found:
         raise NotFound("No such alert rule.")
     return rows.rule(found[0])

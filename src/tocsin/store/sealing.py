@@ -8,6 +8,7 @@ seals, all of them open, so that keys can be rotated while Tocsin runs.
 import base64
 import binascii
 import hashlib
+import hmac
 from collections.abc import Callable
 from typing import Any
 
@@ -41,6 +42,7 @@ class Keyring:
 
     def __init__(self, keys: tuple[bytes, ...], nonce: Callable[[], bytes]) -> None:
         self._ciphers = {key_id(key): AESGCM(key) for key in keys}
+        self._signing = {key_id(key): hmac.digest(key, b"tocsin signatures", "sha256") for key in keys}
         self._active = key_id(keys[0])
         self._nonce = nonce
 
@@ -63,6 +65,17 @@ class Keyring:
         except (InvalidTag, ValueError) as error:  # ValueError: cut off before the nonce's end
             raise WrongKey(f"{place.table}.{place.column} does not open: wrong key, or it was moved.") from error
         return msgspec.json.decode(text)
+
+    def sign(self, message: bytes) -> bytes:
+        """`key id (4) · HMAC-SHA256`, with a key that is derived from the active one."""
+        return self._active + hmac.digest(self._signing[self._active], message, "sha256")
+
+    def signed(self, message: bytes, signature: bytes) -> bool | None:
+        """Whether we signed this; None where the key that it names is not known."""
+        key = self._signing.get(signature[:4])
+        if key is None:
+            return None
+        return hmac.compare_digest(hmac.digest(key, message, "sha256"), signature[4:])
 
     def is_current(self, sealed: bytes) -> bool:
         """Whether the active key sealed it; the others wait to be sealed anew."""

@@ -2,6 +2,7 @@
 
 import base64
 import datetime as dt
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tocsin.app import App
+from tocsin.model.audit import Act, Actor, changes
 from tocsin.model.errors import Conflict, Invalid
 from tocsin.store import answers, log
 from tocsin.store.database import Transaction
@@ -38,6 +40,30 @@ class Call(Struct, frozen=True):
         assert self.principal is not None, "a public route asked who is calling"
         return self.principal
 
+    @property
+    def actor(self) -> Actor:
+        return actor_of(self.request, self.by)
+
+    async def audit(
+        self,
+        tx: Transaction,
+        action: str,
+        kind: str,
+        id_: str,
+        before: Any = None,
+        after: Any = None,
+        *,
+        touched: tuple[str, ...] = (),
+    ) -> None:
+        """Writes down what the caller does, in the transaction of the change, as the last thing in it.
+
+        `before` and `after` are the object as it is shown, so without its secrets; None where there is none. Only the
+        fields that differ are kept, and those `touched`, whose change does not show. Several objects at once are one
+        entry, with the id "" and what says how many.
+        """
+        old, new = changes(before, after, touched)
+        await self.app.trail.add(tx, Act(self.tenant_id, self.actor, action, kind, id_, old, new))
+
     def path(self, name: str) -> str:
         return str(self.request.path_params[name])
 
@@ -59,11 +85,29 @@ class Call(Struct, frozen=True):
         return answer
 
 
+REQUEST_ID = re.compile(r"^[\w.:/+=-]{1,100}\Z", re.ASCII)
+
+
+def actor_of(request: Request, by: Principal) -> Actor:
+    """Who calls, and from where: the peer's address, a request id that looks like one."""
+    headers = request.headers
+    given = headers.get("x-request-id", "")
+    return Actor(
+        name=by.who,
+        token_id=by.token_id,
+        role=by.role,
+        address=request.client.host if request.client else "",
+        request_id=given if REQUEST_ID.match(given) else "",
+        user_agent=headers.get("user-agent", ""),
+    )
+
+
 Handler = Callable[[Call], Awaitable[Response]]
 
 
 class Route(Struct, frozen=True, kw_only=True):
-    """`role` is the least one needed; "" is public. `query` names the query parameters with what they mean."""
+    """`role` is the least one needed; "" is public. `query` names the query parameters with what they mean. `action` is
+    what the audit trail calls it, `kind.verb`; "" where nothing changes that people set up."""
 
     method: str
     path: str
@@ -75,6 +119,7 @@ class Route(Struct, frozen=True, kw_only=True):
     status: int = 200
     query: Mapping[str, str] = {}
     media: str = "application/json"
+    action: str = ""
 
     @property
     def makes(self) -> bool:

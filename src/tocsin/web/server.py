@@ -15,12 +15,13 @@ from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
 from tocsin.app import App
-from tocsin.model.errors import Busy, NotFound, Refusal
+from tocsin.model.errors import Busy, Forbidden, NotFound, Refusal
 from tocsin.store.database import StoreBroken, StoreUnavailable
 from tocsin.store.sealing import WrongKey
 from tocsin.web import once
 from tocsin.web.api import (
     alert_rules,
+    audit,
     config,
     deliveries,
     events,
@@ -38,6 +39,7 @@ from tocsin.web.api import (
     webhooks,
 )
 from tocsin.web.auth import Tokens
+from tocsin.web.denials import Denials
 from tocsin.web.openapi import document
 from tocsin.web.problems import PROBLEM_TYPE, Problem, answer_of, encoded
 from tocsin.web.routes import Call, Route
@@ -58,6 +60,7 @@ ROUTES: tuple[Route, ...] = (
     *notifications.ROUTES,
     *pipelines.ROUTES,
     *slack_door.ROUTES,
+    *audit.ROUTES,
     *system.ROUTES,
 )
 log = structlog.get_logger()
@@ -69,6 +72,7 @@ class Tocsin:
     def __init__(self, app: App, extra: tuple[StarletteRoute, ...] = ()) -> None:
         self.app = app
         self.tokens = Tokens(app.db, app.clock_ms)
+        self.denials = Denials(app)
         self.events = events.EventsDoor(app, self.tokens)
         self.rest = Starlette(
             routes=[*extra, *(self.route(route) for route in ROUTES)],
@@ -92,14 +96,16 @@ class Tocsin:
 
     def route(self, route: Route) -> StarletteRoute:
         async def handle(request: Request) -> Response:
+            principal = None
             try:
-                principal = None
                 if route.role:
                     principal = await self.tokens.principal(request.headers.get("authorization", "").encode("latin-1"))
                     principal.require(route.role)
                 call = Call(self.app, request, principal)
                 return await (once.answered(call, route.handler) if route.makes else route.handler(call))
             except Refusal as refusal:
+                if isinstance(refusal, Forbidden) and principal is not None and route.method != "GET":
+                    await self.denials.write(request, route, principal, refusal)
                 return refused(refusal)
             except (StoreUnavailable, StoreBroken) as error:
                 return unavailable(error)

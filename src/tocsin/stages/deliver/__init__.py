@@ -33,6 +33,7 @@ from tocsin.stages.deliver.opening import Open, Opener, answered, host_of, kept,
 from tocsin.stages.deliver.recording import Finished, Recorder, unsent
 from tocsin.stages.deliver.wording import Wording
 from tocsin.store import config, inbox, queue
+from tocsin.store.audit import Trail
 from tocsin.store.database import Database, StoreBroken, StoreUnavailable
 from tocsin.store.sealing import Keyring
 
@@ -62,6 +63,7 @@ class Deliver:
         draw: Callable[[], float],
         tuning: dict[str, Tuning],
         operator: Mapping[str, Mapping[str, Any]],
+        trail: Trail,
         *,
         lease: str,
         lease_ms: int,
@@ -82,7 +84,7 @@ class Deliver:
         self.opener = Opener(db, keyring, tuning, operator)
         self.conversations = Conversations(db, clock_ms)
         self.claimer = Claimer(self.queue, tuning, lease_ms=lease_ms)
-        self.recorder = Recorder(db, clock_ms)
+        self.recorder = Recorder(db, clock_ms, trail)
         self.recorder.on_room = self.pump
         self.claim_now = asyncio.Event()
         self.recorder.on_due = self.claim_now.set

@@ -8,10 +8,12 @@ from typing import Literal
 import msgspec
 import structlog
 
+from tocsin.model.audit import ITSELF, Act
 from tocsin.model.delivery import Attempt, Claimed
 from tocsin.model.rule import TEST_RULE
 from tocsin.rules.next_step import DISABLE_AFTER, WARN_AFTER, Step
 from tocsin.store import queue
+from tocsin.store.audit import Trail
 from tocsin.store.database import Database, StoreBroken, StoreUnavailable, Transaction
 
 LINGER_S = 0.012
@@ -39,9 +41,10 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
 class Recorder:
     """What waits to be written. `cannot_record` while the store is away: what is sent then could not be noted."""
 
-    def __init__(self, db: Database, clock_ms: Callable[[], int]) -> None:
+    def __init__(self, db: Database, clock_ms: Callable[[], int], trail: Trail) -> None:
         self.db = db
         self.clock_ms = clock_ms
+        self.trail = trail
         self.finished: list[Finished] = []
         self.released: list[tuple[str, str, str, int]] = []
         self.now = asyncio.Event()
@@ -166,11 +169,14 @@ class Recorder:
             await queue.succeeded(tx, unnoted, now_ms)
             self.noted.update(dict.fromkeys(unnoted, now_ms))
         notices = False
+        switched_off: list[Act] = []
         for tenant_id, endpoint_id, count in await queue.failed(tx, failures) if failures else ():
             added = failures[endpoint_id][0]
             if endpoint_id in gone or count >= DISABLE_AFTER:
                 reason, version = gone.get(endpoint_id, (f"{count} failures in a row", 0))
-                notices |= await queue.disable(tx, tenant_id, endpoint_id, reason, now_ms, version=version)
+                if await queue.disable(tx, tenant_id, endpoint_id, reason, now_ms, version=version):
+                    notices = True
+                    switched_off.append(off(tenant_id, endpoint_id, reason))
             elif count >= WARN_AFTER > count - added:
                 await queue.notice(tx, endpoint_id, "failing")
                 notices = True
@@ -178,7 +184,14 @@ class Recorder:
             await queue.pause(tx, pauses)
         if due:
             await queue.wake(tx, due)
+        for act in switched_off:
+            await self.trail.add(tx, act)
         return notices
+
+
+def off(tenant_id: str, endpoint_id: str, reason: str) -> Act:
+    before, after = {"is_active": True, "disabled_reason": ""}, {"is_active": False, "disabled_reason": reason}
+    return Act(tenant_id, ITSELF, "webhook.disable", "webhook", endpoint_id, before, after)
 
 
 def as_result(finished: Finished) -> queue.Result:

@@ -223,6 +223,7 @@ async def create(call: Call) -> Response:
     await checked(call, rule)
     async with call.app.db.transaction() as tx:
         await config.add_rule(tx, rule)
+        await call.audit(tx, "rule.create", "rule", rule.id, None, shown(rule))
         return await call.made(tx, shown(rule))
 
 
@@ -247,6 +248,7 @@ async def change(call: Call) -> Response:
     await checked(call, rule)
     async with call.app.db.transaction() as tx:
         await config.change_rule(tx, rule, call.app.clock_ms())
+        await call.audit(tx, "rule.update", "rule", rule.id, shown(known), shown(rule))
     return await get(call)
 
 
@@ -254,6 +256,7 @@ async def delete(call: Call) -> Response:
     rule = await find(call)
     async with call.app.db.transaction() as tx:
         await config.delete_rule(tx, call.tenant_id, rule.id, call.app.clock_ms())
+        await call.audit(tx, "rule.delete", "rule", rule.id, shown(rule), None)
     return Response(status_code=204)
 
 
@@ -263,6 +266,7 @@ ROUTES = (
         method="POST",
         path="/v1/alert-rules",
         handler=create,
+        action="rule.create",
         summary="Add a rule",
         role="developer",
         body=RuleIn,
@@ -283,10 +287,19 @@ ROUTES = (
         method="PATCH",
         path=ID,
         handler=change,
+        action="rule.update",
         summary="Change a rule",
         role="developer",
         body=RulePatch,
         answer=RuleOut,
     ),
-    Route(method="DELETE", path=ID, handler=delete, summary="Delete a rule (softly)", role="developer", status=204),
+    Route(
+        method="DELETE",
+        path=ID,
+        handler=delete,
+        action="rule.delete",
+        summary="Delete a rule (softly)",
+        role="developer",
+        status=204,
+    ),
 )

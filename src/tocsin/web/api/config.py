@@ -157,7 +157,7 @@ async def put_preferences(call: Call) -> Response:
     user = no_nul("user", call.path("user"))
     theirs = replace(call, principal=replace(call.by, user_id=user))
     given = await call.body(PreferencesIn)
-    wants = await preferences_api.keep(theirs, lambda known: preferences_api.changed(theirs, given, known))
+    wants = await preferences_api.keep(theirs, lambda known: preferences_api.changed(theirs, given, known), by=call)
     return reply(preferences_api.shown(user, wants))
 
 
@@ -316,6 +316,7 @@ ROUTES = (
         method="PUT",
         path="/v1/config/preferences/{user}",
         handler=put_preferences,
+        action="preferences.update",
         summary="Change somebody's preferences",
         role="admin",
         body=PreferencesIn,

@@ -17,6 +17,8 @@ from tocsin.web.routes import LAST, Call, Route, cursor_of, filters_of, no_nul, 
 FILTERS = ("status", "webhook_id", "event_id", "rule_id", "event_type", "provider_type", "folded_into")
 REPLAYABLE = ("dead", "expired", "cancelled", "suppressed", "delivered")
 MOST_REPLAYED = 10_000
+REPLAYED_AT_ONCE = 500
+REPLAYED, CANCELLED = {"status": "waits again"}, {"status": "cancelled"}
 Moment = Annotated[dt.datetime, Meta(tz=True)]
 
 
@@ -146,7 +148,13 @@ async def get(call: Call) -> Response:
 
 async def replay(call: Call) -> Response:
     found = await find(call)
-    done = await replay_ids(call, [found["id"]], longest_age_s(found["provider_type"]))
+    app, now_ms = call.app, call.app.clock_ms()
+    async with app.db.transaction() as tx:
+        expires_ms = now_ms + longest_age_s(found["provider_type"]) * 1000
+        done = await log.replay(tx, call.tenant_id, [found["id"]], now_ms, expires_ms)
+        if done:
+            await call.audit(tx, "delivery.replay", "delivery", found["id"], {"status": found["status"]}, REPLAYED)
+    app.deliver.wake()
     if not done:
         waits = found["status"] in WAITING
         because = f"it is {found['status']}, on its way already" if waits else "its webhook was deleted"
@@ -159,6 +167,8 @@ async def cancel(call: Call) -> Response:
     app = call.app
     async with app.db.transaction() as tx:
         done = await log.cancel(tx, call.tenant_id, found["id"], f"cancelled by {call.by.who}", app.clock_ms())
+        if done:
+            await call.audit(tx, "delivery.cancel", "delivery", found["id"], {"status": found["status"]}, CANCELLED)
     if not done:
         raise Conflict(f"This delivery is {found['status']}: there is nothing to cancel.")
     return reply(DeliveryOut(**fields(await find(call))))
@@ -166,15 +176,6 @@ async def cancel(call: Call) -> Response:
 
 def longest_age_s(provider_type: str) -> int:
     return PROVIDERS[provider_type].max_age_s if provider_type in PROVIDERS else 6 * 3600
-
-
-async def replay_ids(call: Call, ids: list[str], age_s: int) -> list[str]:
-    app = call.app
-    now_ms = app.clock_ms()
-    async with app.db.transaction() as tx:
-        done = await log.replay(tx, call.tenant_id, ids, now_ms, now_ms + age_s * 1000)
-    app.deliver.wake()
-    return done
 
 
 async def replay_by_filter(call: Call) -> Response:
@@ -188,11 +189,14 @@ async def replay_by_filter(call: Call) -> Response:
         no_nul(name, value)
     if not filters and given.since is UNSET:
         raise Invalid("", "no filter", "since, or one of webhook_id, rule_id, event_type, provider_type")
-    return await replay_matching(call, given, filters)
+    return await replay_matching(call, given, filters, "delivery.replay_many", "delivery", "")
 
 
-async def replay_matching(call: Call, given: ReplayIn | RecoverIn, filters: dict[str, Any]) -> Response:
-    """All that match, a page at a time; with `dry_run` only their number."""
+async def replay_matching(
+    call: Call, given: ReplayIn | RecoverIn, filters: dict[str, Any], action: str, kind: str, id_: str
+) -> Response:
+    """All that match, a page at a time; with `dry_run` only their number. One entry in the audit trail, written
+    before the first is sent."""
     app = call.app
     if isinstance(given.since, dt.datetime):
         filters["since"] = int(given.since.timestamp() * 1000)
@@ -210,15 +214,20 @@ async def replay_matching(call: Call, given: ReplayIn | RecoverIn, filters: dict
                 break
             before = found[-1]["id"]
     matching = matching[:MOST_REPLAYED]
-    replayed = 0
-    if not given.dry_run:
-        for kind in sorted({kind for _, kind in matching}):
-            ids = [id_ for id_, its_kind in matching if its_kind == kind]
-            for start in range(0, len(ids), 500):
-                replayed += len(await replay_ids(call, ids[start : start + 500], longest_age_s(kind)))
-    return reply(
-        {"count": len(matching), "replayed": replayed, "dry_run": given.dry_run}, 200 if given.dry_run else 202
-    )
+    if given.dry_run:
+        return reply({"count": len(matching), "replayed": 0, "dry_run": True})
+    async with app.db.transaction() as tx:
+        await call.audit(tx, action, kind, id_, None, msgspec.to_builtins(given) | filters | {"count": len(matching)})
+    replayed, now_ms = 0, app.clock_ms()
+    for provider_type in sorted({its_type for _, its_type in matching}):
+        ids = [delivery_id for delivery_id, its_type in matching if its_type == provider_type]
+        expires_ms = now_ms + longest_age_s(provider_type) * 1000
+        for start in range(0, len(ids), REPLAYED_AT_ONCE):
+            async with app.db.transaction() as tx:
+                some = ids[start : start + REPLAYED_AT_ONCE]
+                replayed += len(await log.replay(tx, call.tenant_id, some, now_ms, expires_ms))
+            app.deliver.wake()
+    return reply({"count": len(matching), "replayed": replayed, "dry_run": False}, 202)
 
 
 ROUTES = (
@@ -236,6 +245,7 @@ ROUTES = (
         method="POST",
         path="/v1/deliveries/replay",
         handler=replay_by_filter,
+        action="delivery.replay_many",
         summary="Send again all that match; dry_run says how many",
         role="developer",
         body=ReplayIn,
@@ -253,6 +263,7 @@ ROUTES = (
         method="POST",
         path="/v1/deliveries/{id}/replay",
         handler=replay,
+        action="delivery.replay",
         summary="Send one again: same id, same bytes",
         role="developer",
         answer=DeliveryOut,
@@ -262,6 +273,7 @@ ROUTES = (
         method="POST",
         path="/v1/deliveries/{id}/cancel",
         handler=cancel,
+        action="delivery.cancel",
         summary="Do not send it",
         role="developer",
         answer=DeliveryOut,

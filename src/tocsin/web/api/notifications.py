@@ -116,6 +116,8 @@ async def test(call: Call) -> Response:
         return reply(TestOut(False, f"Test notification was not sent: {why}"))
     endpoint_id, _ = endpoints_at(await store.endpoints(app.db, call.tenant_id), default)[place]
     name = shown_channel(reader.wants.slack_channel or default) if channel == SLACK else place[1]
+    async with app.db.transaction() as tx:
+        await call.audit(tx, "notification.test", "webhook", endpoint_id)
     delivery = await send_test(call, endpoint_id, name)
     if delivery["status"] == "delivered":
         return reply(TestOut(True, f"Test notification sent to {name}"))
@@ -164,6 +166,7 @@ ROUTES = (
         method="POST",
         path="/api/v1/notifications/test",
         handler=test,
+        action="notification.test",
         summary="Send a test message to yourself, and say what came of it",
         role="developer",
         body=TestIn,

@@ -205,15 +205,21 @@ async def put(call: Call) -> Response:
     now_ms = call.app.clock_ms()
     async with call.app.db.transaction() as tx:
         old = await pipelines.rules_to_replace(tx, call.tenant_id, MADE_FOR + name)
+        before = NotificationsOut(name, tuple(map(shown, old)))
+        kept = []
         for rule in wanted:
             known = next((one for one in old if one.endpoint_ids == rule.endpoint_ids), None)
             if known is None:
-                await config.add_rule(tx, replace(rule, id=call.app.new_id("rul")))
+                kept.append(replace(rule, id=call.app.new_id("rul")))
+                await config.add_rule(tx, kept[-1])
             else:
                 old.remove(known)
-                await config.change_rule(tx, replace(rule, id=known.id), now_ms)
+                kept.append(replace(rule, id=known.id))
+                await config.change_rule(tx, kept[-1], now_ms)
         for gone in old:
             await config.delete_rule(tx, call.tenant_id, gone.id, now_ms)
+        after = NotificationsOut(name, tuple(map(shown, kept)))
+        await call.audit(tx, "pipeline.update", "pipeline", name, before, after)
     return await get(call)
 
 
@@ -223,8 +229,10 @@ async def delete(call: Call) -> Response:
         found = await pipelines.rules_to_replace(tx, call.tenant_id, MADE_FOR + name)
         for rule in found:
             await config.delete_rule(tx, call.tenant_id, rule.id, call.app.clock_ms())
-    if not found:
-        raise NotFound("Nothing is set for this pipeline.")
+        if not found:
+            raise NotFound("Nothing is set for this pipeline.")
+        before = NotificationsOut(name, tuple(map(shown, found)))
+        await call.audit(tx, "pipeline.delete", "pipeline", name, before, None)
     return Response(status_code=204)
 
 
@@ -251,6 +259,7 @@ ROUTES = (
         method="PUT",
         path=PATH,
         handler=put,
+        action="pipeline.update",
         summary="Say who is told of a pipeline, in place of all that was said here",
         role="developer",
         body=NotificationsIn,
@@ -260,6 +269,7 @@ ROUTES = (
         method="DELETE",
         path=PATH,
         handler=delete,
+        action="pipeline.delete",
         summary="Nobody is told of a pipeline because of what was said here",
         role="developer",
         status=204,

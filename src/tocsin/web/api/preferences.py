@@ -211,12 +211,15 @@ def endpoints_for(everybody: Sequence[store.Stored], me: str) -> list[store.Want
     return found
 
 
-async def keep(call: Call, change: Callable[[Preferences], Preferences]) -> Preferences:
-    """The caller's own preferences, changed. What waited for a place that was switched off goes out now."""
+async def keep(call: Call, change: Callable[[Preferences], Preferences], by: Call | None = None) -> Preferences:
+    """The caller's own preferences, changed. What waited for a place that was switched off goes out now. `by` is who
+    really calls, where somebody else's are changed."""
     async with call.app.db.transaction() as tx:
         known = await store.get_to_change(tx, call.tenant_id, call.by.who) or Preferences()
         wants = change(known)
         await save(call, tx, wants)
+        user = call.by.who
+        await (by or call).audit(tx, "preferences.update", "preferences", user, shown(user, known), shown(user, wants))
     call.app.deliver.wake()
     return wants
 
@@ -252,6 +255,7 @@ ROUTES = (
         method="PUT",
         path="/v1/preferences",
         handler=put,
+        action="preferences.update",
         summary="Change what you want to hear of",
         role="viewer",
         body=PreferencesIn,
@@ -269,6 +273,7 @@ ROUTES = (
         method="PUT",
         path="/api/v1/notifications/preferences",
         handler=put_switches,
+        action="preferences.update",
         summary="Change it in short",
         role="viewer",
         body=SwitchesIn,

@@ -185,6 +185,7 @@ async def create(call: Call) -> Response:
         if await silences.count(tx, call.tenant_id) >= MOST_OPEN:
             raise Conflict(f"There are {MOST_OPEN} silences already; end some first.")
         await silences.add(tx, call.tenant_id, kept)
+        await call.audit(tx, "silence.create", "silence", silence.id, None, shown(kept, now_ms))
         return await call.made(tx, shown(kept, now_ms))
 
 
@@ -232,16 +233,19 @@ async def change(call: Call) -> Response:
     check_end(ends_ms, changed.hours)
     comment = known.comment if given.comment is UNSET else no_nul("comment", given.comment)
     async with call.app.db.transaction() as tx:
-        if not await silences.change(tx, call.tenant_id, replace(known, silence=changed, comment=comment), now_ms):
+        after = replace(known, silence=changed, comment=comment)
+        if not await silences.change(tx, call.tenant_id, after, now_ms):
             raise Conflict("This silence is over; make a new one.")
+        await call.audit(tx, "silence.update", "silence", silence.id, shown(known, now_ms), shown(after, now_ms))
     return await get(call)
 
 
 async def delete(call: Call) -> Response:
     """Ends it now. It is kept, with what it hid; one that is over already stays as it is."""
-    known = await find(call)
+    known, now_ms = await find(call), call.app.clock_ms()
     async with call.app.db.transaction() as tx:
-        await silences.end(tx, call.tenant_id, known.silence.id, call.app.clock_ms())
+        await silences.end(tx, call.tenant_id, known.silence.id, now_ms)
+        await call.audit(tx, "silence.end", "silence", known.silence.id, shown(known, now_ms), None)
     return Response(status_code=204)
 
 
@@ -284,6 +288,7 @@ ROUTES = (
         method="POST",
         path="/v1/silences",
         handler=create,
+        action="silence.create",
         summary="Keep messages back for a while; what it hid is told when it ends",
         role="developer",
         body=SilenceIn,
@@ -313,10 +318,19 @@ ROUTES = (
         method="PATCH",
         path=ID,
         handler=change,
+        action="silence.update",
         summary="Change a silence that is not over",
         role="developer",
         body=SilencePatch,
         answer=SilenceOut,
     ),
-    Route(method="DELETE", path=ID, handler=delete, summary="End a silence now", role="developer", status=204),
+    Route(
+        method="DELETE",
+        path=ID,
+        handler=delete,
+        action="silence.end",
+        summary="End a silence now",
+        role="developer",
+        status=204,
+    ),
 )

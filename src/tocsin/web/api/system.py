@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from tocsin import __version__
 from tocsin.app import App, new_token
+from tocsin.model.audit import ITSELF, Act, Actor
 from tocsin.model.errors import NotFound
 from tocsin.store.config import token_hash
 from tocsin.store.database import StoreUnavailable, Transaction
@@ -33,13 +34,15 @@ class TokenOut(Struct, frozen=True):
     token: str
 
 
-async def make_token(app: App, tenant_id: str, name: str, role: str, user_id: str, expires_ms: int | None) -> TokenOut:
+async def make_token(
+    app: App, tenant_id: str, name: str, role: str, user_id: str, expires_ms: int | None, *, by: Actor = ITSELF
+) -> TokenOut:
     async with app.db.transaction() as tx:
-        return await add_token(tx, app, tenant_id, name, role, user_id, expires_ms)
+        return await add_token(tx, app, tenant_id, name, role, user_id, expires_ms, by)
 
 
 async def add_token(
-    tx: Transaction, app: App, tenant_id: str, name: str, role: str, user_id: str, expires_ms: int | None
+    tx: Transaction, app: App, tenant_id: str, name: str, role: str, user_id: str, expires_ms: int | None, by: Actor
 ) -> TokenOut:
     token, id_ = new_token(), app.new_id("tok")
     await tx.fetch(
@@ -56,6 +59,8 @@ async def add_token(
             "expires_ms": expires_ms,
         },
     )
+    shown = {"name": name, "role": role, "user_id": user_id, "expires_at": rfc3339(expires_ms)}
+    await app.trail.add(tx, Act(tenant_id, by, "token.create", "token", id_, after=shown))
     return TokenOut(id_, name, role, user_id, token)
 
 
@@ -65,7 +70,8 @@ async def create_token(call: Call) -> Response:
     expires_ms = None if given.expires_in_s is None else app.clock_ms() + given.expires_in_s * 1000
     name, user_id = no_nul("name", given.name), no_nul("user_id", given.user_id)
     async with app.db.transaction() as tx:
-        return await call.made(tx, await add_token(tx, app, call.tenant_id, name, given.role, user_id, expires_ms))
+        made = await add_token(tx, app, call.tenant_id, name, given.role, user_id, expires_ms, call.actor)
+        return await call.made(tx, made)
 
 
 async def list_tokens(call: Call) -> Response:
@@ -88,10 +94,12 @@ async def list_tokens(call: Call) -> Response:
 
 
 async def revoke_token(call: Call) -> Response:
-    values = {"tenant_id": call.tenant_id, "id": no_nul("id", call.path("id")), "now": call.app.clock_ms()}
+    id_ = no_nul("id", call.path("id"))
+    values = {"tenant_id": call.tenant_id, "id": id_, "now": call.app.clock_ms()}
     async with call.app.db.transaction() as tx:
         if not await tx.fetch("revoke_token", values):
             raise NotFound("No such token.")
+        await call.audit(tx, "token.revoke", "token", id_)
     return Response(status_code=204)
 
 
@@ -131,6 +139,7 @@ ROUTES = (
         method="POST",
         path="/v1/tokens",
         handler=create_token,
+        action="token.create",
         summary="Make a token; it is shown this once",
         role="admin",
         body=TokenIn,
@@ -142,6 +151,7 @@ ROUTES = (
         method="DELETE",
         path="/v1/tokens/{id}",
         handler=revoke_token,
+        action="token.revoke",
         summary="Revoke a token",
         role="admin",
         status=204,

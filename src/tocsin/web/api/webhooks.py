@@ -268,6 +268,7 @@ async def create(call: Call) -> Response:
     async with app.db.transaction() as tx:
         secrets = (Secret(secret),) if secret else ()
         await config.add_endpoint(tx, app.keyring, endpoint, address, secrets, headers, kept.secret)
+        await call.audit(tx, "webhook.create", "webhook", endpoint.id, None, shown(endpoint))
         return await call.made(tx, shown(endpoint, secret or UNSET))
 
 
@@ -335,6 +336,10 @@ async def change(call: Call) -> Response:
         await config.change_endpoint(tx, changed, now_ms)
         if given.is_active is True:
             await config.switch_endpoint(tx, call.tenant_id, endpoint.id, is_active=True, reason="", now_ms=now_ms)
+        after = await config.endpoint_now(tx, call.tenant_id, endpoint.id)
+        hidden = {"webhook_url": address, "headers": headers, "settings": kept and kept.secret}
+        touched = tuple(name for name, given in hidden.items() if given)
+        await call.audit(tx, "webhook.update", "webhook", endpoint.id, shown(endpoint), shown(after), touched=touched)
     app.deliver.wake()
     return await get(call)
 
@@ -343,6 +348,7 @@ async def delete(call: Call) -> Response:
     endpoint = await mine(call)
     async with call.app.db.transaction() as tx:
         await config.delete_endpoint(tx, call.tenant_id, endpoint.id, call.app.clock_ms())
+        await call.audit(tx, "webhook.delete", "webhook", endpoint.id, shown(endpoint), None)
     return Response(status_code=204)
 
 
@@ -359,6 +365,9 @@ async def switch(call: Call, *, is_active: bool) -> Response:
     now_ms = call.app.clock_ms()
     async with call.app.db.transaction() as tx:
         await config.switch_endpoint(tx, call.tenant_id, endpoint.id, is_active=is_active, reason="", now_ms=now_ms)
+        after = await config.endpoint_now(tx, call.tenant_id, endpoint.id)
+        action = "webhook.enable" if is_active else "webhook.disable"
+        await call.audit(tx, action, "webhook", endpoint.id, shown(endpoint), shown(after))
     call.app.deliver.wake()
     return await get(call)
 
@@ -374,9 +383,13 @@ async def rotate_secret(call: Call) -> Response:
     now_ms = app.clock_ms()
     opened = await config.open_endpoint(app.db, app.keyring, call.tenant_id, endpoint.id)
     secrets = rotated(opened.secrets, secret, now_ms, given.overlap_s)
+    old_until = now_ms + given.overlap_s * 1000 if given.overlap_s else None
     async with app.db.transaction() as tx:
         await config.change_secrets(tx, app.keyring, endpoint, secrets, now_ms)
-    old_until = now_ms + given.overlap_s * 1000 if given.overlap_s else None
+        after = {"secret": "***", "old_secret_until": rfc3339(old_until)}
+        await call.audit(
+            tx, "webhook.rotate_secret", "webhook", endpoint.id, {"secret": "***"}, after, touched=("secret",)
+        )
     return reply({"id": endpoint.id, "secret": secret, "old_secret_until": rfc3339(old_until)})
 
 
@@ -390,6 +403,8 @@ def rotated(old: tuple[Secret, ...], secret: str, now_ms: int, overlap_s: int) -
 async def test(call: Call) -> Response:
     """Sends a real message to this endpoint alone, whether it is switched on or not, and waits for what comes of it."""
     endpoint = await mine(call)
+    async with call.app.db.transaction() as tx:
+        await call.audit(tx, "webhook.test", "webhook", endpoint.id)
     delivery = await send_test(call, endpoint.id, endpoint.name)
     return reply(await shown_with_attempts(call.app, call.tenant_id, delivery))
 
@@ -426,7 +441,7 @@ async def recover(call: Call) -> Response:
     """Sends again what did not get through to this endpoint since a moment."""
     endpoint = await mine(call)
     given = await call.body(RecoverIn)
-    return await replay_matching(call, given, {"webhook_id": endpoint.id})
+    return await replay_matching(call, given, {"webhook_id": endpoint.id}, "webhook.recover", "webhook", endpoint.id)
 
 
 ID = "/v1/webhooks/{id}"
@@ -435,6 +450,7 @@ ROUTES = (
         method="POST",
         path="/v1/webhooks",
         handler=create,
+        action="webhook.create",
         summary="Add an endpoint; the answer shows its signing secret, this once",
         role="developer",
         body=WebhookIn,
@@ -455,27 +471,52 @@ ROUTES = (
         method="PATCH",
         path=ID,
         handler=change,
+        action="webhook.update",
         summary="Change an endpoint",
         role="developer",
         body=WebhookPatch,
         answer=Webhook,
     ),
     Route(
-        method="DELETE", path=ID, handler=delete, summary="Delete an endpoint (softly)", role="developer", status=204
+        method="DELETE",
+        path=ID,
+        handler=delete,
+        action="webhook.delete",
+        summary="Delete an endpoint (softly)",
+        role="developer",
+        status=204,
     ),
     Route(
         method="POST",
         path=f"{ID}/test",
         handler=test,
+        action="webhook.test",
         summary="Send a test message and say what came of it",
         role="developer",
     ),
-    Route(method="POST", path=f"{ID}/enable", handler=enable, summary="Switch on", role="developer", answer=Webhook),
-    Route(method="POST", path=f"{ID}/disable", handler=disable, summary="Switch off", role="developer", answer=Webhook),
+    Route(
+        method="POST",
+        path=f"{ID}/enable",
+        handler=enable,
+        action="webhook.enable",
+        summary="Switch on",
+        role="developer",
+        answer=Webhook,
+    ),
+    Route(
+        method="POST",
+        path=f"{ID}/disable",
+        handler=disable,
+        action="webhook.disable",
+        summary="Switch off",
+        role="developer",
+        answer=Webhook,
+    ),
     Route(
         method="POST",
         path=f"{ID}/rotate-secret",
         handler=rotate_secret,
+        action="webhook.rotate_secret",
         summary="A new signing secret, with an overlap",
         role="developer",
         body=RotateIn,
@@ -484,6 +525,7 @@ ROUTES = (
         method="POST",
         path=f"{ID}/recover",
         handler=recover,
+        action="webhook.recover",
         summary="Send again what did not get through",
         role="developer",
         body=RecoverIn,
