@@ -84,9 +84,12 @@ def named(name: str) -> str:
     return cut(line(" ".join(_UPPER.get(word, word[:1].upper() + word[1:]) for word in name.split("_"))), 40)
 
 
+DURATIONS = frozenset({"duration_ms", "duration_s", "duration_seconds", "elapsed_s", "duration"})
+
+
 def duration_ms(data: Mapping[str, Any]) -> int | None:
     """How long it took, if the data says so in a usual way: seconds, milliseconds, words like `14m 32s`."""
-    if not data:
+    if DURATIONS.isdisjoint(data):
         return None
     for name, unit in (("duration_ms", 1), ("duration_s", 1000), ("duration_seconds", 1000), ("elapsed_s", 1000)):
         value = data.get(name)

@@ -159,12 +159,16 @@ def timed(event: Event, took: str) -> str:
     return "" if event.kind in ("run.started", "stage.started") else f" after {took}"
 
 
+NAMED = ("experiment_name", "campaign_name", "study_name", "flag_name", "model_name", "name")
+NAMES = frozenset(NAMED)
+
+
 def named(event: Event) -> str:
     """What it is about: the experiment's own name, or else the pipeline's."""
     data = event.data
     found = event.pipeline
-    if data:
-        for key in ("experiment_name", "campaign_name", "study_name", "flag_name", "model_name", "name"):
+    if not NAMES.isdisjoint(data):
+        for key in NAMED:
             value = data.get(key)
             if isinstance(value, str) and value and (not found or key == "experiment_name"):
                 found = value

@@ -7,6 +7,7 @@ larger than MAX_BYTES.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -171,6 +172,7 @@ def priority(message: Message) -> str:
     return "medium" if message.severity == "warning" or message.tone in ("warning", "good") else "low"
 
 
+@lru_cache(maxsize=1024)
 def rfc3339(ms: int) -> str:
     """Unix milliseconds as `2026-11-21T02:00:00.000Z`."""
     at = datetime.fromtimestamp(min(max(ms, 0), _LAST_MS) / 1000, UTC)

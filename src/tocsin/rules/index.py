@@ -6,7 +6,8 @@ What fits a (type, kind, pipeline) of those that stand under beginnings is remem
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 from msgspec import Struct
 
@@ -37,8 +38,11 @@ class CompiledRule(Struct, frozen=True):
         return (
             (self.types(event.type) or self.types(event.kind))
             and self.pipelines(event.pipeline)
-            and all(label in event.labels and fits(event.labels[label]) for label, fits in self.labels)
+            and self.wants_labels(event.labels)
         )
+
+    def wants_labels(self, labels: Mapping[str, str]) -> bool:
+        return not self.labels or all(name in labels and fits(labels[name]) for name, fits in self.labels)
 
 
 def compile_rule(rule: Rule, order: int = 0) -> CompiledRule:
@@ -83,9 +87,10 @@ class RuleIndex:
                 for beginning in beginnings_of(rule):
                     self.beginnings[beginning].append(compiled)
         self.lengths = sorted({len(beginning) for beginning in self.beginnings})
+        self.uses_labels = any(rule.labels for rule in self.by_id.values())
         self.size = len(self.by_id)
 
-    def candidates(self, event: Event) -> list[CompiledRule]:
+    def candidates(self, event: Event) -> Sequence[CompiledRule]:
         """Those whose type, pipeline and labels fit, in order. What a rule had Tocsin look for is for that rule,
         whatever types it names; a reminder is for nobody else."""
         if event.source != OWN:
@@ -96,26 +101,28 @@ class RuleIndex:
             return found
         return sorted([*found, owner], key=lambda rule: rule.order)
 
-    def _candidates(self, event: Event) -> list[CompiledRule]:
-        found = [rule for rule in self._by_pattern(event) if not rule.labels or rule.wants(event)]
-        places = self.places
-        if places:
-            keys: list[tuple[str, ...]] = [("pipeline", event.pipeline), ("type", event.type)]
-            if event.kind != event.type:
-                keys.append(("type", event.kind))
-            keys += [("label", name, value) for name, value in event.labels.items() if name in self.label_names]
-            found += [rule for key in keys for rule in places.get(key, ()) if rule.wants(event)]
-            if len(found) > 1:
-                found = sorted({rule.order: rule for rule in found}.values(), key=lambda rule: rule.order)
+    def _candidates(self, event: Event) -> Sequence[CompiledRule]:
+        """Without labels an event's rules are known by its type, kind and pipeline alone."""
+        found = self._by_pattern(event)
+        if self.uses_labels:
+            found = [rule for rule in found if rule.wants_labels(event.labels)]
+            if self.label_names:
+                keys = [("label", name, value) for name, value in event.labels.items() if name in self.label_names]
+                found += [rule for key in keys for rule in self.places.get(key, ()) if rule.wants(event)]
+                if len(found) > 1:
+                    found = sorted({rule.order: rule for rule in found}.values(), key=lambda rule: rule.order)
         return found
 
     def _by_pattern(self, event: Event) -> list[CompiledRule]:
-        if not self.beginnings:
-            return []
+        """The rules whose type and pipeline fit, but for those that stand under a label."""
         key = (event.type, event.kind, event.pipeline)
         known = self.remembered.get(key)
         if known is None:
-            asked = (rule for n in self.lengths for rule in self.beginnings.get(event.pipeline[:n], ()))
+            places = (("pipeline", event.pipeline), ("type", event.type), ("type", event.kind))
+            asked = chain(
+                (rule for n in self.lengths for rule in self.beginnings.get(event.pipeline[:n], ())),
+                (rule for place in places for rule in self.places.get(place, ())),
+            )
             fitting = {
                 rule.order: rule
                 for rule in asked

@@ -44,16 +44,16 @@ def texts(dialect: Dialect) -> dict[str, str]:
 
 @cache
 def query(dialect: Dialect, name: str, filters: tuple[str, ...] = ()) -> Query:
-    """One query as this dialect wants it. Parameters are written `:name` in the files.
+    """One query as this dialect wants it, on one line: SQLite's binding hashes the text for every row. Parameters are
+    written `:name` in the files.
 
     `{filters}` in a query is replaced by those of its `-- <name>_by_<filter>` parts that are asked for. Values never
     enter the text: a part is SQL from the file, and only parts that exist can be named.
     """
     known = texts(dialect)
     clauses = "".join(f" AND {known[f'{name}_by_{part}']}" for part in filters)
-    text = COMMENT.sub("", known[name].replace("{filters}", clauses))
+    text = " ".join(COMMENT.sub("", known[name].replace("{filters}", clauses)).split())
     parameters = tuple(dict.fromkeys(PARAMETER.findall(text)))
-    if dialect == "postgres":
-        numbers = {parameter: f"${number}" for number, parameter in enumerate(parameters, 1)}
-        text = PARAMETER.sub(lambda found: numbers[found[1]], text)
-    return Query(name, text, parameters)
+    sign = "$" if dialect == "postgres" else "?"
+    numbers = {parameter: f"{sign}{number}" for number, parameter in enumerate(parameters, 1)}
+    return Query(name, PARAMETER.sub(lambda found: numbers[found[1]], text), parameters)
