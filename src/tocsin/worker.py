@@ -24,7 +24,7 @@ class Worker:
 
     def start(self) -> None:
         app = self.app
-        jobs: list[Callable[[], Awaitable[None]]] = [app.intake.run]
+        jobs: list[Callable[[], Awaitable[None]]] = [app.intake.run, app.intake.answer_in_time, app.db.watch]
         if app.works:
             app.deliver.recorder.on_notice = self.sweep_now.set
             jobs += [app.deliver.run_claims, app.deliver.recorder.run, self.run_sweeps]

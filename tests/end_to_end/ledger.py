@@ -5,6 +5,7 @@ import itertools
 import json
 import random
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,8 @@ TYPES = ("load.one", "load.two", "load.flaky")
 
 @dataclass
 class Ledger:
-    """By event id. `acked` holds the type; `unknown` got anything but a 2xx, or nothing, and may be stored or not."""
+    """By event id. `acked` holds the type; `unknown` got anything but a 2xx, or nothing, and may be stored or not.
+    `slowest_s` is the longest that a request waited for its answer, or for none."""
 
     acked: dict[str, str] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
@@ -26,6 +28,7 @@ class Ledger:
     broken_promises: list[str] = field(default_factory=list)
     answers: dict[str, int] = field(default_factory=dict)
     posts: int = 0
+    slowest_s: float = 0.0
 
     def count(self, answer: str) -> None:
         self.answers[answer] = self.answers.get(answer, 0) + 1
@@ -156,6 +159,7 @@ class Load:
                     return None
                 await asyncio.sleep(0.25)
             self.ledger.posts += 1
+            began = time.monotonic()
             try:
                 async with session.post(
                     next(self.urls) + "/v1/events",
@@ -166,6 +170,8 @@ class Load:
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 self.ledger.count(type(error).__name__)
                 continue
+            finally:
+                self.ledger.slowest_s = max(self.ledger.slowest_s, time.monotonic() - began)
             self.ledger.count(str(reply.status))
             if 200 <= reply.status < 300:
                 answer: dict[str, Any] = json.loads(raw)

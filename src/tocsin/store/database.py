@@ -59,6 +59,9 @@ class Database(Protocol):
     async def weaknesses(self) -> tuple[str, ...]:
         """What keeps this database from surviving a power cut, in words; empty when nothing does."""
 
+    async def watch(self) -> None:
+        """Until cancelled: sees to it that whoever waits for a database that hangs is told within 2 s."""
+
     async def close(self) -> None: ...
 
 

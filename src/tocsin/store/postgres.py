@@ -1,5 +1,6 @@
 """PostgreSQL through asyncpg. Many rows go over as arrays, one statement for all: sql/postgres/ has those queries."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -11,25 +12,28 @@ import asyncpg
 from tocsin.store.database import NOTHING, Row, StoreUnavailable, StoreUnfit, Transaction, Values, columns
 from tocsin.store.queries import Dialect, query
 
-UNAVAILABLE = (
+UNREACHABLE = (
     OSError,
     TimeoutError,
-    asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # a pooled connection whose server has just died
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.QueryCanceledError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
 )
+AWAY_CLASSES = frozenset({"08", "28", "3D", "40", "53", "55", "57", "58"})
+"""Of SQLSTATE: connection, login, no such database, deadlock, resources, locks, an operator's doing, the system."""
+
+AWAY_STATES = frozenset({"25006", "25P03", "42501"})
+"""Read-only, idle in a transaction for too long, no rights."""
+
 OLDEST = 13
 CONNECTIONS = 8
+COMMAND_S = 10
+ACQUIRE_S = 2.0
+CLOSING_S = 3.0
+PULSE_EVERY_S = 0.5
+PULSE_WITHIN_S = 1.5
+"""A server that takes longer to say anything at all is away. With the wait between two it is known within 2 s."""
+
+PULSE = {"application_name": "tocsin pulse"}
 MIGRATION_LOCK = 7_210_313  # any number, as long as nothing else in this database locks it
 
 
@@ -68,10 +72,18 @@ def translated() -> Iterator[None]:
     """
     try:
         yield
-    except UNAVAILABLE as error:
-        if isinstance(error, ValueError):
+    except (*UNREACHABLE, asyncpg.PostgresError) as error:
+        if not is_away(error):
             raise
         raise StoreUnavailable(f"PostgreSQL: {error or type(error).__name__}") from error
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the server, not the statement, is the reason."""
+    if isinstance(error, asyncpg.PostgresError):
+        state = error.sqlstate or ""
+        return state[:2] in AWAY_CLASSES or state in AWAY_STATES
+    return isinstance(error, UNREACHABLE) and not isinstance(error, ValueError)
 
 
 @cache
@@ -92,50 +104,92 @@ def joined(names: tuple[str, ...]) -> str:
 class PostgresDatabase:
     dialect: Dialect = "postgres"
 
-    def __init__(self, pool: Any) -> None:
+    def __init__(self, dsn: str, pool: Any) -> None:
+        self.dsn = dsn
         self.pool = pool
+        self.away = ""
 
     @classmethod
     async def open(cls, dsn: str) -> "PostgresDatabase":
         try:
-            pool = await asyncpg.create_pool(
-                dsn,
-                min_size=1,
-                max_size=CONNECTIONS,
-                timeout=3,
-                command_timeout=10,
-                server_settings={
-                    "application_name": "tocsin",
-                    "lock_timeout": "3000",
-                    "idle_in_transaction_session_timeout": "15000",
-                    "jit": "off",
-                },
-            )
-        except (*UNAVAILABLE, asyncpg.PostgresError, ValueError) as error:
+            pool = await pool_of(dsn)
+        except (*UNREACHABLE, asyncpg.PostgresError, ValueError) as error:
             raise StoreUnavailable(f"PostgreSQL cannot be reached: {error}") from error
-        database = cls(pool)
+        database = cls(dsn, pool)
         (version,) = (await database.read("server_version"))[0]
         if int(version) // 10_000 < OLDEST:
             raise StoreUnfit(f"PostgreSQL {int(version) // 10_000} is too old; {OLDEST} or newer is needed.")
         return database
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
+    async def _connection(self) -> AsyncIterator[Any]:
+        """One that did not answer in time, or that nobody waits for any more, is cut off: asking it to roll back would
+        only take as long again."""
+        if self.away:
+            raise StoreUnavailable(self.away)
+        pool = self.pool
         with translated():
-            async with self.pool.acquire(timeout=3) as connection, connection.transaction():
+            connection = await pool.acquire(timeout=ACQUIRE_S)
+            try:
+                yield connection
+            except (TimeoutError, asyncio.CancelledError):
+                connection.terminate()
+                raise
+            finally:
+                await pool.release(connection)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        async with self._connection() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
                 yield PostgresTransaction(connection)
+            except (TimeoutError, asyncio.CancelledError):
+                raise
+            except BaseException:
+                if not connection.is_closed():
+                    await transaction.rollback()
+                raise
+            await transaction.commit()
 
     async def read(self, name: str, values: Values = NOTHING, filters: tuple[str, ...] = ()) -> list[Row]:
         asked = query("postgres", name, filters)
-        with translated():
-            async with self.pool.acquire(timeout=3) as connection:
-                return [tuple(row) for row in await connection.fetch(asked.text, *asked.values(values))]
+        async with self._connection() as connection:
+            return [tuple(row) for row in await connection.fetch(asked.text, *asked.values(values))]
+
+    async def watch(self) -> None:
+        """A server that refuses says so at once; one that hangs says nothing. Then whoever waits for it is told, nobody
+        else begins to wait, and its connections, which may be dead for ever, are replaced."""
+        pulse: Any = None
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout(PULSE_WITHIN_S):
+                        if pulse is None or pulse.is_closed():
+                            pulse = await asyncpg.connect(self.dsn, server_settings=PULSE)
+                        await pulse.fetchval("SELECT 1")
+                except (*UNREACHABLE, asyncpg.PostgresError) as error:
+                    if pulse is not None:
+                        pulse.terminate()
+                        pulse = None
+                    if isinstance(error, TimeoutError) and not self.away:
+                        self.away = f"PostgreSQL has not answered for {PULSE_WITHIN_S} s."
+                        self.pool.terminate()
+                else:
+                    if self.away:
+                        self.pool = await pool_of(self.dsn)
+                        self.away = ""
+                await asyncio.sleep(PULSE_EVERY_S)
+        finally:
+            if pulse is not None:
+                pulse.terminate()
 
     async def script(self, text: str) -> None:
         """Under an advisory lock, so that of several processes that start together one migrates and the others wait."""
         with translated():
             async with self.pool.acquire() as connection, connection.transaction():
-                await connection.execute("SET LOCAL lock_timeout = 0")
+                await connection.execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")
                 await connection.execute(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
                 await connection.execute(text, timeout=600)
 
@@ -148,4 +202,30 @@ class PostgresDatabase:
         )
 
     async def close(self) -> None:
-        await self.pool.close()
+        try:
+            async with asyncio.timeout(CLOSING_S):
+                await self.pool.close()
+        except TimeoutError:
+            self.pool.terminate()
+
+
+async def pool_of(dsn: str) -> Any:
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=1,
+        max_size=CONNECTIONS,
+        timeout=3,
+        command_timeout=COMMAND_S,
+        reset=nothing_to_reset,
+        server_settings={
+            "application_name": "tocsin",
+            "lock_timeout": "2000",
+            "statement_timeout": str(COMMAND_S * 1000),
+            "idle_in_transaction_session_timeout": "15000",
+            "jit": "off",
+        },
+    )
+
+
+async def nothing_to_reset(connection: Any) -> None:
+    """All that is ever set is set for one transaction. asyncpg's own way is another round trip after each use."""

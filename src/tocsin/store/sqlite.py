@@ -20,7 +20,8 @@ from tocsin.store.queries import Dialect, query
 OLDEST = (3, 51, 3)
 """Before it, two connections can corrupt a WAL database: https://sqlite.org/wal.html#walresetbug"""
 
-LOCK_WAIT_S = 5.0
+LOCK_WAIT_S = 2.0
+"""For another program that holds the file, and for our own writers before us, together."""
 READERS = 4
 
 
@@ -96,8 +97,11 @@ class SqliteDatabase:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        async with self.lock:
-            await self._begin()
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + LOCK_WAIT_S
+        await self._turn()
+        try:
+            await self._begin(until_s)
             try:
                 yield SqliteTransaction(self.writer)
             except BaseException as error:
@@ -106,23 +110,34 @@ class SqliteDatabase:
                     raise self._meaning(error) from error
                 raise
             await self._commit()
+        finally:
+            self.lock.release()
 
-    async def _begin(self) -> None:
+    async def _turn(self) -> None:
+        if not self.lock.locked():
+            await self.lock.acquire()
+            return
+        try:
+            async with asyncio.timeout(LOCK_WAIT_S):
+                await self.lock.acquire()
+        except TimeoutError as error:
+            raise StoreUnavailable(f"{self.path.name}: the disk does not keep up.") from error
+
+    async def _begin(self, until_s: float) -> None:
         """Another process may hold the file for a moment; the loop goes on while we wait for it."""
         if self.broken:
             raise StoreBroken("The disk failed earlier; the store has to be opened anew.")
-        waited_s = 0.0
+        loop = asyncio.get_running_loop()
         while True:
             try:
                 self.writer.execute("BEGIN IMMEDIATE")
                 return
             except apsw.BusyError as error:
-                if waited_s >= LOCK_WAIT_S:
+                if loop.time() >= until_s:
                     raise StoreUnavailable(f"{self.path.name} is locked by another program.") from error
             except apsw.Error as error:
                 raise self._meaning(error) from error
             await asyncio.sleep(0.01)
-            waited_s += 0.01
 
     async def _commit(self) -> None:
         """Waits for the commit even when cancelled: the connection is not ours to use before it ends."""
@@ -170,6 +185,10 @@ class SqliteDatabase:
     async def weaknesses(self) -> tuple[str, ...]:
         level = self.writer.pragma("synchronous")
         return () if level >= 2 else (f"SQLite runs with synchronous={self.synchronous}: a power cut loses events.",)
+
+    async def watch(self) -> None:
+        """Nothing to watch: what SQLite waits for it gives up by itself."""
+        await asyncio.Event().wait()
 
     async def close(self) -> None:
         self.committer.shutdown()

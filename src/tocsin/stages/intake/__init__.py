@@ -29,6 +29,11 @@ GROUP_EVENTS = 512
 WRITERS = 3
 MOST_WAITING = 20_000
 MOST_WAITING_BYTES = 64 * 1024 * 1024
+ANSWER_S = 2.4
+"""After so long nobody waits for the store any more; answers are looked over every LOOK_OVER_S."""
+
+LOOK_OVER_S = 0.2
+FAILED_LATELY_S = 5.0
 log = structlog.get_logger()
 
 
@@ -64,6 +69,8 @@ class Intake:
         self.wake = asyncio.Event()
         self.counts = {"accepted": 0, "duplicate": 0, "refused": 0}
         self.groups = 0
+        self.under_way: list[list[Submission]] = []
+        self.failed_s: float | None = None
 
     async def accept(
         self,
@@ -84,9 +91,12 @@ class Intake:
         if self.waiting_events + len(drafts) > MOST_WAITING or self.waiting_bytes + size > MOST_WAITING_BYTES:
             self.counts["refused"] += len(drafts)
             raise Busy("Tocsin takes in more than it can write just now.", retry_after_s=1)
-        done: asyncio.Future[list[Receipt]] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[list[Receipt]] = loop.create_future()
         body_hash = hashlib.sha256(body).digest() if key else b""
-        self.waiting.append(Submission(tenant_id, drafts, size, done, key, body_hash, only_endpoint, only_rule))
+        self.waiting.append(
+            Submission(tenant_id, drafts, size, done, loop.time(), key, body_hash, only_endpoint, only_rule)
+        )
         self.waiting_events += len(drafts)
         self.waiting_bytes += size
         self.wake.set()
@@ -109,6 +119,31 @@ class Intake:
                 if group := self._group():
                     await self.write(group)
 
+    async def answer_in_time(self) -> None:
+        """Who waits for too long is told to come back: what has not been begun is not stored; what has been may be."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(LOOK_OVER_S)
+            late_s = loop.time() - ANSWER_S
+            while self.waiting and self.waiting[0].since_s < late_s:
+                late = self._next()
+                self.counts["refused"] += len(late.drafts)
+                fail(late, Busy("Tocsin takes in more than it can write just now.", retry_after_s=2))
+            for group in self.under_way:
+                for submission in group:
+                    if submission.since_s < late_s:
+                        fail(submission, Busy("The store takes long; whether it has this is not known.", 2))
+
+    def is_failing(self) -> bool:
+        """Whether the store did not take what came last, and that was lately."""
+        return self.failed_s is not None and asyncio.get_running_loop().time() - self.failed_s < FAILED_LATELY_S
+
+    def _next(self) -> Submission:
+        submission = self.waiting.popleft()
+        self.waiting_events -= len(submission.drafts)
+        self.waiting_bytes -= submission.size
+        return submission
+
     def _group(self) -> list[Submission]:
         group: list[Submission] = []
         keys: set[tuple[str, str]] = set()
@@ -118,9 +153,7 @@ class Intake:
             if key[1] and key in keys:
                 break  # the second of two with one idempotency key must see what the first was answered
             keys.add(key)
-            submission = self.waiting.popleft()
-            self.waiting_events -= len(submission.drafts)
-            self.waiting_bytes -= submission.size
+            submission = self._next()
             count += len(submission.drafts)
             if not submission.done.done():
                 group.append(submission)
@@ -128,9 +161,12 @@ class Intake:
 
     async def write(self, group: list[Submission]) -> None:
         """One transaction for all; where it fails for a reason of its own, each alone, so that one cannot spoil it."""
+        self.under_way.append(group)
         try:
             await self._write_once_uncontended(group)
+            self.failed_s = None
         except (StoreUnavailable, StoreBroken) as error:
+            self.failed_s = asyncio.get_running_loop().time()
             log.warning("intake.unavailable", reason=str(error), events=sum(len(s.drafts) for s in group))
             for submission in group:
                 fail(submission, Busy(f"The store does not take anything at present: {error}", retry_after_s=2))
@@ -144,6 +180,8 @@ class Intake:
             else:
                 for submission in group:
                     await self.write([submission])
+        finally:
+            self.under_way.remove(group)
 
     async def _write_once_uncontended(self, group: list[Submission]) -> None:
         for _ in range(5):

@@ -53,12 +53,13 @@ class Receipt(msgspec.Struct, frozen=True):
 
 
 class Submission(msgspec.Struct):
-    """One request's events, waiting for their transaction."""
+    """One request's events, waiting for their transaction; since when, by the loop's clock."""
 
     tenant_id: str
     drafts: Sequence[Draft]
     size: int
     done: "asyncio.Future[list[Receipt]]"
+    since_s: float
     key: str = ""
     body_hash: bytes = b""
     only_endpoint: str = ""

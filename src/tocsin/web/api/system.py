@@ -118,6 +118,8 @@ async def ready(call: Call) -> Response:
         return reply({"status": "unavailable", "reason": "the store does not answer"}, 503)
     if app.deliver.stopping:
         return reply({"status": "stopping"}, 503)
+    if app.intake.is_failing():
+        return reply({"status": "unavailable", "reason": "the store does not take events"}, 503)
     durability = "reduced durability" if weaknesses else "full"
     return reply({"status": "ok", "durability": durability, "warnings": list(weaknesses)})
 
