@@ -6,8 +6,11 @@ Refusal
 ├── Forbidden     the token's role does not allow it                              (403)
 ├── NotFound      no such thing in this tenant                                    (404)
 ├── Conflict      the same key with another body, or a state that forbids it      (409)
+├── Changed       it is not as the caller has seen it: `current` is how it is     (412)
 └── Busy          not now: `retry_after_s` says when to come back                 (429, 503)
 """
+
+from typing import Any
 
 
 class Refusal(Exception):
@@ -60,6 +63,18 @@ class Conflict(Refusal):
 
     status = 409
     title = "Conflict"
+
+
+class Changed(Refusal):
+    """Somebody else was faster. `current` is what is there now, as it is shown, and `tag` its ETag."""
+
+    status = 412
+    title = "Changed meanwhile"
+
+    def __init__(self, detail: str, tag: str, current: Any) -> None:
+        super().__init__(detail)
+        self.tag = tag
+        self.current = current
 
 
 class Busy(Refusal):

@@ -10,7 +10,7 @@ from tocsin.model.errors import NotFound
 from tocsin.model.hidden import Hidden
 from tocsin.model.rule import Rule
 from tocsin.store import noise, rows
-from tocsin.store.database import Database, Transaction
+from tocsin.store.database import Database, Reader, Transaction
 from tocsin.store.sealing import Keyring, Place
 
 _secrets = msgspec.json.Decoder(tuple[Secret, ...])
@@ -174,16 +174,8 @@ async def delete_endpoint(tx: Transaction, tenant_id: str, endpoint_id: str, now
     return bool(gone)
 
 
-async def get_endpoint(db: Database, tenant_id: str, endpoint_id: str) -> Endpoint:
+async def get_endpoint(db: Reader, tenant_id: str, endpoint_id: str) -> Endpoint:
     found = await db.read("get_endpoint", {"tenant_id": tenant_id, "id": endpoint_id})
-    if not found:
-        raise NotFound("No such webhook.")
-    return rows.endpoint(found[0])
-
-
-async def endpoint_now(tx: Transaction, tenant_id: str, endpoint_id: str) -> Endpoint:
-    """As this transaction has left it. Raises NotFound."""
-    found = await tx.fetch("get_endpoint", {"tenant_id": tenant_id, "id": endpoint_id})
     if not found:
         raise NotFound("No such webhook.")
     return rows.endpoint(found[0])
@@ -196,7 +188,7 @@ async def list_endpoints(
     return [rows.endpoint(row) for row in await db.read("list_endpoints", values, tuple(sorted(filters)))]
 
 
-async def open_endpoint(db: Database, keyring: Keyring, tenant_id: str, endpoint_id: str) -> Opened:
+async def open_endpoint(db: Reader, keyring: Keyring, tenant_id: str, endpoint_id: str) -> Opened:
     """The sealed parts. Raises NotFound, and WrongKey where the key is not the one that sealed them."""
     found = await db.read("sealed_endpoint", {"tenant_id": tenant_id, "id": endpoint_id})
     if not found:
@@ -286,7 +278,7 @@ async def delete_rule(tx: Transaction, tenant_id: str, rule_id: str, now_ms: int
     return bool(gone)
 
 
-async def get_rule(db: Database, tenant_id: str, rule_id: str) -> Rule:
+async def get_rule(db: Reader, tenant_id: str, rule_id: str) -> Rule:
     found = await db.read("get_rule", {"tenant_id": tenant_id, "id": rule_id})
     if not found:
         raise NotFound("No such alert rule.")

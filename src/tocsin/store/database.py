@@ -24,11 +24,20 @@ class StoreUnfit(Exception):
     """The database cannot hold what Tocsin promises, or is not Tocsin's: says what was found and what to do."""
 
 
+class Reader(Protocol):
+    """What can be asked: a database for what is committed, a transaction for what it changes, too."""
+
+    async def read(self, name: str, values: Values = NOTHING, filters: tuple[str, ...] = ()) -> list[Row]: ...
+
+
 class Transaction(Protocol):
     """Writes that become durable together. Queries are named; see queries.py."""
 
     async def fetch(self, name: str, values: Values = NOTHING, filters: tuple[str, ...] = ()) -> list[Row]:
         """One query's rows."""
+
+    async def read(self, name: str, values: Values = NOTHING, filters: tuple[str, ...] = ()) -> list[Row]:
+        """The same: a transaction may be asked where a database may."""
 
     async def run_many(self, name: str, rows: Sequence[Row]) -> None:
         """The query once for each row; a row has the query's parameters in the order of their first appearance."""

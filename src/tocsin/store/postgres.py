@@ -45,6 +45,8 @@ class PostgresTransaction:
         asked = query("postgres", name, filters)
         return [tuple(row) for row in await self.connection.fetch(asked.text, *asked.values(values))]
 
+    read = fetch
+
     async def run_many(self, name: str, rows: Sequence[Row]) -> None:
         if rows:
             await self.connection.execute(query("postgres", name).text, *columns(rows))

@@ -8,7 +8,7 @@ from tocsin.model.event import Event
 from tocsin.model.noise import Hours
 from tocsin.model.world import Matcher, Silence
 from tocsin.store import rows
-from tocsin.store.database import Database, Row, Transaction
+from tocsin.store.database import Database, Reader, Row, Transaction
 
 _matchers = msgspec.json.Decoder(tuple[Matcher, ...])
 _hours = msgspec.json.Decoder(tuple[Hours, ...])
@@ -108,7 +108,7 @@ async def end(tx: Transaction, tenant_id: str, id_: str, now_ms: int) -> bool:
     return bool(ended)
 
 
-async def list_(db: Database, tenant_id: str, *, before: str, limit: int, filters: dict[str, Any]) -> list[Kept]:
+async def list_(db: Reader, tenant_id: str, *, before: str, limit: int, filters: dict[str, Any]) -> list[Kept]:
     """Newest first. Filters: `id`; `open` and `ended` at a time."""
     values = {"tenant_id": tenant_id, "before": before, "limit": limit} | filters
     found = await db.read("list_silences", values, tuple(sorted(filters)))

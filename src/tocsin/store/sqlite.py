@@ -38,6 +38,8 @@ class SqliteTransaction:
         asked = query("sqlite", name, filters)
         return list(self.cursor.execute(asked.text, asked.values(values)))
 
+    read = fetch
+
     async def run_many(self, name: str, rows: Sequence[Row]) -> None:
         self.cursor.executemany(query("sqlite", name).text, rows)
 

@@ -4,13 +4,13 @@ from typing import Any
 
 import msgspec
 
-from tocsin.model.errors import Busy, Invalid, Refusal
+from tocsin.model.errors import Busy, Changed, Invalid, Refusal
 
 PROBLEM_TYPE = "application/problem+json"
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`errors` names the field, what was found and what was expected."""
+    """`errors` names the field, what was found and what was expected. `current`: with 412, how the thing is now."""
 
     title: str
     status: int
@@ -18,13 +18,15 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     type: str = "about:blank"
     errors: tuple[dict[str, str], ...] = ()
     request_id: str = ""
+    current: Any = None
 
 
 def problem_of(error: Refusal) -> Problem:
     errors: tuple[dict[str, str], ...] = ()
     if isinstance(error, Invalid):
         errors = ({"field": error.field, "found": error.found, "expected": error.expected},)
-    return Problem(error.title, error.status, error.detail, errors=errors)
+    current = error.current if isinstance(error, Changed) else None
+    return Problem(error.title, error.status, error.detail, errors=errors, current=current)
 
 
 def answer_of(error: Refusal) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
@@ -32,6 +34,8 @@ def answer_of(error: Refusal) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
     headers = [(b"content-type", PROBLEM_TYPE.encode())]
     if isinstance(error, Busy):
         headers.append((b"retry-after", str(error.retry_after_s).encode()))
+    if isinstance(error, Changed):
+        headers.append((b"etag", error.tag.encode()))
     if error.status == 401:
         headers.append((b"www-authenticate", b'Bearer realm="tocsin"'))
     return error.status, encoded(problem_of(error)), headers

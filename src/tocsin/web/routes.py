@@ -3,11 +3,12 @@
 import base64
 import datetime as dt
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, TypeVar, get_args
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,6 +18,7 @@ from tocsin.model.errors import Conflict, Invalid
 from tocsin.store import answers, log
 from tocsin.store.database import Transaction
 from tocsin.web.auth import Principal
+from tocsin.web.etags import check_unchanged, tag_of
 
 Shape = TypeVar("Shape")
 
@@ -77,12 +79,25 @@ class Call(Struct, frozen=True):
     async def made(self, tx: Transaction, value: Any, status: int = 201) -> Response:
         """The answer of a POST that made something, kept in the same transaction under its Idempotency-Key. Raises
         Conflict, which undoes the transaction, where the same request was faster."""
-        answer = reply(value, status)
+        answer = tagged(value, status)
         if self.asked is not None:
             app = self.app
             if not await answers.keep(tx, app.keyring, self.asked, status, bytes(answer.body), app.clock_ms()):
                 raise Conflict("The same request is being answered at this moment; send it again.")
         return answer
+
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[Transaction]:
+        """A transaction in which nobody else changes what people of this tenant set up: what is read in it is what is
+        changed."""
+        async with self.app.db.transaction() as tx:
+            # The row of the tenant is the lock: of the changes to a tenant one follows the other.
+            await tx.fetch("bump_config", {"tenant_id": self.tenant_id})
+            yield tx
+
+    def check_unchanged(self, shown: Any) -> None:
+        """Raises Changed where the request says If-Match and the thing, as it is shown, is another by now."""
+        check_unchanged(self.request, shown)
 
 
 REQUEST_ID = re.compile(r"^[\w.:/+=-]{1,100}\Z", re.ASCII)
@@ -105,9 +120,41 @@ def actor_of(request: Request, by: Principal) -> Actor:
 Handler = Callable[[Call], Awaitable[Response]]
 
 
+class Param(Struct, frozen=True):
+    """A parameter of a query: what it means, the type that its text has to fit, and that type in words."""
+
+    about: str
+    shape: Any = str
+    expected: str = ""
+
+    def check(self, name: str, text: str) -> None:
+        """Raises Invalid."""
+        try:
+            msgspec.convert(text, self.shape, strict=False)
+        except msgspec.ValidationError:
+            expected = self.expected or f"one of {', '.join(map(str, get_args(self.shape)))}"
+            raise Invalid(name, repr(text[:40]), expected) from None
+
+
+Moment = Annotated[dt.datetime, Meta(tz=True)]
+A_TIME = "a time such as 2026-11-21T14:00:00Z"
+
+
+UP_TO_100 = "a whole number from 1 to 100"
+PAGE: dict[str, str | Param] = {
+    "limit": Param("How many at the most; 50 where it is not given", Annotated[int, Meta(ge=1, le=100)], UP_TO_100),
+    "cursor": "`next` of the page before",
+}
+"""What every list takes."""
+
+
 class Route(Struct, frozen=True, kw_only=True):
-    """`role` is the least one needed; "" is public. `query` names the query parameters with what they mean. `action` is
-    what the audit trail calls it, `kind.verb`; "" where nothing changes that people set up."""
+    """`role` is the least one needed; "" is public. `query` names the query parameters with what they mean; no other is
+    taken, and none twice. `action` is what the audit trail calls it, `kind.verb`; "" where nothing changes that people
+    set up. `problems` are the statuses it may refuse with besides those that follow from the rest. `name` is the
+    operation's in the OpenAPI document, where the one made from the path would not do. `if_match`: it changes something
+    only while that is as the caller has seen it, where the request says If-Match. `listed`: a list without pages.
+    `idempotent`: it honours Idempotency-Key."""
 
     method: str
     path: str
@@ -117,9 +164,17 @@ class Route(Struct, frozen=True, kw_only=True):
     body: Any = None
     answer: Any = None  # a type, or a tuple of those it may be
     status: int = 200
-    query: Mapping[str, str] = {}
+    also: tuple[int, ...] = ()  # other statuses that it may answer with, with the same body
+    query: Mapping[str, str | Param] = {}
     media: str = "application/json"
     action: str = ""
+    problems: tuple[int, ...] = ()
+    name: str = ""
+    example: Any = None
+    if_match: bool = False
+    listed: bool = False
+    body_optional: bool = False
+    idempotent: bool = False
 
     @property
     def makes(self) -> bool:
@@ -136,6 +191,13 @@ class Route(Struct, frozen=True, kw_only=True):
 
 def reply(value: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(value), status, media_type="application/json")
+
+
+def tagged(shown: Any, status: int = 200) -> Response:
+    """One thing that can be changed, with the ETag that If-Match takes."""
+    response = reply(shown, status)
+    response.headers["etag"] = tag_of(shown)
+    return response
 
 
 async def read_body(request: Request, most: int) -> bytes:
@@ -190,21 +252,32 @@ def no_nul(field: str, text: str) -> str:
 
 def page_limit(call: Call) -> int:
     """`?limit=`, 1 to 100; 50 where it is not given."""
-    given = call.request.query_params.get("limit", "50")
-    if not given.isascii() or not given.isdigit() or not 1 <= int(given) <= 100:
-        raise Invalid("limit", repr(given[:20]), "a whole number from 1 to 100")
-    return int(given)
+    return int(call.request.query_params.get("limit") or 50)
+
+
+def check_query(route: Route, request: Request) -> None:
+    """Raises Invalid for a parameter that the route does not have, for one that is given twice, and for a value that
+    does not fit its type. An empty one is as one that is not given."""
+    if not request.scope["query_string"]:
+        return
+    seen = set()
+    for name, text in request.query_params.multi_items():
+        if name not in route.query:
+            expected = f"one of {', '.join(sorted(route.query))}" if route.query else "none: this route has none"
+            raise Invalid(name[:60], "an unknown query parameter", expected)
+        if name in seen:
+            raise Invalid(name, "the parameter twice", "it once")
+        seen.add(name)
+        no_nul(name, text)
+        param = route.query[name]
+        if text and isinstance(param, Param):
+            param.check(name, text)
 
 
 def filters_of(call: Call, known: tuple[str, ...]) -> dict[str, str]:
-    """The query parameters that filter. Raises Invalid for a parameter that does not exist."""
+    """The query parameters that filter."""
     given = call.request.query_params
-    for name in given:
-        if name not in known and name not in ("limit", "cursor"):
-            raise Invalid(
-                name, "an unknown query parameter", f"one of {', '.join(sorted((*known, 'limit', 'cursor')))}"
-            )
-    return {name: no_nul(name, given[name]) for name in known if given.get(name)}
+    return {name: given[name] for name in known if given.get(name)}
 
 
 def cursor_of(call: Call, start: str) -> str:

@@ -40,9 +40,10 @@ from tocsin.web.api import (
 )
 from tocsin.web.auth import Tokens
 from tocsin.web.denials import Denials
+from tocsin.web.etags import conditional
 from tocsin.web.openapi import document
 from tocsin.web.problems import PROBLEM_TYPE, Problem, answer_of, encoded
-from tocsin.web.routes import Call, Route
+from tocsin.web.routes import Call, Route, check_query
 
 ROUTES: tuple[Route, ...] = (
     *events.ROUTES,
@@ -101,8 +102,11 @@ class Tocsin:
                 if route.role:
                     principal = await self.tokens.principal(request.headers.get("authorization", "").encode("latin-1"))
                     principal.require(route.role)
+                check_query(route, request)
                 call = Call(self.app, request, principal)
-                return await (once.answered(call, route.handler) if route.makes else route.handler(call))
+                response = await (once.answered(call, route.handler) if route.makes else route.handler(call))
+                whole = route.method == "GET" and route.role and response.status_code == 200
+                return conditional(request, response) if whole and hasattr(response, "body") else response
             except Refusal as refusal:
                 if isinstance(refusal, Forbidden) and principal is not None and route.method != "GET":
                     await self.denials.write(request, route, principal, refusal)

@@ -23,17 +23,19 @@ from tocsin.model.rule import RateLimit, RetryPolicy, Rule
 from tocsin.rules.index import CompiledRule, compile_rule
 from tocsin.rules.noise_check import check_noise
 from tocsin.store import config
+from tocsin.store.database import Reader
 from tocsin.web.api.webhooks import checked_patterns
 from tocsin.web.routes import (
+    PAGE,
     Call,
     Route,
     cursor_of,
-    filters_of,
     no_nul,
     page,
     page_limit,
     reply,
     rfc3339,
+    tagged,
 )
 
 NOISE = Noise.__struct_fields__
@@ -189,12 +191,12 @@ def checked_rule(rule: Rule) -> CompiledRule:
     return compiled
 
 
-async def checked(call: Call, rule: Rule) -> CompiledRule:
+async def checked(call: Call, rule: Rule, tx: Reader | None = None) -> CompiledRule:
     """Raises Invalid for endpoints the tenant does not have, too."""
     compiled = checked_rule(rule)
     for number, id_ in enumerate(rule.endpoint_ids):
         try:
-            await config.get_endpoint(call.app.db, call.tenant_id, no_nul("webhook_endpoint_ids", id_))
+            await config.get_endpoint(tx or call.app.db, call.tenant_id, no_nul("webhook_endpoint_ids", id_))
         except NotFound:
             field = f"webhook_endpoint_ids[{number}]"
             raise Invalid(field, repr(id_[:60]), "the id of a webhook of this tenant") from None
@@ -227,34 +229,36 @@ async def create(call: Call) -> Response:
         return await call.made(tx, shown(rule))
 
 
-async def find(call: Call) -> Rule:
-    return await config.get_rule(call.app.db, call.tenant_id, no_nul("id", call.path("id")))
+async def find(call: Call, tx: Reader | None = None) -> Rule:
+    return await config.get_rule(tx or call.app.db, call.tenant_id, no_nul("id", call.path("id")))
 
 
 async def get(call: Call) -> Response:
-    return reply(shown(await find(call)))
+    return tagged(shown(await find(call)))
 
 
 async def list_(call: Call) -> Response:
     limit = page_limit(call)
-    filters_of(call, ())
     found = await config.list_rules(call.app.db, call.tenant_id, after=cursor_of(call, ""), limit=limit + 1)
     return reply(page([shown(rule) for rule in found], limit, lambda rule: str(rule.id)))
 
 
 async def change(call: Call) -> Response:
-    given, known = await call.body(RulePatch), await find(call)
-    rule = replace(known, noise=noise_of(given, known.noise), **changes(given))
-    await checked(call, rule)
-    async with call.app.db.transaction() as tx:
+    given = await call.body(RulePatch)
+    async with call.changing() as tx:
+        known = await find(call, tx)
+        call.check_unchanged(shown(known))
+        rule = replace(known, noise=noise_of(given, known.noise), **changes(given))
+        await checked(call, rule, tx)
         await config.change_rule(tx, rule, call.app.clock_ms())
         await call.audit(tx, "rule.update", "rule", rule.id, shown(known), shown(rule))
     return await get(call)
 
 
 async def delete(call: Call) -> Response:
-    rule = await find(call)
-    async with call.app.db.transaction() as tx:
+    async with call.changing() as tx:
+        rule = await find(call, tx)
+        call.check_unchanged(shown(rule))
         await config.delete_rule(tx, call.tenant_id, rule.id, call.app.clock_ms())
         await call.audit(tx, "rule.delete", "rule", rule.id, shown(rule), None)
     return Response(status_code=204)
@@ -280,7 +284,7 @@ ROUTES = (
         summary="Rules",
         role="viewer",
         answer=RuleOut,
-        query={"limit": "1 to 100", "cursor": "`next` of a page"},
+        query=PAGE,
     ),
     Route(method="GET", path=ID, handler=get, summary="One rule", role="viewer", answer=RuleOut),
     Route(
@@ -292,6 +296,7 @@ ROUTES = (
         role="developer",
         body=RulePatch,
         answer=RuleOut,
+        if_match=True,
     ),
     Route(
         method="DELETE",
@@ -301,5 +306,6 @@ ROUTES = (
         summary="Delete a rule (softly)",
         role="developer",
         status=204,
+        if_match=True,
     ),
 )

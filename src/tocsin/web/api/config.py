@@ -157,8 +157,9 @@ async def put_preferences(call: Call) -> Response:
     user = no_nul("user", call.path("user"))
     theirs = replace(call, principal=replace(call.by, user_id=user))
     given = await call.body(PreferencesIn)
-    wants = await preferences_api.keep(theirs, lambda known: preferences_api.changed(theirs, given, known), by=call)
-    return reply(preferences_api.shown(user, wants))
+    return await preferences_api.keep(
+        theirs, lambda known: preferences_api.changed(theirs, given, known), preferences_api.shown, by=call
+    )
 
 
 # What would change of endpoints.
@@ -321,5 +322,6 @@ ROUTES = (
         role="admin",
         body=PreferencesIn,
         answer=PreferencesOut,
+        if_match=True,
     ),
 )

@@ -1,25 +1,39 @@
 """Deliveries: the log, dead letters, replay."""
 
 import datetime as dt
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 from starlette.responses import Response
 
 from tocsin.app import App
-from tocsin.model.delivery import STATUSES, WAITING
+from tocsin.model.delivery import WAITING, Status
 from tocsin.model.errors import Conflict, Invalid, NotFound
 from tocsin.providers import PROVIDERS
 from tocsin.store import log
-from tocsin.web.routes import LAST, Call, Route, cursor_of, filters_of, no_nul, page, page_limit, reply, rfc3339
+from tocsin.web.routes import (
+    A_TIME,
+    LAST,
+    PAGE,
+    Call,
+    Moment,
+    Param,
+    Route,
+    cursor_of,
+    filters_of,
+    no_nul,
+    page,
+    page_limit,
+    reply,
+    rfc3339,
+)
 
 FILTERS = ("status", "webhook_id", "event_id", "rule_id", "event_type", "provider_type", "folded_into")
 REPLAYABLE = ("dead", "expired", "cancelled", "suppressed", "delivered")
 MOST_REPLAYED = 10_000
 REPLAYED_AT_ONCE = 500
 REPLAYED, CANCELLED = {"status": "waits again"}, {"status": "cancelled"}
-Moment = Annotated[dt.datetime, Meta(tz=True)]
 
 
 class RecoverIn(Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,6 +56,14 @@ class ReplayIn(Struct, frozen=True, forbid_unknown_fields=True):
     since: Moment | UnsetType = UNSET
     until: Moment | UnsetType = UNSET
     dry_run: bool = False
+
+
+class Replayed(Struct, frozen=True):
+    """`count`: so many match; `replayed`: so many of them are sent again, none in a dry run."""
+
+    count: int
+    replayed: int
+    dry_run: bool
 
 
 class DeliveryOut(Struct, frozen=True):
@@ -120,19 +142,15 @@ async def shown_with_attempts(app: App, tenant_id: str, found: dict[str, Any]) -
 async def list_(call: Call) -> Response:
     limit = page_limit(call)
     filters: dict[str, Any] = filters_of(call, (*FILTERS, "since", "until"))
-    if "status" in filters and filters["status"] not in STATUSES:
-        raise Invalid("status", repr(filters["status"][:40]), f"one of {', '.join(STATUSES)}")
-    filters |= {name: moment_ms(name, filters[name]) for name in ("since", "until") if name in filters}
+    filters |= {name: moment_ms(filters[name]) for name in ("since", "until") if name in filters}
     before = cursor_of(call, LAST)
     found = await log.list_deliveries(call.app.db, call.tenant_id, before=before, limit=limit + 1, filters=filters)
     return reply(page([DeliveryOut(**fields(row)) for row in found], limit, lambda delivery: str(delivery.id)))
 
 
-def moment_ms(name: str, text: str) -> int:
-    try:
-        return int(msgspec.convert(text, Moment).timestamp() * 1000)
-    except msgspec.ValidationError:
-        raise Invalid(name, repr(text[:40]), "a time such as 2026-11-21T14:00:00Z") from None
+def moment_ms(text: str) -> int:
+    moment: dt.datetime = msgspec.convert(text, Moment)
+    return int(moment.timestamp() * 1000)
 
 
 async def find(call: Call) -> dict[str, Any]:
@@ -215,7 +233,7 @@ async def replay_matching(
             before = found[-1]["id"]
     matching = matching[:MOST_REPLAYED]
     if given.dry_run:
-        return reply({"count": len(matching), "replayed": 0, "dry_run": True})
+        return reply(Replayed(len(matching), 0, dry_run=True))
     async with app.db.transaction() as tx:
         await call.audit(tx, action, kind, id_, None, msgspec.to_builtins(given) | filters | {"count": len(matching)})
     replayed, now_ms = 0, app.clock_ms()
@@ -227,7 +245,7 @@ async def replay_matching(
                 some = ids[start : start + REPLAYED_AT_ONCE]
                 replayed += len(await log.replay(tx, call.tenant_id, some, now_ms, expires_ms))
             app.deliver.wake()
-    return reply({"count": len(matching), "replayed": replayed, "dry_run": False}, 202)
+    return reply(Replayed(len(matching), replayed, dry_run=False), 202)
 
 
 ROUTES = (
@@ -239,7 +257,12 @@ ROUTES = (
         role="viewer",
         answer=DeliveryOut,
         query={name: f"Only this {name}" for name in FILTERS}
-        | {"since": "RFC 3339", "until": "RFC 3339", "limit": "1 to 100", "cursor": "`next` of a page"},
+        | {
+            "status": Param("Only in this state", Status),
+            "since": Param("Made at this time or later", Moment, A_TIME),
+            "until": Param("Made before this time", Moment, A_TIME),
+        }
+        | PAGE,
     ),
     Route(
         method="POST",
@@ -249,7 +272,9 @@ ROUTES = (
         summary="Send again all that match; dry_run says how many",
         role="developer",
         body=ReplayIn,
+        answer=Replayed,
         status=202,
+        also=(200,),
     ),
     Route(
         method="GET",
@@ -268,6 +293,7 @@ ROUTES = (
         role="developer",
         answer=DeliveryOut,
         status=202,
+        problems=(409,),
     ),
     Route(
         method="POST",
@@ -277,5 +303,6 @@ ROUTES = (
         summary="Do not send it",
         role="developer",
         answer=DeliveryOut,
+        problems=(409,),
     ),
 )

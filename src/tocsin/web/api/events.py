@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from tocsin.app import App
 from tocsin.model.errors import Invalid, NotFound, Refusal
-from tocsin.model.event import Event
+from tocsin.model.event import Event, Severity
 from tocsin.rules.explain import Considered, Told, explain
 from tocsin.rules.index import compile_rule, rule_of_endpoint
 from tocsin.rules.own import OWN
@@ -24,7 +24,9 @@ from tocsin.web.once import checked_key
 from tocsin.web.problems import answer_of, encoded
 from tocsin.web.routes import (
     LAST,
+    PAGE,
     Call,
+    Param,
     Route,
     cursor_of,
     filters_of,
@@ -50,6 +52,36 @@ class Accepted(msgspec.Struct, frozen=True):
     accepted: int
     duplicates: int
     ids: tuple[str, ...]
+
+
+class ActionOut(msgspec.Struct, frozen=True):
+    """A button."""
+
+    label: str
+    url: str
+    style: str
+
+
+class EventOut(msgspec.Struct, frozen=True):
+    """An event as it came in. `uid` is Tocsin's own id, `id` the source's; `kind` is what the type means."""
+
+    id: str
+    uid: str
+    type: str
+    kind: str
+    source: str
+    severity: str
+    pipeline: str
+    run_id: str
+    stage: str
+    time: str | None
+    received_at: str | None
+    title: str
+    message: str
+    labels: dict[str, str]
+    data: dict[str, Any]
+    links: dict[str, str]
+    actions: tuple[ActionOut, ...]
 
 
 class EventWhy(msgspec.Struct, frozen=True):
@@ -84,6 +116,8 @@ class EventsDoor:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         principal = await self.tokens.principal(headers.get(b"authorization", b""))
         principal.require("developer")
+        if scope["query_string"]:
+            raise Invalid(scope["query_string"][:60].decode("latin-1"), "query parameters", "none: this route has none")
         body = await whole_body(headers, receive, self.app.settings.max_body_bytes)
         key = checked_key(headers.get(b"idempotency-key", b"").decode("latin-1"))
         if key:
@@ -134,26 +168,26 @@ async def whole_body(headers: Mapping[bytes, bytes], receive: Receive, most: int
     return b"".join(parts)
 
 
-def shown(event: Event) -> dict[str, Any]:
-    return {
-        "id": event.id,
-        "uid": event.uid,
-        "type": event.type,
-        "kind": event.kind,
-        "source": event.source,
-        "severity": event.severity,
-        "pipeline": event.pipeline,
-        "run_id": event.run_id,
-        "stage": event.stage,
-        "time": rfc3339(event.time_ms),
-        "received_at": rfc3339(event.received_ms),
-        "title": event.title,
-        "message": event.message,
-        "labels": event.labels,
-        "data": event.data,
-        "links": event.links,
-        "actions": event.actions,
-    }
+def shown(event: Event) -> EventOut:
+    return EventOut(
+        id=event.id,
+        uid=event.uid,
+        type=event.type,
+        kind=event.kind,
+        source=event.source,
+        severity=event.severity,
+        pipeline=event.pipeline,
+        run_id=event.run_id,
+        stage=event.stage,
+        time=rfc3339(event.time_ms),
+        received_at=rfc3339(event.received_ms),
+        title=event.title,
+        message=event.message,
+        labels=event.labels,
+        data=event.data,
+        links=event.links,
+        actions=tuple(ActionOut(action.label, action.url, action.style) for action in event.actions),
+    )
 
 
 FILTERS = ("type", "kind", "pipeline", "run_id", "source", "severity")
@@ -164,7 +198,7 @@ async def list_events(call: Call) -> Response:
     filters = filters_of(call, FILTERS)
     before = cursor_of(call, LAST)
     found = await log.list_events(call.app.db, call.tenant_id, before=before, limit=limit + 1, filters=filters)
-    return reply(page([shown(event) for event in found], limit, lambda event: str(event["uid"])))
+    return reply(page([shown(event) for event in found], limit, lambda event: str(event.uid)))
 
 
 async def get_event(call: Call) -> Response:
@@ -205,6 +239,8 @@ async def documented(call: Call) -> Response:
     raise NotFound("POST /v1/events is answered before this table is asked.")
 
 
+SOURCE = {"source": "Of this source, where several use the same id"}
+
 ROUTES = (
     Route(
         method="POST",
@@ -215,6 +251,15 @@ ROUTES = (
         body=NativeBody,
         answer=(Receipt, Accepted),
         status=202,
+        problems=(409,),
+        name="send_events",
+        idempotent=True,
+        example={
+            "type": "run.failed",
+            "pipeline": "etl/orders",
+            "run_id": "2026-11-21T02:00",
+            "labels": {"env": "prod"},
+        },
     ),
     Route(
         method="GET",
@@ -222,9 +267,20 @@ ROUTES = (
         handler=list_events,
         summary="Events, newest first",
         role="viewer",
-        query={name: f"Only this {name}" for name in FILTERS} | {"limit": "1 to 100", "cursor": "`next` of a page"},
+        answer=EventOut,
+        query={name: f"Only this {name}" for name in FILTERS}
+        | {"severity": Param("Only this severity", Severity)}
+        | PAGE,
     ),
-    Route(method="GET", path="/v1/events/{id}", handler=get_event, summary="One event", role="viewer"),
+    Route(
+        method="GET",
+        path="/v1/events/{id}",
+        handler=get_event,
+        summary="One event",
+        role="viewer",
+        answer=EventOut,
+        query=SOURCE,
+    ),
     Route(
         method="GET",
         path="/v1/events/{id}/why",
@@ -232,5 +288,6 @@ ROUTES = (
         summary="What was decided about an event, and why",
         role="viewer",
         answer=EventWhy,
+        query=SOURCE,
     ),
 )

@@ -1,15 +1,24 @@
 """Messages for people in Tocsin itself: `/v1/inbox`. Everybody sees their own, and nobody else's."""
 
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 from starlette.responses import Response
 
-from tocsin.model.errors import Invalid, NotFound
+from tocsin.model.errors import NotFound
 from tocsin.store import inbox
-from tocsin.web.routes import LAST, Call, Route, cursor_of, filters_of, no_nul, page, page_limit, reply, rfc3339
-
-FLAGS = {"": False, "false": False, "true": True}
+from tocsin.web.routes import (
+    LAST,
+    PAGE,
+    Call,
+    Param,
+    Route,
+    cursor_of,
+    no_nul,
+    page_limit,
+    reply,
+    rfc3339,
+)
 
 
 class InboxItem(Struct, frozen=True):
@@ -22,6 +31,14 @@ class InboxItem(Struct, frozen=True):
     url: str
     created_at: str | None
     read_at: str | None
+
+
+class InboxPage(Struct, frozen=True):
+    """`unread`: how many there are in all that were not read yet."""
+
+    items: tuple[InboxItem, ...]
+    next: str | None
+    unread: int
 
 
 class ReadOut(Struct, frozen=True):
@@ -45,14 +62,13 @@ def shown(found: dict[str, Any]) -> InboxItem:
 
 async def list_(call: Call) -> Response:
     limit = page_limit(call)
-    asked = filters_of(call, ("unread",)).get("unread", "")
-    if asked not in FLAGS:
-        raise Invalid("unread", repr(asked[:20]), "true or false")
+    only_unread = call.request.query_params.get("unread", "") == "true"
     db, whose = call.app.db, (call.tenant_id, call.by.user_id)
     before = cursor_of(call, LAST)
-    found = await inbox.list_(db, *whose, before=before, limit=limit + 1, only_unread=FLAGS[asked])
-    items = page([shown(one) for one in found], limit, lambda item: str(item.id))
-    return reply(items | {"unread": await inbox.unread(db, *whose)})
+    found = await inbox.list_(db, *whose, before=before, limit=limit + 1, only_unread=only_unread)
+    items = tuple(shown(one) for one in found)
+    last = items[limit - 1].id if len(items) > limit else None
+    return reply(InboxPage(items[:limit], last, await inbox.unread(db, *whose)))
 
 
 async def read_one(call: Call) -> Response:
@@ -80,13 +96,14 @@ ROUTES = (
         handler=list_,
         summary="Your messages, newest first, and how many are `unread`",
         role="viewer",
-        answer=InboxItem,
-        query={"unread": "`true`: only those not read yet", "limit": "1 to 100", "cursor": "`next` of a page"},
+        answer=InboxPage,
+        query={"unread": Param("`true`: only those not read yet", Literal["true", "false"])} | PAGE,
     ),
     Route(
         method="POST",
         path="/v1/inbox/{id}/read",
         handler=read_one,
+        name="read_inbox_message",
         summary="Mark a message of yours as read",
         role="viewer",
         answer=ReadOut,

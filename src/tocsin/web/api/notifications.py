@@ -1,18 +1,30 @@
 """Notifications of a platform's users: everybody's preferences, what was tried, a test. One's own preferences are in
 preferences.py."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from starlette.responses import Response
 
-from tocsin.model.errors import Invalid
 from tocsin.model.preference import CATEGORIES, PROVIDER_OF, SLACK
 from tocsin.rules.preferring import Place, Reader, channel_key, endpoints_at, not_set_up, place_of
 from tocsin.store import preferences as store
 from tocsin.web.api.preferences import SwitchesOut, own, switches
 from tocsin.web.api.webhooks import send_test
-from tocsin.web.routes import Call, Route, as_cursor, filters_of, name_cursor, page, page_limit, reply, rfc3339
+from tocsin.web.routes import (
+    PAGE,
+    UP_TO_100,
+    Call,
+    Param,
+    Route,
+    as_cursor,
+    filters_of,
+    name_cursor,
+    page,
+    page_limit,
+    reply,
+    rfc3339,
+)
 
 MOST_COUNTED = 100_000
 PAGE_ITEMS = 20
@@ -51,17 +63,9 @@ class TestOut(Struct, frozen=True):
 
 async def everybody(call: Call) -> Response:
     limit = page_limit(call)
-    filters_of(call, ())
     found = await store.list_(call.app.db, call.tenant_id, name_cursor(call), limit + 1)
     items = [switches(user_id, wants) for user_id, wants in found]
     return reply(page(items, limit, lambda one: as_cursor(one.user_id)))
-
-
-def whole_number(call: Call, name: str, standard: int, most: int) -> int:
-    given = call.request.query_params.get(name, str(standard))
-    if not given.isascii() or not given.isdigit() or len(given) > 9 or not 1 <= int(given) <= most:
-        raise Invalid(name, repr(given[:20]), f"a whole number from 1 to {most}")
-    return int(given)
 
 
 def pattern_of(event_type: str) -> str:
@@ -75,12 +79,10 @@ def pattern_of(event_type: str) -> str:
 
 async def delivery_log(call: Call) -> Response:
     filters = filters_of(call, ("page", "event_type", "status"))
-    limit = whole_number(call, "limit", PAGE_ITEMS, 100)
-    number = whole_number(call, "page", 1, MOST_COUNTED)
+    limit = int(call.request.query_params.get("limit") or PAGE_ITEMS)
+    number = int(filters.get("page", 1))
     told: store.Told = "tried"
     if status := filters.get("status"):
-        if status not in ("success", "failed"):
-            raise Invalid("status", repr(status[:40]), "success or failed")
         told = "success" if status == "success" else "failed"
     found, total = await store.delivery_log(
         call.app.db,
@@ -146,7 +148,7 @@ ROUTES = (
         summary="Everybody's preferences, by user",
         role="admin",
         answer=SwitchesOut,
-        query={"limit": "1 to 100", "cursor": "`next` of a page"},
+        query=PAGE,
     ),
     Route(
         method="GET",
@@ -156,10 +158,10 @@ ROUTES = (
         role="admin",
         answer=LogPage,
         query={
-            "page": "From 1",
-            "limit": "1 to 100; 20 where it is not given",
+            "page": Param("From 1", Annotated[int, Meta(ge=1, le=MOST_COUNTED)], "a whole number from 1"),
+            "limit": Param("1 to 100; 20 where it is not given", Annotated[int, Meta(ge=1, le=100)], UP_TO_100),
             "event_type": f"Such as {', '.join(CATEGORIES)}",
-            "status": "`success` or `failed`",
+            "status": Param("How it went", Literal["success", "failed"]),
         },
     ),
     Route(

@@ -18,7 +18,19 @@ from tocsin.rules.pattern import MAX_CHARS, is_exact
 from tocsin.store import config, pipelines
 from tocsin.web.api.alert_rules import NOISE, NoiseOut, checked
 from tocsin.web.api.webhooks import checked_patterns, provider_of, typed_settings
-from tocsin.web.routes import Call, Route, as_cursor, filters_of, name_cursor, no_nul, page, page_limit, reply, rfc3339
+from tocsin.web.routes import (
+    PAGE,
+    Call,
+    Route,
+    as_cursor,
+    name_cursor,
+    no_nul,
+    page,
+    page_limit,
+    reply,
+    rfc3339,
+    tagged,
+)
 
 LAST_RUNS = 100
 NAME_CHARS = 60
@@ -101,7 +113,6 @@ def path_of(name: str) -> str:
 
 async def list_(call: Call) -> Response:
     limit = page_limit(call)
-    filters_of(call, ())
     found = await pipelines.list_(call.app.db, call.tenant_id, after=name_cursor(call), limit=limit + 1, last=LAST_RUNS)
     items = [
         PipelineOut(
@@ -190,7 +201,7 @@ def naming(place: str) -> Iterator[None]:
 async def get(call: Call) -> Response:
     name = name_of(call)
     found = await pipelines.rules(call.app.db, call.tenant_id, MADE_FOR + name)
-    return reply(NotificationsOut(name, tuple(map(shown, found))))
+    return tagged(NotificationsOut(name, tuple(map(shown, found))))
 
 
 async def put(call: Call) -> Response:
@@ -206,6 +217,7 @@ async def put(call: Call) -> Response:
     async with call.app.db.transaction() as tx:
         old = await pipelines.rules_to_replace(tx, call.tenant_id, MADE_FOR + name)
         before = NotificationsOut(name, tuple(map(shown, old)))
+        call.check_unchanged(before)
         kept = []
         for rule in wanted:
             known = next((one for one in old if one.endpoint_ids == rule.endpoint_ids), None)
@@ -227,11 +239,12 @@ async def delete(call: Call) -> Response:
     name = name_of(call)
     async with call.app.db.transaction() as tx:
         found = await pipelines.rules_to_replace(tx, call.tenant_id, MADE_FOR + name)
+        before = NotificationsOut(name, tuple(map(shown, found)))
+        call.check_unchanged(before)
         for rule in found:
             await config.delete_rule(tx, call.tenant_id, rule.id, call.app.clock_ms())
         if not found:
             raise NotFound("Nothing is set for this pipeline.")
-        before = NotificationsOut(name, tuple(map(shown, found)))
         await call.audit(tx, "pipeline.delete", "pipeline", name, before, None)
     return Response(status_code=204)
 
@@ -245,7 +258,7 @@ ROUTES = (
         summary="Pipelines that had runs, by name",
         role="viewer",
         answer=PipelineOut,
-        query={"limit": "1 to 100", "cursor": "`next` of a page"},
+        query=PAGE,
     ),
     Route(
         method="GET",
@@ -263,6 +276,7 @@ ROUTES = (
         summary="Say who is told of a pipeline, in place of all that was said here",
         role="developer",
         body=NotificationsIn,
+        if_match=True,
         answer=NotificationsOut,
     ),
     Route(
@@ -273,5 +287,6 @@ ROUTES = (
         summary="Nobody is told of a pipeline because of what was said here",
         role="developer",
         status=204,
+        if_match=True,
     ),
 )

@@ -16,7 +16,7 @@ from tocsin.rules.noise_check import check_hours, check_zone
 from tocsin.rules.preferring import MADE, Reader, settings_of
 from tocsin.store import preferences as store
 from tocsin.store.database import Transaction
-from tocsin.web.routes import Call, Route, reply
+from tocsin.web.routes import Call, Route, tagged
 
 SlackChannel = Annotated[str, Meta(pattern=rf"^(?:{CHANNEL})\Z", description="An id (C…) or a name (#alerts)")]
 ON_AS_A_WHOLE = {
@@ -211,35 +211,41 @@ def endpoints_for(everybody: Sequence[store.Stored], me: str) -> list[store.Want
     return found
 
 
-async def keep(call: Call, change: Callable[[Preferences], Preferences], by: Call | None = None) -> Preferences:
-    """The caller's own preferences, changed. What waited for a place that was switched off goes out now. `by` is who
-    really calls, where somebody else's are changed."""
+async def keep(
+    call: Call,
+    change: Callable[[Preferences], Preferences],
+    show: Callable[[str, Preferences], Struct],
+    by: Call | None = None,
+) -> Response:
+    """The caller's own preferences, changed, as `show` shows them. What waited for a place that was switched off goes
+    out now. `by` is who really calls, where somebody else's are changed."""
     async with call.app.db.transaction() as tx:
         known = await store.get_to_change(tx, call.tenant_id, call.by.who) or Preferences()
+        call.check_unchanged(show(call.by.who, known))
         wants = change(known)
         await save(call, tx, wants)
         user = call.by.who
         await (by or call).audit(tx, "preferences.update", "preferences", user, shown(user, known), shown(user, wants))
     call.app.deliver.wake()
-    return wants
+    return tagged(show(call.by.who, wants))
 
 
 async def get(call: Call) -> Response:
-    return reply(shown(call.by.who, await own(call)))
+    return tagged(shown(call.by.who, await own(call)))
 
 
 async def put(call: Call) -> Response:
     given = await call.body(PreferencesIn)
-    return reply(shown(call.by.who, await keep(call, lambda known: changed(call, given, known))))
+    return await keep(call, lambda known: changed(call, given, known), shown)
 
 
 async def get_switches(call: Call) -> Response:
-    return reply(switches(call.by.who, await own(call)))
+    return tagged(switches(call.by.who, await own(call)))
 
 
 async def put_switches(call: Call) -> Response:
     given = await call.body(SwitchesIn)
-    return reply(switches(call.by.who, await keep(call, lambda known: switched(call, given, known))))
+    return await keep(call, lambda known: switched(call, given, known), switches)
 
 
 ROUTES = (
@@ -259,6 +265,7 @@ ROUTES = (
         summary="Change what you want to hear of",
         role="viewer",
         body=PreferencesIn,
+        if_match=True,
         answer=PreferencesOut,
     ),
     Route(
@@ -277,6 +284,7 @@ ROUTES = (
         summary="Change it in short",
         role="viewer",
         body=SwitchesIn,
+        if_match=True,
         answer=SwitchesOut,
     ),
 )

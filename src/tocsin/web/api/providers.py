@@ -8,7 +8,7 @@ from starlette.responses import Response
 from tocsin.provider_kit.provider import Provider, Tuning
 from tocsin.provider_kit.settings_form import form
 from tocsin.providers import PROVIDERS
-from tocsin.web.routes import Call, Route, filters_of, reply
+from tocsin.web.routes import Call, Route, reply
 
 
 class Limits(Struct, frozen=True):
@@ -46,7 +46,6 @@ def shown(provider: Provider, tuning: Tuning) -> ProviderOut:
 
 async def list_(call: Call) -> Response:
     """All of them, in the order in which they are offered."""
-    filters_of(call, ())
     items = [shown(provider, call.app.tuning[kind]) for kind, provider in PROVIDERS.items()]
     return reply({"items": items, "next": None})
 
@@ -59,6 +58,6 @@ ROUTES = (
         summary="Kinds of endpoints: their settings as a form, their limits, whether they are switched on",
         role="viewer",
         answer=ProviderOut,
-        query={"limit": "All are on one page", "cursor": "There is no other page"},
+        listed=True,
     ),
 )

@@ -15,7 +15,7 @@ from tocsin.rules.explain import misfit_of
 from tocsin.rules.index import CompiledRule, RuleIndex, compile_rule
 from tocsin.rules.own import owner_of
 from tocsin.rules.simulate import Setup, Simulation, Step
-from tocsin.sources.native import decode_native
+from tocsin.sources.native import NativeEvent, decode_native
 from tocsin.stages.intake import as_event
 from tocsin.stages.intake.config import TenantConfig, compiled
 from tocsin.store import intake as store
@@ -34,13 +34,13 @@ AT_A_TIME = 10
 Last = Annotated[int, Meta(ge=1, le=500)]
 
 
-class PreviewIn(RuleIn, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class RulePreviewIn(RuleIn, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """An unsaved rule, asked about the last events."""
 
     last: Last = 50
 
 
-class PreviewPatch(RulePatch, frozen=True, forbid_unknown_fields=True):
+class RulePreviewPatch(RulePatch, frozen=True, forbid_unknown_fields=True):
     """Changes to a saved rule, which are not saved; none asks about the rule as it is, switched on."""
 
     last: Last = 50
@@ -83,7 +83,7 @@ class Tested(Struct, frozen=True):
 
 async def preview(call: Call) -> Response:
     """An unsaved rule."""
-    given = await call.body(PreviewIn)
+    given = await call.body(RulePreviewIn)
     rule = new_rule(call, given, UNSAVED)
     await checked(call, rule)
     return reply(await previewed(call, None, rule, given.last))
@@ -92,7 +92,7 @@ async def preview(call: Call) -> Response:
 async def preview_saved(call: Call) -> Response:
     """A saved rule, and what changes to it would change."""
     body = await read_body(call.request, call.app.settings.max_body_bytes)
-    given = decode(body or b"{}", PreviewPatch)
+    given = decode(body or b"{}", RulePreviewPatch)
     saved = await find(call)
     rule = replace(saved, noise=noise_of(given, saved.noise), **changes(given))
     await checked(call, rule)
@@ -258,7 +258,7 @@ ROUTES = (
         handler=preview,
         summary="What an unsaved rule would have made of the last events",
         role="developer",
-        body=PreviewIn,
+        body=RulePreviewIn,
         answer=Preview,
     ),
     Route(
@@ -267,7 +267,8 @@ ROUTES = (
         handler=preview_saved,
         summary="What a rule makes of the last events, and what changes to it would change",
         role="viewer",
-        body=PreviewPatch,
+        body=RulePreviewPatch,
+        body_optional=True,
         answer=Preview,
     ),
     Route(
@@ -276,6 +277,7 @@ ROUTES = (
         handler=test,
         summary="Whether it matches an event given here",
         role="viewer",
+        body=NativeEvent,
         answer=Tested,
     ),
 )

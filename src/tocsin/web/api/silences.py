@@ -1,7 +1,7 @@
 """Silences: nothing is sent of what they match, for a while; what they hid is told when they end."""
 
 import datetime as dt
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
@@ -14,8 +14,24 @@ from tocsin.rules.noise_check import check_hours
 from tocsin.rules.pattern import check_pattern
 from tocsin.rules.silencing import is_of_event, silenced
 from tocsin.store import config, silences
+from tocsin.store.database import Reader
 from tocsin.store.silences import Kept
-from tocsin.web.routes import LAST, Call, Route, cursor_of, filters_of, no_nul, page, page_limit, reply, rfc3339
+from tocsin.web.routes import (
+    LAST,
+    PAGE,
+    Call,
+    Moment,
+    Param,
+    Route,
+    cursor_of,
+    filters_of,
+    no_nul,
+    page,
+    page_limit,
+    reply,
+    rfc3339,
+    tagged,
+)
 
 MOST_OPEN = 2000
 """In a tenant. Each costs every event something where it asks for patterns only."""
@@ -24,7 +40,6 @@ LONGEST_MS = 366 * 86_400_000
 DAY_MS = 86_400_000
 MOST_LOOKED_AT = 5000
 
-Moment = Annotated[dt.datetime, Meta(tz=True)]
 Matchers = Annotated[tuple[Matcher, ...], Meta(min_length=1, max_length=20)]
 Comes = Annotated[tuple[Hours, ...], Meta(max_length=20)]
 Words = Annotated[str, Meta(max_length=500)]
@@ -56,7 +71,7 @@ class SilencePatch(Struct, frozen=True, forbid_unknown_fields=True):
     comment: Comment | UnsetType = UNSET
 
 
-class PreviewIn(Struct, frozen=True, forbid_unknown_fields=True):
+class SilencePreviewIn(Struct, frozen=True, forbid_unknown_fields=True):
     """A silence that is being thought about."""
 
     matchers: Matchers
@@ -79,8 +94,10 @@ class SilenceOut(Struct, frozen=True):
     created_by: str
     created_at: str | None
 
+    noted: ClassVar = ("status", "hidden")
 
-class PreviewOut(Struct, frozen=True):
+
+class SilencePreview(Struct, frozen=True):
     """Of the messages of the last day, the newest 5,000 at the most: how many it would have kept back, from which
     webhooks, and the newest of them."""
 
@@ -189,23 +206,21 @@ async def create(call: Call) -> Response:
         return await call.made(tx, shown(kept, now_ms))
 
 
-async def find(call: Call) -> Kept:
+async def find(call: Call, tx: Reader | None = None) -> Kept:
     filters = {"id": no_nul("id", call.path("id"))}
-    found = await silences.list_(call.app.db, call.tenant_id, before=LAST, limit=1, filters=filters)
+    found = await silences.list_(tx or call.app.db, call.tenant_id, before=LAST, limit=1, filters=filters)
     if not found:
         raise NotFound("No such silence.")
     return found[0]
 
 
 async def get(call: Call) -> Response:
-    return reply(shown(await find(call), call.app.clock_ms()))
+    return tagged(shown(await find(call), call.app.clock_ms()))
 
 
 async def list_(call: Call) -> Response:
     limit = page_limit(call)
     status = filters_of(call, ("status",)).get("status", "")
-    if status not in ("", "open", "ended"):
-        raise Invalid("status", repr(status[:40]), "open (pending and active) or ended")
     now_ms = call.app.clock_ms()
     filters: dict[str, Any] = {status: now_ms} if status else {}
     before = cursor_of(call, LAST)
@@ -214,36 +229,46 @@ async def list_(call: Call) -> Response:
 
 
 async def change(call: Call) -> Response:
-    given, known = await call.body(SilencePatch), await find(call)
+    given, now_ms = await call.body(SilencePatch), call.app.clock_ms()
+    async with call.changing() as tx:
+        known = await find(call, tx)
+        before = shown(known, now_ms)
+        call.check_unchanged(before)
+        after = changed(call, known, given)
+        if not await silences.change(tx, call.tenant_id, after, now_ms):
+            raise Conflict("This silence is over; make a new one.")
+        await call.audit(tx, "silence.update", "silence", before.id, before, shown(after, now_ms))
+    return await get(call)
+
+
+def changed(call: Call, known: Kept, given: SilencePatch) -> Kept:
+    """The silence as it is to be. Raises Invalid."""
     silence, now_ms = known.silence, call.app.clock_ms()
     ends_ms = silence.ends_ms
     if given.ends_at is not UNSET or given.duration_s is not UNSET:
         ends_at = None if given.ends_at is UNSET else given.ends_at
         duration_s = None if given.duration_s is UNSET else given.duration_s
         ends_ms = span(now_ms, silence.starts_ms, ends_at, duration_s, from_ms=max(now_ms, silence.starts_ms))
-    changed = replace(
+    wanted = replace(
         silence,
         matchers=silence.matchers if given.matchers is UNSET else given.matchers,
         ends_ms=ends_ms,
         hours=silence.hours if given.hours is UNSET else given.hours,
         reason=silence.reason if given.reason is UNSET else no_nul("reason", given.reason),
     )
-    check_matchers(changed.matchers)
-    check_all_hours(changed.hours)
-    check_end(ends_ms, changed.hours)
+    check_matchers(wanted.matchers)
+    check_all_hours(wanted.hours)
+    check_end(ends_ms, wanted.hours)
     comment = known.comment if given.comment is UNSET else no_nul("comment", given.comment)
-    async with call.app.db.transaction() as tx:
-        after = replace(known, silence=changed, comment=comment)
-        if not await silences.change(tx, call.tenant_id, after, now_ms):
-            raise Conflict("This silence is over; make a new one.")
-        await call.audit(tx, "silence.update", "silence", silence.id, shown(known, now_ms), shown(after, now_ms))
-    return await get(call)
+    return replace(known, silence=wanted, comment=comment)
 
 
 async def delete(call: Call) -> Response:
     """Ends it now. It is kept, with what it hid; one that is over already stays as it is."""
-    known, now_ms = await find(call), call.app.clock_ms()
-    async with call.app.db.transaction() as tx:
+    now_ms = call.app.clock_ms()
+    async with call.changing() as tx:
+        known = await find(call, tx)
+        call.check_unchanged(shown(known, now_ms))
         await silences.end(tx, call.tenant_id, known.silence.id, now_ms)
         await call.audit(tx, "silence.end", "silence", known.silence.id, shown(known, now_ms), None)
     return Response(status_code=204)
@@ -251,7 +276,7 @@ async def delete(call: Call) -> Response:
 
 async def preview(call: Call) -> Response:
     """What it would have kept back in the last day: of what was sent, by the same function that decides."""
-    given = await call.body(PreviewIn)
+    given = await call.body(SilencePreviewIn)
     check_matchers(given.matchers)
     check_all_hours(given.hours)
     app, tenant_id = call.app, call.tenant_id
@@ -279,7 +304,7 @@ async def preview(call: Call) -> Response:
         }
         for one in hidden[:20]
     )
-    return reply(PreviewOut(rfc3339(since_ms), len(sent), len(hidden), webhooks, items))
+    return reply(SilencePreview(rfc3339(since_ms), len(sent), len(hidden), webhooks, items))
 
 
 ID = "/v1/silences/{id}"
@@ -294,6 +319,7 @@ ROUTES = (
         body=SilenceIn,
         answer=SilenceOut,
         status=201,
+        problems=(409,),
     ),
     Route(
         method="GET",
@@ -302,7 +328,7 @@ ROUTES = (
         summary="Silences, newest first",
         role="viewer",
         answer=SilenceOut,
-        query={"status": "`open` or `ended`", "limit": "1 to 100", "cursor": "`next` of a page"},
+        query={"status": Param("Open are those pending and active", Literal["open", "ended"])} | PAGE,
     ),
     Route(
         method="POST",
@@ -310,8 +336,8 @@ ROUTES = (
         handler=preview,
         summary="What a silence would have kept back in the last day",
         role="developer",
-        body=PreviewIn,
-        answer=PreviewOut,
+        body=SilencePreviewIn,
+        answer=SilencePreview,
     ),
     Route(method="GET", path=ID, handler=get, summary="One silence", role="viewer", answer=SilenceOut),
     Route(
@@ -323,6 +349,8 @@ ROUTES = (
         role="developer",
         body=SilencePatch,
         answer=SilenceOut,
+        problems=(409,),
+        if_match=True,
     ),
     Route(
         method="DELETE",
@@ -332,5 +360,6 @@ ROUTES = (
         summary="End a silence now",
         role="developer",
         status=204,
+        if_match=True,
     ),
 )

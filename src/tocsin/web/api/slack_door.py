@@ -44,8 +44,10 @@ ROUTES = (
         method="POST",
         path="/slack/interactivity",
         handler=interactivity,
+        name="slack_interactivity",
         summary="Slack's clicks, signed by Slack (needs SLACK_SIGNING_SECRET)",
         role="",
         media="text/plain",
+        problems=(401, 404, 413),
     ),
 )

@@ -1,6 +1,6 @@
 """Health, readiness, metrics, tokens and the OpenAPI document."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -14,7 +14,7 @@ from tocsin.model.errors import NotFound
 from tocsin.store.config import token_hash
 from tocsin.store.database import StoreUnavailable, Transaction
 from tocsin.web import metrics
-from tocsin.web.routes import Call, Route, filters_of, no_nul, reply, rfc3339
+from tocsin.web.routes import Call, Route, no_nul, reply, rfc3339
 
 
 class TokenIn(Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,6 +32,20 @@ class TokenOut(Struct, frozen=True):
     role: str
     user_id: str
     token: str
+
+
+class Health(Struct, frozen=True):
+    status: str
+    version: str
+
+
+class Ready(Struct, frozen=True, omit_defaults=True):
+    """`status` is ok, stopping or unavailable. `durability`: full, or reduced durability, and `warnings` say why."""
+
+    status: str
+    durability: str = ""
+    warnings: tuple[str, ...] | None = None
+    reason: str = ""
 
 
 async def make_token(
@@ -75,7 +89,6 @@ async def create_token(call: Call) -> Response:
 
 
 async def list_tokens(call: Call) -> Response:
-    filters_of(call, ())
     found = await call.app.db.read("list_tokens", {"tenant_id": call.tenant_id})
     items = [
         {
@@ -105,7 +118,7 @@ async def revoke_token(call: Call) -> Response:
 
 async def health(call: Call) -> Response:
     """The process is up and its loop turns."""
-    return reply({"status": "ok", "version": __version__})
+    return reply(Health("ok", __version__))
 
 
 async def ready(call: Call) -> Response:
@@ -115,13 +128,13 @@ async def ready(call: Call) -> Response:
         weaknesses = await app.db.weaknesses()
         await app.db.read("soonest_due")
     except StoreUnavailable:
-        return reply({"status": "unavailable", "reason": "the store does not answer"}, 503)
+        return reply(Ready("unavailable", reason="the store does not answer"), 503)
     if app.deliver.stopping:
-        return reply({"status": "stopping"}, 503)
+        return reply(Ready("stopping"), 503)
     if app.intake.is_failing():
-        return reply({"status": "unavailable", "reason": "the store does not take events"}, 503)
+        return reply(Ready("unavailable", reason="the store does not take events"), 503)
     durability = "reduced durability" if weaknesses else "full"
-    return reply({"status": "ok", "durability": durability, "warnings": list(weaknesses)})
+    return reply(Ready("ok", durability, weaknesses))
 
 
 async def prometheus(call: Call) -> Response:
@@ -133,10 +146,18 @@ async def openapi(call: Call) -> Response:
 
 
 ROUTES = (
-    Route(method="GET", path="/healthz", handler=health, summary="The process is up", role=""),
-    Route(method="GET", path="/readyz", handler=ready, summary="The store answers, and how durable it is", role=""),
+    Route(method="GET", path="/healthz", handler=health, summary="The process is up", role="", answer=Health),
+    Route(
+        method="GET",
+        path="/readyz",
+        handler=ready,
+        summary="The store answers, and how durable it is",
+        role="",
+        answer=Ready,
+        also=(503,),
+    ),
     Route(method="GET", path="/metrics", handler=prometheus, summary="Prometheus metrics", role="", media="text/plain"),
-    Route(method="GET", path="/openapi.json", handler=openapi, summary="This document", role=""),
+    Route(method="GET", path="/openapi.json", handler=openapi, summary="This document", role="", answer=dict[str, Any]),
     Route(
         method="POST",
         path="/v1/tokens",

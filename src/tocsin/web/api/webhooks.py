@@ -1,7 +1,7 @@
 """Endpoints of every provider: `/v1/webhooks`."""
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -23,8 +23,16 @@ from tocsin.rules.noise_check import check_zone
 from tocsin.rules.pattern import check_pattern
 from tocsin.sources.draft import Draft
 from tocsin.store import config, log
-from tocsin.web.api.deliveries import RecoverIn, replay_matching, shown_with_attempts
+from tocsin.store.database import Reader, Transaction
+from tocsin.web.api.deliveries import (
+    DeliveryWithAttempts,
+    RecoverIn,
+    Replayed,
+    replay_matching,
+    shown_with_attempts,
+)
 from tocsin.web.routes import (
+    PAGE,
     Call,
     Route,
     cursor_of,
@@ -35,6 +43,7 @@ from tocsin.web.routes import (
     page_limit,
     reply,
     rfc3339,
+    tagged,
 )
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -81,6 +90,14 @@ class RotateIn(Struct, frozen=True, forbid_unknown_fields=True):
     overlap_s: Annotated[int, Meta(ge=0, le=7 * 86_400)] = OVERLAP_S
 
 
+class Rotated(Struct, frozen=True):
+    """`secret` is shown this once."""
+
+    id: str
+    secret: str
+    old_secret_until: str | None
+
+
 class Webhook(Struct, frozen=True):
     """An endpoint as it is shown. `secret` is there once, in the answer that made it."""
 
@@ -104,6 +121,8 @@ class Webhook(Struct, frozen=True):
     created_at: str | None
     updated_at: str | None
     secret: str | UnsetType = UNSET
+
+    noted: ClassVar = ("consecutive_failures", "last_used_at", "last_error", "secret")
 
 
 def shown(endpoint: Endpoint, secret: str | UnsetType = UNSET) -> Webhook:
@@ -272,21 +291,21 @@ async def create(call: Call) -> Response:
         return await call.made(tx, shown(endpoint, secret or UNSET))
 
 
-async def mine(call: Call) -> Endpoint:
+async def mine(call: Call, tx: Reader | None = None) -> Endpoint:
     """The endpoint of the path."""
-    return await own(call, no_nul("id", call.path("id")))
+    return await own(call, no_nul("id", call.path("id")), tx)
 
 
-async def own(call: Call, id_: str) -> Endpoint:
+async def own(call: Call, id_: str, tx: Reader | None = None) -> Endpoint:
     """The endpoint, if the caller may see it; one of somebody else's is as one that does not exist."""
-    endpoint = await config.get_endpoint(call.app.db, call.tenant_id, id_)
+    endpoint = await config.get_endpoint(tx or call.app.db, call.tenant_id, id_)
     if not call.by.sees_all() and endpoint.user_id != call.by.user_id:
         raise NotFound("No such webhook.")
     return endpoint
 
 
 async def get(call: Call) -> Response:
-    return reply(shown(await mine(call)))
+    return tagged(shown(await mine(call)))
 
 
 async def list_(call: Call) -> Response:
@@ -300,15 +319,22 @@ async def list_(call: Call) -> Response:
 
 
 async def change(call: Call) -> Response:
-    app = call.app
-    endpoint = await mine(call)
     given = await call.body(WebhookPatch)
+    async with call.changing() as tx:
+        await apply(call, tx, await mine(call, tx), given)
+    call.app.deliver.wake()
+    return await get(call)
+
+
+async def apply(call: Call, tx: Transaction, endpoint: Endpoint, given: WebhookPatch) -> None:
+    app = call.app
+    call.check_unchanged(shown(endpoint))
     provider = provider_of(endpoint.provider_type)
     address = "" if given.webhook_url is UNSET else checked_address(app, provider, given.webhook_url)
     headers = UNSET if given.headers is UNSET else checked_headers(given.headers)
     kept = None
     if given.settings is not UNSET:
-        opened = await config.open_endpoint(app.db, app.keyring, call.tenant_id, endpoint.id)
+        opened = await config.open_endpoint(tx, app.keyring, call.tenant_id, endpoint.id)
         kept = settings_of(call, provider, given.settings, opened.secret_settings)
     changed = replace(
         endpoint,
@@ -324,29 +350,27 @@ async def change(call: Call) -> Response:
         is_active=endpoint.is_active if given.is_active is UNSET else given.is_active,
     )
     now_ms = app.clock_ms()
-    async with app.db.transaction() as tx:
-        if address:
-            await config.change_address(tx, app.keyring, endpoint, address, hint_of(address), now_ms)
-        if headers is not UNSET:
-            await config.change_headers(tx, app.keyring, endpoint, headers, now_ms)
-        if kept and kept.hint:
-            await config.change_address(tx, app.keyring, endpoint, "", kept.hint, now_ms)
-        if kept:
-            await config.change_secret_settings(tx, app.keyring, endpoint, kept.secret, now_ms)
-        await config.change_endpoint(tx, changed, now_ms)
-        if given.is_active is True:
-            await config.switch_endpoint(tx, call.tenant_id, endpoint.id, is_active=True, reason="", now_ms=now_ms)
-        after = await config.endpoint_now(tx, call.tenant_id, endpoint.id)
-        hidden = {"webhook_url": address, "headers": headers, "settings": kept and kept.secret}
-        touched = tuple(name for name, given in hidden.items() if given)
-        await call.audit(tx, "webhook.update", "webhook", endpoint.id, shown(endpoint), shown(after), touched=touched)
-    app.deliver.wake()
-    return await get(call)
+    if address:
+        await config.change_address(tx, app.keyring, endpoint, address, hint_of(address), now_ms)
+    if headers is not UNSET:
+        await config.change_headers(tx, app.keyring, endpoint, headers, now_ms)
+    if kept and kept.hint:
+        await config.change_address(tx, app.keyring, endpoint, "", kept.hint, now_ms)
+    if kept:
+        await config.change_secret_settings(tx, app.keyring, endpoint, kept.secret, now_ms)
+    await config.change_endpoint(tx, changed, now_ms)
+    if given.is_active is True:
+        await config.switch_endpoint(tx, call.tenant_id, endpoint.id, is_active=True, reason="", now_ms=now_ms)
+    after = await config.get_endpoint(tx, call.tenant_id, endpoint.id)
+    hidden = {"webhook_url": address, "headers": headers, "settings": kept and kept.secret}
+    touched = tuple(name for name, given in hidden.items() if given)
+    await call.audit(tx, "webhook.update", "webhook", endpoint.id, shown(endpoint), shown(after), touched=touched)
 
 
 async def delete(call: Call) -> Response:
-    endpoint = await mine(call)
-    async with call.app.db.transaction() as tx:
+    async with call.changing() as tx:
+        endpoint = await mine(call, tx)
+        call.check_unchanged(shown(endpoint))
         await config.delete_endpoint(tx, call.tenant_id, endpoint.id, call.app.clock_ms())
         await call.audit(tx, "webhook.delete", "webhook", endpoint.id, shown(endpoint), None)
     return Response(status_code=204)
@@ -361,11 +385,11 @@ async def disable(call: Call) -> Response:
 
 
 async def switch(call: Call, *, is_active: bool) -> Response:
-    endpoint = await mine(call)
     now_ms = call.app.clock_ms()
-    async with call.app.db.transaction() as tx:
+    async with call.changing() as tx:
+        endpoint = await mine(call, tx)
         await config.switch_endpoint(tx, call.tenant_id, endpoint.id, is_active=is_active, reason="", now_ms=now_ms)
-        after = await config.endpoint_now(tx, call.tenant_id, endpoint.id)
+        after = await config.get_endpoint(tx, call.tenant_id, endpoint.id)
         action = "webhook.enable" if is_active else "webhook.disable"
         await call.audit(tx, action, "webhook", endpoint.id, shown(endpoint), shown(after))
     call.app.deliver.wake()
@@ -374,23 +398,23 @@ async def switch(call: Call, *, is_active: bool) -> Response:
 
 async def rotate_secret(call: Call) -> Response:
     app = call.app
-    endpoint = await mine(call)
     given = await call.body(RotateIn)
-    if not provider_of(endpoint.provider_type).signs:
-        raise Conflict(f"Endpoints of the type {endpoint.provider_type} have no signing secret.")
     secret = given.secret or new_secret()
     signing.key(secret)
     now_ms = app.clock_ms()
-    opened = await config.open_endpoint(app.db, app.keyring, call.tenant_id, endpoint.id)
-    secrets = rotated(opened.secrets, secret, now_ms, given.overlap_s)
-    old_until = now_ms + given.overlap_s * 1000 if given.overlap_s else None
-    async with app.db.transaction() as tx:
+    async with call.changing() as tx:
+        endpoint = await mine(call, tx)
+        if not provider_of(endpoint.provider_type).signs:
+            raise Conflict(f"Endpoints of the type {endpoint.provider_type} have no signing secret.")
+        opened = await config.open_endpoint(tx, app.keyring, call.tenant_id, endpoint.id)
+        secrets = rotated(opened.secrets, secret, now_ms, given.overlap_s)
         await config.change_secrets(tx, app.keyring, endpoint, secrets, now_ms)
-        after = {"secret": "***", "old_secret_until": rfc3339(old_until)}
+        old_until = rfc3339(now_ms + given.overlap_s * 1000) if given.overlap_s else None
+        after = {"secret": "***", "old_secret_until": old_until}
         await call.audit(
             tx, "webhook.rotate_secret", "webhook", endpoint.id, {"secret": "***"}, after, touched=("secret",)
         )
-    return reply({"id": endpoint.id, "secret": secret, "old_secret_until": rfc3339(old_until)})
+    return reply(Rotated(endpoint.id, secret, old_until))
 
 
 def rotated(old: tuple[Secret, ...], secret: str, now_ms: int, overlap_s: int) -> tuple[Secret, ...]:
@@ -464,7 +488,7 @@ ROUTES = (
         summary="Endpoints",
         role="viewer",
         answer=Webhook,
-        query={"provider_type": "Only this type", "limit": "1 to 100", "cursor": "`next` of a page"},
+        query={"provider_type": "Only this type"} | PAGE,
     ),
     Route(method="GET", path=ID, handler=get, summary="One endpoint", role="viewer", answer=Webhook),
     Route(
@@ -476,6 +500,7 @@ ROUTES = (
         role="developer",
         body=WebhookPatch,
         answer=Webhook,
+        if_match=True,
     ),
     Route(
         method="DELETE",
@@ -485,6 +510,7 @@ ROUTES = (
         summary="Delete an endpoint (softly)",
         role="developer",
         status=204,
+        if_match=True,
     ),
     Route(
         method="POST",
@@ -493,6 +519,8 @@ ROUTES = (
         action="webhook.test",
         summary="Send a test message and say what came of it",
         role="developer",
+        answer=DeliveryWithAttempts,
+        problems=(409,),
     ),
     Route(
         method="POST",
@@ -519,7 +547,10 @@ ROUTES = (
         action="webhook.rotate_secret",
         summary="A new signing secret, with an overlap",
         role="developer",
+        name="rotate_webhook_secret",
         body=RotateIn,
+        answer=Rotated,
+        problems=(409,),
     ),
     Route(
         method="POST",
@@ -529,5 +560,7 @@ ROUTES = (
         summary="Send again what did not get through",
         role="developer",
         body=RecoverIn,
+        answer=Replayed,
+        also=(202,),
     ),
 )
