@@ -42,6 +42,7 @@ class Settings(Hidden, frozen=True, forbid_unknown_fields=True):
     log_level: Literal["debug", "info", "warning", "error"] = field(name="TOCSIN_LOG_LEVEL")
     log_format: Literal["auto", "json", "console"] = field(name="TOCSIN_LOG_FORMAT")
     drain_s: Seconds = field(name="TOCSIN_DRAIN_SECONDS")
+    stop_delay_s: Annotated[float, Meta(ge=0, le=120)] = field(name="TOCSIN_STOP_DELAY_SECONDS")
     retention_days: Annotated[int, Meta(ge=1, le=3650)] = field(name="TOCSIN_RETENTION_DAYS")
     max_body_bytes: Annotated[int, Meta(ge=1024, le=64 * 1024 * 1024)] = field(name="TOCSIN_MAX_BODY_BYTES")
     flood_per_minute: Annotated[int, Meta(ge=0, le=100_000)] = field(name="TOCSIN_FLOOD_PER_MINUTE")
@@ -99,6 +100,22 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         return msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(explained(str(error), values)) from error
+
+
+class Supervisor(msgspec.Struct, frozen=True):
+    """What systemd asks of a service: where to say how it goes ("" is nowhere), and how often at least; 0 is never."""
+
+    notify_socket: str = ""
+    watchdog_s: float = 0.0
+
+
+def read_supervisor(environment: Mapping[str, str] | None = None) -> Supervisor:
+    """sd_notify(3) and sd_watchdog_enabled(3). Numbers that are none count as not given: the start does not fail."""
+    given = os.environ if environment is None else environment
+    meant_for_us = given.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    microseconds = given.get("WATCHDOG_USEC", "")
+    watchdog_s = int(microseconds) / 1e6 if meant_for_us and microseconds.isdigit() else 0.0
+    return Supervisor(given.get("NOTIFY_SOCKET", ""), watchdog_s)
 
 
 def from_file(path: str, known: Mapping[str, Any]) -> dict[str, Any]:

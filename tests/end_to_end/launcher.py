@@ -4,16 +4,20 @@ TEST_LEASE_MS       how long a worker's claim holds, with a margin to match
 TEST_LOCK_WAIT_S    how long SQLite waits for another program that holds the file
 TEST_SYNCHRONOUS    SQLite's level, for the control that has to lose events
 TEST_POWER_CUT      the chance that an unsynced write reaches the disk by itself; "" runs without power_cut_vfs.py
+TEST_MIGRATION      a file with one migration more, as a version after this one would have
 TEST_GOOD_SYNCS     after so many the disk fails once; only with TEST_POWER_CUT
 """
 
 import os
+import sys
 from functools import partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import tocsin.app
 import tocsin.stages.deliver
+import tocsin.store.migrate
 import tocsin.store.sqlite
 from tests.end_to_end.power_cut_vfs import PowerCutVfs
 from tocsin.cli.main import run
@@ -34,6 +38,17 @@ if lease_ms:
 lock_wait_s = os.environ.get("TEST_LOCK_WAIT_S", "")
 if lock_wait_s:
     change(tocsin.store.sqlite, "LOCK_WAIT_S", float(lock_wait_s))
+
+migration_file = os.environ.get("TEST_MIGRATION", "")
+if migration_file:
+    own = tocsin.store.migrate.migrations
+    one_more = tocsin.store.migrate.Migration(9001, "of_the_next_version", Path(migration_file).read_text("utf-8"))
+
+    def with_one_more(dialect: str) -> list[tocsin.store.migrate.Migration]:
+        print("TEST_MIGRATION is known", file=sys.stderr, flush=True)
+        return [*own(dialect), one_more]
+
+    change(tocsin.store.migrate, "migrations", with_one_more)
 
 options: dict[str, Any] = {}
 synchronous = os.environ.get("TEST_SYNCHRONOUS", "")

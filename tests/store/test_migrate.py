@@ -66,6 +66,29 @@ async def test_a_newer_store_is_refused(fresh: dict[str, str]) -> None:
     await db.close()
 
 
+async def test_a_newer_store_is_let_in_where_that_was_promised(
+    fresh: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # F44
+    db = await opened(fresh)
+    whole = migrations(db.dialect)
+    number = whole[-1].number + 1
+    newer = [
+        migrating.Migration(number, "more", "-- compatible: what is new has a default\nCREATE TABLE more (id TEXT)"),
+        migrating.Migration(number + 1, "other", "CREATE TABLE other (id TEXT)"),
+    ]
+    with monkeypatch.context() as patch:
+        patch.setattr(migrating, "migrations", lambda dialect: [*whole, newer[0]])
+        await migrate(db)
+    assert await migrate(db) == []
+    with monkeypatch.context() as patch:
+        patch.setattr(migrating, "migrations", lambda dialect: [*whole, *newer])
+        assert await migrate(db) == [newer[1]]
+    with pytest.raises(StoreUnfit, match=f"migration {number + 1} "):
+        await migrate(db)
+    await db.close()
+
+
 async def test_a_changed_migration_is_refused(fresh: dict[str, str]) -> None:
     db = await opened(fresh)
     await migrate(db)

@@ -7,35 +7,46 @@ import typer
 
 def migrate(
     check: Annotated[bool, typer.Option("--check", help="Only say what is pending; exit 1 if anything is.")] = False,
+    plan: Annotated[
+        bool,
+        typer.Option("--plan", help="Only print what would run, as SQL, and whether the version before may run on."),
+    ] = False,
 ) -> None:
     """Run pending migrations. `tocsin serve` does so by itself; this is for doing it beforehand.
 
-    Example: tocsin migrate --check
+    \b
+    Examples:
+      tocsin migrate --check
+      tocsin migrate --plan
     """
     import asyncio
 
     from tocsin.app import open_database
     from tocsin.cli.opening import EXPECTED, code_of, settings_or_fail
     from tocsin.cli.output import fail
+    from tocsin.store.migrate import Migration, pending
     from tocsin.store.migrate import migrate as run
-    from tocsin.store.migrate import pending
 
     settings = settings_or_fail()
 
-    async def work() -> list[str]:
+    async def work() -> list[Migration]:
         db = await open_database(settings)
         try:
-            found = await pending(db) if check else await run(db)
-            return [f"{migration.number:04d}_{migration.name}" for migration in found]
+            return await pending(db) if check or plan else await run(db)
         finally:
             await db.close()
 
     try:
-        names = asyncio.run(work())
+        found = asyncio.run(work())
     except EXPECTED as error:
         fail(str(error), code_of(error))
-    for name in names:
-        print(f"{'pending' if check else 'migrated'}\t{name}")
-    if not names:
-        print("up to date")
-    raise typer.Exit(1 if check and names else 0)
+    for migration in found:
+        name = f"{migration.number:04d}_{migration.name}"
+        if plan:
+            meanwhile = "the version before may run on" if migration.is_compatible else "stop the version before first"
+            print(f"-- {name}: {meanwhile}\n{migration.text}")
+        else:
+            print(f"{'pending' if check else 'migrated'}\t{name}")
+    if not found:
+        print("-- up to date" if plan else "up to date")
+    raise typer.Exit(1 if check and found else 0)

@@ -14,7 +14,8 @@ import uvloop
 from starlette.routing import Route as StarletteRoute
 
 from tocsin.app import App, data_file, switched_off
-from tocsin.settings import Settings, SettingsError
+from tocsin.cli.supervisor import notify, watch
+from tocsin.settings import Settings, SettingsError, read_supervisor
 from tocsin.web.server import Tocsin, listen, server_of
 from tocsin.worker import Worker
 
@@ -90,19 +91,26 @@ async def serve(
         log.info("serving", url=f"http://{host}:{port}", store=app.db.dialect, works=works)
     else:
         log.info("working", store=app.db.dialect)
+    supervisor = read_supervisor()
+    notify(supervisor, "READY=1")
+    watching = asyncio.create_task(watch(supervisor))
     waits: set[asyncio.Task[Any]] = {asyncio.create_task(stop.wait()), asyncio.create_task(worker.failed.wait())}
     if meanwhile is not None:
         waits.add(asyncio.ensure_future(meanwhile(app)))
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     log.info("stopping")
+    notify(supervisor, "STOPPING=1")
     for task in waits:
         task.cancel()
     app.deliver.stopping = True
+    if server is not None and settings.stop_delay_s and not worker.failed.is_set():
+        await asyncio.sleep(settings.stop_delay_s)  # /readyz says so meanwhile
     if server is not None and serving is not None:
         server.should_exit = True
         await serving
     await worker.stop()
     await app.close()
+    watching.cancel()
     log.info("stopped")
     return 1 if worker.failed.is_set() else 0
 

@@ -1,7 +1,11 @@
 """Numbered migrations: `0001_name.sql` for both stores, `0002_name.sqlite.sql` and `.postgres.sql` where they differ.
 
-Each runs once, in a transaction that also notes it; of several processes that start together one migrates. A store that
-is newer than this program is refused: an old program must not write what it does not understand.
+Each runs once, in a transaction that also notes it; of several processes that start together one migrates.
+
+A store that is newer than this program is refused: an old program must not write what it does not understand. It is let
+in where every newer migration begins with `-- compatible`, which promises that the version before reads and writes the
+store as before: what is new may be missing from its writes (a table, an index, a column with a default).
+So old and new run side by side while one takes the other's place.
 """
 
 import hashlib
@@ -15,7 +19,11 @@ from msgspec import Struct
 from tocsin.store.database import Database, StoreUnfit
 
 NAME = re.compile(r"^(\d{4})_([a-z0-9_]+)(?:\.(sqlite|postgres))?\.sql$")
-LEDGER = "CREATE TABLE IF NOT EXISTS migration (number BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL)"
+COMPATIBLE = "-- compatible"
+LEDGER = """
+CREATE TABLE IF NOT EXISTS migration (number BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS migration_compatible (number BIGINT PRIMARY KEY)
+"""
 
 
 class Migration(Struct, frozen=True):
@@ -26,6 +34,11 @@ class Migration(Struct, frozen=True):
     @property
     def checksum(self) -> str:
         return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+
+    @property
+    def is_compatible(self) -> bool:
+        """Whether the version before may go on working meanwhile and afterwards."""
+        return self.text.startswith(COMPATIBLE)
 
 
 def migrations(dialect: str) -> list[Migration]:
@@ -49,13 +62,17 @@ async def applied(database: Database) -> dict[int, tuple[str, str]]:
 
 
 async def pending(database: Database) -> list[Migration]:
-    """What `migrate` would run. Raises StoreUnfit where the store is newer than this program, or was changed."""
+    """What `migrate` would run. Raises StoreUnfit where the store is newer than this program and not compatible with
+    it, or was changed."""
     known = migrations(database.dialect)
     done = await applied(database)
-    newer = sorted(set(done) - {migration.number for migration in known})
+    newer = set(done) - {migration.number for migration in known}
     if newer:
+        newer -= {number for (number,) in await database.read("compatible_migrations")}
+    if newer:
+        last = max(newer)
         raise StoreUnfit(
-            f"The store has migration {newer[-1]} ({done[newer[-1]][0]}), which this Tocsin does not know. "
+            f"The store has migration {last} ({done[last][0]}), which this Tocsin does not know. "
             "Start the newer Tocsin that wrote it, or restore a backup made before the upgrade."
         )
     for migration in known:
@@ -70,12 +87,15 @@ async def migrate(database: Database) -> list[Migration]:
     """Runs what is pending; returns what ran. Safe to run again after a kill, and from several processes at once."""
     ran = []
     for migration in await pending(database):
+        # The note first: a second process stops at it, unharmed.
         note = (
             "INSERT INTO migration (number, name, checksum) "  # noqa: S608 - the values are this program's own
             f"VALUES ({migration.number}, '{migration.name}', '{migration.checksum}');\n"
         )
+        if migration.is_compatible:
+            note += f"INSERT INTO migration_compatible (number) VALUES ({migration.number});\n"  # noqa: S608
         try:
-            await database.script(note + migration.text)  # the note first: a second process stops at it, unharmed
+            await database.script(note + migration.text)
         except (apsw.ConstraintError, asyncpg.UniqueViolationError):
             continue
         ran.append(migration)

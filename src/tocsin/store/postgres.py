@@ -34,6 +34,11 @@ PULSE_WITHIN_S = 1.5
 """A server that takes longer to say anything at all is away. With the wait between two it is known within 2 s."""
 
 PULSE = {"application_name": "tocsin pulse"}
+LOCK_WAIT_MS = 2000
+LOCK_TRIES = 30
+LOCK_PAUSE_S = 0.5
+"""A migration waits so long for a table, so often, with a pause in which what queued up behind it goes on."""
+
 MIGRATION_LOCK = 7_210_313  # any number, as long as nothing else in this database locks it
 
 
@@ -188,12 +193,22 @@ class PostgresDatabase:
                 pulse.terminate()
 
     async def script(self, text: str) -> None:
-        """Under an advisory lock, so that of several processes that start together one migrates and the others wait."""
+        """Under an advisory lock, so that of several processes that start together one migrates and the others wait.
+
+        A table that others use is not waited for long: everybody who came later would stand behind us."""
         with translated():
-            async with self.pool.acquire() as connection, connection.transaction():
-                await connection.execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")
-                await connection.execute(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
-                await connection.execute(text, timeout=600)
+            for left in reversed(range(LOCK_TRIES)):
+                try:
+                    async with self.pool.acquire() as connection, connection.transaction():
+                        await connection.execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")
+                        await connection.execute(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})", timeout=600)
+                        await connection.execute(f"SET LOCAL lock_timeout = {LOCK_WAIT_MS}")
+                        await connection.execute(text, timeout=600)
+                    return
+                except asyncpg.LockNotAvailableError:
+                    if not left:
+                        raise
+                    await asyncio.sleep(LOCK_PAUSE_S)
 
     async def weaknesses(self) -> tuple[str, ...]:
         found = {row[0]: row[1] for row in await self.read("durability_settings")}

@@ -1,6 +1,9 @@
 -- applied_migrations
 SELECT number, name, checksum FROM migration ORDER BY number;
 
+-- compatible_migrations
+SELECT number FROM migration_compatible;
+
 -- get_meta
 SELECT value FROM meta WHERE name = :name;
 
