@@ -27,6 +27,7 @@ from tocsin.outbound.world import World
 from tocsin.provider_kit.provider import Tuning
 from tocsin.providers import PROVIDERS
 from tocsin.settings import Settings, SettingsError, operator_settings, provider_tuning
+from tocsin.stages.audit_heads import AuditHeads
 from tocsin.stages.deliver import Deliver
 from tocsin.stages.intake import Intake, Nowhere
 from tocsin.stages.silence_end import end_silences
@@ -199,7 +200,7 @@ class App:
             clock,
             self.intake.accept,
             retention_ms=settings.retention_days * 86_400_000,
-            others=(end_silences, self.timers.fire),
+            others=(end_silences, self.timers.fire, AuditHeads().tell),
         )
 
     @classmethod

@@ -72,7 +72,7 @@ ASKING = [
 def test_there_are_as_many_commands_as_the_examples_below_cover() -> None:
     assert {words[0] for words in EVERY} == {
         *("serve", "demo", "send", "events", "why", "preview", "rules", "config", "deliveries", "silence", "token"),
-        *("migrate", "doctor", "backup", "restore"),
+        *("migrate", "doctor", "backup", "restore", "audit"),
     }
 
 
@@ -140,6 +140,7 @@ def test_help_loads_nothing_that_takes_time() -> None:
         ("token", "create", "--role", "owner"),
         ("token", "create", "--role", "admin", "--tenant", "ä"),
         ("doctor", "-o", "xml"),
+        ("audit", "verify", "--head", "12"),
         ("demo", "--slack-webhook-url", "https://example.com/"),
     ],
     ids=" ".join,

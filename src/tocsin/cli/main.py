@@ -5,6 +5,7 @@ import sys
 import typer
 
 from tocsin.cli import (
+    audit,
     backup,
     config,
     deliveries,
@@ -47,6 +48,7 @@ app.add_typer(config.app, name="config")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(silence.app, name="silence")
 app.add_typer(token.app, name="token")
+app.add_typer(audit.app, name="audit")
 app.command()(migrate.migrate)
 app.command()(backup.backup)
 app.command()(restore.restore)

@@ -4,6 +4,9 @@ An entry's hash is SHA-256 over the hash before it and everything in it, so that
 moved breaks the chain there. Its seal is an HMAC over the hash with a key that is not in the store, so that whoever
 can write to the store still cannot make a chain anew. What a chain cannot tell by itself is that its end was cut off,
 together with the row that says where it ended: for that a head (`head_of`), kept elsewhere, is held against it.
+
+Who appends looks at the seal before, for a new seal vouches for all of the chain: a chain that somebody made without
+the key gets an entry that says so (BREAK).
 """
 
 import hashlib
@@ -12,19 +15,25 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tocsin.model.audit import Act, Entry, short, text
+from tocsin.model.audit import ITSELF, Act, Entry, short, text
 from tocsin.store.database import Database, Transaction
 from tocsin.store.sealing import Keyring
 
 START = bytes(32)
 """The hash before the first entry."""
 
+BREAK = "audit.break"
+"""The action of an entry that was appended to one without a seal of ours."""
+
 PAGE = 1000
 ENDLESS = 2**62
 """A number behind all entries."""
+
+log = structlog.get_logger()
 
 
 class Trail:
@@ -39,10 +48,31 @@ class Trail:
         """In the transaction of the change itself. Call it last in there: it holds the tenant's trail until the end."""
         values = {"tenant_id": act.tenant_id, "start": START, "nothing": b""}
         number, previous = (await tx.fetch("lock_audit", values))[0]
+        if number and not await self._is_ours(tx, act.tenant_id, number, bytes(previous)):
+            reason = f"Entry {number} is missing or has no seal of a known key"
+            entry = self._entry(Act(act.tenant_id, ITSELF, BREAK, "audit", str(number), reason=reason), number + 1)
+            number, previous = number + 1, await self._put(tx, bytes(previous), entry)
+            log.error("audit.break", tenant=act.tenant_id, number=number)
+        await self._put(tx, bytes(previous), self._entry(act, number + 1))
+        self.counts[act.outcome] += 1
+
+    async def _is_ours(self, tx: Transaction, tenant_id: str, number: int, hash_: bytes) -> bool:
+        found = await tx.fetch("audit_seal", {"tenant_id": tenant_id, "number": number})
+        return bool(found) and self.keyring.signed(signed(tenant_id, number, hash_), bytes(found[0][0])) is True
+
+    async def _put(self, tx: Transaction, previous: bytes, entry: Entry) -> bytes:
+        """Returns its hash."""
+        hash_ = hash_of(previous, entry)
+        entry = replace(entry, hash=hash_, seal=self.keyring.sign(signed(entry.tenant_id, entry.number, hash_)))
+        await tx.fetch("insert_audit", msgspec.structs.asdict(entry))
+        await tx.fetch("move_audit_head", {"tenant_id": entry.tenant_id, "number": entry.number, "hash": hash_})
+        return hash_
+
+    def _entry(self, act: Act, number: int) -> Entry:
         actor = act.actor
-        entry = Entry(
+        return Entry(
             tenant_id=act.tenant_id,
-            number=number + 1,
+            number=number,
             time_ms=self.clock_ms(),
             actor=short(actor.name),
             token_id=short(actor.token_id),
@@ -60,11 +90,6 @@ class Trail:
             hash=b"",
             seal=b"",
         )
-        hash_ = hash_of(bytes(previous), entry)
-        entry = replace(entry, hash=hash_, seal=self.keyring.sign(signed(act.tenant_id, entry.number, hash_)))
-        await tx.fetch("insert_audit", msgspec.structs.asdict(entry))
-        await tx.fetch("move_audit_head", {"tenant_id": act.tenant_id, "number": entry.number, "hash": hash_})
-        self.counts[act.outcome] += 1
 
 
 def hash_of(previous: bytes, entry: Entry) -> bytes:
@@ -173,6 +198,8 @@ async def _verify(db: Database, keyring: Keyring, tenant_id: str, known: Head | 
                 return verdict(entry.number, "the entry was changed, or stands where another one stood")
             if keyring.signed(signed(tenant_id, entry.number, hash_), entry.seal) is False:
                 return verdict(entry.number, "the entry was written by somebody without the key")
+            if entry.action == BREAK:
+                return verdict(entry.number - 1, "the entry had no seal of a known key when the next one was written")
             if entry.number == end and hash_ != bytes(end_hash):
                 return verdict(entry.number, "the end that the store remembers is another one")
             if known is not None and entry.number == known.number:

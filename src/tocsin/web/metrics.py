@@ -41,6 +41,15 @@ class Stages(Collector):
             "tocsin_intake_waiting", "Events that wait for their transaction", app.intake.waiting_events
         )
         yield GaugeMetricFamily("tocsin_sending", "Attempts on their way", app.deliver.queue.sending)
+        audit = CounterMetricFamily("tocsin_audit_entries", "Entries of the audit trail", labels=["outcome"])
+        for outcome in ("done", "denied"):
+            audit.add_metric([outcome], app.trail.counts[outcome])
+        yield audit
+        yield CounterMetricFamily(
+            "tocsin_audit_denials_unwritten",
+            "Refusals that were not written down, for there were too many",
+            app.trail.counts["denied_unwritten"],
+        )
         yield GaugeMetricFamily("tocsin_up", "Whether the store answers", 0 if self.queue is None else 1)
         if self.queue is None:
             return
