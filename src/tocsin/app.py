@@ -19,6 +19,7 @@ from tocsin.model.audit import ENVIRONMENT, Act, changes
 from tocsin.model.endpoint import Endpoint
 from tocsin.model.ids import DEFAULT_TENANT, NewId, Prefix
 from tocsin.model.noise import Flood
+from tocsin.model.reference import is_reference
 from tocsin.outbound.address_guard import parse_allow_targets
 from tocsin.outbound.apprise import AppriseSender
 from tocsin.outbound.http import Outbound, parse_connect_to
@@ -39,6 +40,7 @@ from tocsin.store.database import Database
 from tocsin.store.migrate import migrate
 from tocsin.store.postgres import PostgresDatabase
 from tocsin.store.sealing import KEY_BYTES, Keyring, parse_keys
+from tocsin.store.secrets import Vault
 from tocsin.store.sqlite import SqliteDatabase
 
 LEASE_MS = 60_000
@@ -171,6 +173,7 @@ class App:
             AppriseSender(allow=self.allow, connect_to=connect_to),
         )
         self.operator = operator_settings(settings)
+        self.vault = Vault(db, keyring, settings.secrets)
         self.deliver = Deliver(
             db,
             keyring,
@@ -180,6 +183,7 @@ class App:
             self.tuning,
             self.operator,
             self.trail,
+            self.vault,
             lease="lease_" + uuid_utils.uuid7().hex,
             lease_ms=LEASE_MS,
             poll_s=1.0 if db.dialect == "sqlite" else 0.05,
@@ -296,8 +300,8 @@ def from_environment(settings: Settings) -> list[FromEnvironment]:
 
 
 def hint_of(address: str) -> str:
-    """An address as it may be shown: its last ten characters."""
-    return "…" + address[-10:] if address else ""
+    """An address as it may be shown: its last ten characters, or the whole name of a secret that holds it."""
+    return address if is_reference(address) else "…" + address[-10:] if address else ""
 
 
 def switched_off(tuning: Mapping[str, Tuning]) -> list[str]:

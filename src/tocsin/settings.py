@@ -1,5 +1,7 @@
 """Settings: the commented defaults file, then a TOML file, then the environment; read once, frozen from then on."""
 
+import base64
+import binascii
 import os
 import tomllib
 from collections.abc import Mapping
@@ -10,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, field
 
+from tocsin.model import reference
 from tocsin.model.hidden import Hidden
 from tocsin.provider_kit.provider import Tuning
 from tocsin.providers import PROVIDERS
@@ -76,6 +79,11 @@ class Settings(Hidden, frozen=True, forbid_unknown_fields=True):
     webhook_retries: Annotated[int, Meta(ge=-1, le=100)] = field(name="WEBHOOK_CUSTOM_RETRY_ATTEMPTS")
     webhook_timeout_s: Annotated[float, Meta(gt=0, le=30)] = field(name="WEBHOOK_CUSTOM_TIMEOUT_SECONDS")
 
+    secrets: dict[str, str] = {}
+    """What SECRET_<name> gives, decoded, by its name."""
+    odd_secrets: tuple[str, ...] = ()
+    """Variables of that kind that hold something else, and are left alone."""
+
     @property
     def is_sqlite(self) -> bool:
         return not self.database_url
@@ -97,7 +105,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     values |= from_file(given.get("TOCSIN_CONFIG", ""), values)
     values |= {name: given[name] for name in values if name in given}
     try:
-        return msgspec.convert(values, Settings, strict=False)
+        secrets, odd = secrets_of(given)
+        return msgspec.convert(values | {"secrets": secrets, "odd_secrets": odd}, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(explained(str(error), values)) from error
 
@@ -116,6 +125,20 @@ def read_supervisor(environment: Mapping[str, str] | None = None) -> Supervisor:
     microseconds = given.get("WATCHDOG_USEC", "")
     watchdog_s = int(microseconds) / 1e6 if meant_for_us and microseconds.isdigit() else 0.0
     return Supervisor(given.get("NOTIFY_SOCKET", ""), watchdog_s)
+
+
+def secrets_of(environment: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Secrets by name from `SECRET_<name>`, base64; and the variables that hold no such thing: somebody else's."""
+    found, odd = {}, []
+    for variable, text in environment.items():
+        name = variable.removeprefix("SECRET_")
+        if name == variable or not reference.NAME.fullmatch(name):
+            continue
+        try:
+            found[name] = base64.b64decode(text, validate=True).decode()
+        except (binascii.Error, ValueError):
+            odd.append(variable)
+    return found, tuple(sorted(odd))
 
 
 def from_file(path: str, known: Mapping[str, Any]) -> dict[str, Any]:

@@ -74,17 +74,27 @@ TENANTLESS = {
     "all_sealed": "sealing anew serves all tenants",
     "waiting_deliveries": "the gauges count all",
     "due_silences": "the sweep serves all tenants",
+    "delete_old_answers": "the sweep serves all tenants",
     "delete_old_hidden": "the sweep serves all tenants",
     "delete_old_silences": "the sweep serves all tenants",
 }
 """What the doors ask of a tenant's tables without its id, each with its reason."""
 TENANT_TABLES = (
     "endpoint", "rule", "event", "run", "delivery", "attempt", "token", "idempotency", "endpoint_state",
-    "silence", "hidden", "preference",
+    "silence", "hidden", "preference", "secret", "secret_use", "answer",
 )  # fmt: skip
 OF_THE_DOORS = sorted(
     name
-    for file in ("config.sql", "log.sql", "system.sql", "silences.sql", "preferences.sql", "pipelines.sql")
+    for file in (
+        "config.sql",
+        "log.sql",
+        "system.sql",
+        "silences.sql",
+        "preferences.sql",
+        "pipelines.sql",
+        "secrets.sql",
+        "answers.sql",
+    )
     for name in parse((files("tocsin.store") / "sql" / file).read_text("utf-8"))
     if not PART.search(name)
 )

@@ -24,6 +24,7 @@ def body_of(path: str, number: int) -> dict[str, Any]:
         },
         "/v1/alert-rules": {"name": f"r{number}"},
         "/v1/silences": {"matchers": [{"field": "pipeline", "value": f"p{number}"}], "duration_s": 60},
+        "/v1/secrets": {"name": f"s{number}", "value": "canaryINnamed"},
         "/v1/tokens": {"name": f"t{number}", "role": "viewer"},
     }  # fmt: skip
     return bodies[path]

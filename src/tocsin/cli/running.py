@@ -122,5 +122,7 @@ def say_what_is_unusual(app: App, weaknesses: tuple[str, ...]) -> None:
         log.warning(
             "TOCSIN_CONNECT_TO: messages go elsewhere than they are meant for", connect_to=app.settings.connect_to
         )
+    for variable in app.settings.odd_secrets:
+        log.warning("a SECRET_ variable is not the base64 of a text: not taken as a secret", variable=variable)
     for off in switched_off(app.tuning):
         log.warning("a provider is switched off", provider=off)

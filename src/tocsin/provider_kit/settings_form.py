@@ -5,6 +5,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from tocsin.model.reference import is_reference
 from tocsin.provider_kit.text import masked
 
 _SECRET: dict[type[Any], frozenset[str]] = {}
@@ -32,8 +33,8 @@ def split(settings_type: type[Any], settings: Mapping[str, Any]) -> tuple[dict[s
 
 
 def hinted(secrets: Mapping[str, str]) -> dict[str, str]:
-    """Secret settings as they may be shown: the end of each."""
-    return {name: masked(value) for name, value in secrets.items()}
+    """Secret settings as they may be shown: the end of each, or the whole name of one that is kept elsewhere."""
+    return {name: value if is_reference(value) else masked(value) for name, value in secrets.items()}
 
 
 def form(settings_type: type[Any]) -> dict[str, Any]:

@@ -1,17 +1,21 @@
 """What people set up: endpoints, rules, tokens. Each change moves the tenant's config version: caches notice."""
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from tocsin.model.endpoint import Endpoint, Options, Secret, Target
 from tocsin.model.errors import NotFound
 from tocsin.model.hidden import Hidden
+from tocsin.model.reference import filled, names_in
 from tocsin.model.rule import Rule
 from tocsin.store import noise, rows
 from tocsin.store.database import Database, Reader, Transaction
 from tocsin.store.sealing import Keyring, Place
+from tocsin.store.secrets import refer
 
 _secrets = msgspec.json.Decoder(tuple[Secret, ...])
 
@@ -27,6 +31,23 @@ class Opened(Hidden, frozen=True):
     version: int
     secret_settings: dict[str, str] = {}
     options: Options = Options()
+
+    def names(self) -> set[str]:
+        """Of the secrets that it refers to."""
+        secrets = [secret.value for secret in self.secrets]
+        return {*names_in(self.address), *names_in(secrets), *names_in(self.headers), *names_in(self.secret_settings)}
+
+    def filled(self, values: Mapping[str, str]) -> "Opened":
+        """With secrets in the place of their names. Raises KeyError for one that is not among `values`."""
+        secret_settings = filled(self.secret_settings, values)
+        return replace(
+            self,
+            address=filled(self.address, values),
+            secrets=tuple(replace(secret, value=filled(secret.value, values)) for secret in self.secrets),
+            headers=filled(self.headers, values),
+            settings=self.settings | secret_settings,
+            secret_settings=secret_settings,
+        )
 
     def target(self, settings: Any, now_ms: int) -> Target:
         live = tuple(s.value for s in self.secrets if s.expires_ms is None or s.expires_ms > now_ms)
@@ -80,6 +101,15 @@ async def add_endpoint(
         },
     )
     await tx.fetch("insert_endpoint_state", {"tenant_id": endpoint.tenant_id, "id": endpoint.id})
+    parts = {
+        "address": address,
+        "secret": [secret.value for secret in secrets],
+        "headers": headers,
+        "settings": secret_settings or {},
+    }
+    for part, value in parts.items():
+        if names := set(names_in(value)):
+            await refer(tx, endpoint.tenant_id, endpoint.id, part, names)
     await tx.fetch("bump_config", {"tenant_id": endpoint.tenant_id})
 
 
@@ -116,6 +146,7 @@ async def change_address(
         "now": now_ms,
     }
     await tx.fetch("update_address", values)
+    await refer(tx, endpoint.tenant_id, endpoint.id, "address", names_in(address))
 
 
 async def change_headers(
@@ -131,6 +162,7 @@ async def change_headers(
         "now": now_ms,
     }
     await tx.fetch("update_headers", values)
+    await refer(tx, endpoint.tenant_id, endpoint.id, "headers", names_in(headers))
 
 
 async def change_secret_settings(
@@ -139,6 +171,7 @@ async def change_secret_settings(
     sealed = seal_settings(keyring, endpoint, secret_settings)
     values = {"tenant_id": endpoint.tenant_id, "id": endpoint.id, "settings_sealed": sealed, "now": now_ms}
     await tx.fetch("update_settings", values)
+    await refer(tx, endpoint.tenant_id, endpoint.id, "settings", names_in(secret_settings))
 
 
 async def change_secrets(
@@ -146,7 +179,8 @@ async def change_secrets(
 ) -> None:
     sealed = seal_secrets(keyring, endpoint, secrets)
     values = {"tenant_id": endpoint.tenant_id, "id": endpoint.id, "secret_sealed": sealed, "now": now_ms}
-    await tx.fetch("update_secret", values)
+    await tx.fetch("update_signing_secret", values)
+    await refer(tx, endpoint.tenant_id, endpoint.id, "secret", names_in([secret.value for secret in secrets]))
     await tx.fetch("bump_config", {"tenant_id": endpoint.tenant_id})
 
 

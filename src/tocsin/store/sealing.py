@@ -25,6 +25,10 @@ class WrongKey(Exception):
     """The store was sealed with a key that is not among TOCSIN_SECRET_KEY: put the old key back, after the new one."""
 
 
+class UnknownKey(WrongKey):
+    """It was sealed with a key that this process was not given."""
+
+
 class Place(msgspec.Struct, frozen=True):
     """Where a sealed value stands."""
 
@@ -58,8 +62,10 @@ class Keyring:
     def open(self, sealed: bytes, place: Place) -> Any:
         """Raises WrongKey where no known key opens it here."""
         cipher = self._ciphers.get(sealed[1:5])
-        if sealed[:1] != VERSION or cipher is None:
-            raise WrongKey(f"No key with id {sealed[1:5].hex()} is known; check TOCSIN_SECRET_KEY.")
+        if sealed[:1] != VERSION:
+            raise WrongKey("What is stored is not what Tocsin sealed.")
+        if cipher is None:
+            raise UnknownKey(f"No key with id {sealed[1:5].hex()} is known; check TOCSIN_SECRET_KEY.")
         try:
             text = cipher.decrypt(sealed[5 : 5 + NONCE_BYTES], sealed[5 + NONCE_BYTES :], place.associated())
         except (InvalidTag, ValueError) as error:  # ValueError: cut off before the nonce's end

@@ -35,11 +35,15 @@ from tocsin.stages.deliver.wording import Wording
 from tocsin.store import config, inbox, queue
 from tocsin.store.audit import Trail
 from tocsin.store.database import Database, StoreBroken, StoreUnavailable
-from tocsin.store.sealing import Keyring
+from tocsin.store.sealing import Keyring, UnknownKey
+from tocsin.store.secrets import Vault
 
 LEASE_MARGIN_MS = 10_000
 EXPIRES_SOON_MS = 5000
 """What is too old is left to the sweep, which says so; until then it is not claimed again."""
+
+UNKNOWN_KEY_MS = 30_000
+"""A message to an endpoint that was sealed with a key unknown here waits so long, and longer, until it expires."""
 
 log = structlog.get_logger()
 
@@ -64,6 +68,7 @@ class Deliver:
         tuning: dict[str, Tuning],
         operator: Mapping[str, Mapping[str, Any]],
         trail: Trail,
+        vault: Vault,
         *,
         lease: str,
         lease_ms: int,
@@ -81,7 +86,7 @@ class Deliver:
         self.queue: FairQueue[Claimed] = FairQueue()
         self.hosts = Hosts()
         self.paused: dict[str, int] = {}
-        self.opener = Opener(db, keyring, tuning, operator)
+        self.opener = Opener(db, keyring, tuning, operator, vault)
         self.conversations = Conversations(db, clock_ms)
         self.claimer = Claimer(self.queue, tuning, lease_ms=lease_ms)
         self.recorder = Recorder(db, clock_ms, trail)
@@ -241,8 +246,13 @@ class Deliver:
         if paused_ms:
             self.recorder.release(item, paused_ms)
             return None
-        opened = await self.opener.open(delivery, item.version, now_ms)
-        if isinstance(opened, Rejected):
+        try:
+            opened = await self.opener.open(delivery, item.version, now_ms)
+        except UnknownKey as error:  # keys are being rotated: another process may know it, or this one soon
+            log.error("deliver.unknown_key", endpoint=delivery.endpoint_id, reason=str(error))
+            self.recorder.release(item, now_ms + UNKNOWN_KEY_MS)
+            return None
+        if not isinstance(opened, Open):
             self._finish(item, now_ms, Said(opened, NoReply("invalid")), host_is_down=False)
             return True, 0.0
         tuning = self.tuning[delivery.provider_type]

@@ -12,13 +12,14 @@ from tocsin.model.delivery import Delivery
 from tocsin.model.endpoint import Options, Target
 from tocsin.model.errors import Invalid, NotFound
 from tocsin.model.hidden import Hidden
-from tocsin.model.wire import HttpReply, HttpRequest, NoReply, Rejected, Reply, Request, SmtpRequest
+from tocsin.model.wire import HttpReply, HttpRequest, NoReply, Rejected, Reply, Request, Retry, SmtpRequest
 from tocsin.provider_kit.provider import Provider, Tuning
 from tocsin.provider_kit.settings_form import secret_fields, with_operator
 from tocsin.providers import PROVIDERS
 from tocsin.store import config
 from tocsin.store.database import Database
-from tocsin.store.sealing import Keyring, WrongKey
+from tocsin.store.sealing import Keyring, UnknownKey, WrongKey
+from tocsin.store.secrets import Vault
 
 RESPONSE_CHARS = 2000
 REQUEST_BYTES = 65_536
@@ -47,25 +48,38 @@ class Opener:
         keyring: Keyring,
         tuning: Mapping[str, Tuning],
         operator: Mapping[str, Mapping[str, Any]],
+        vault: Vault,
     ) -> None:
         self.db = db
+        self.vault = vault
         self.operator = operator
         self.keyring = keyring
         self.tuning = tuning
         self.opened: dict[str, Open] = {}
 
-    async def open(self, delivery: Delivery, version: int, now_ms: int) -> Open | Rejected:
-        """As of `version` of the endpoint's record, or why nothing can be sent there."""
+    async def open(self, delivery: Delivery, version: int, now_ms: int) -> Open | Rejected | Retry:
+        """As of `version` of the endpoint's record, or why nothing can be sent there. Raises UnknownKey."""
         known = self.opened.get(delivery.endpoint_id)
         if known is not None and known.version == version and known.until_ms > now_ms:
             return known
         try:
             sealed = await config.open_endpoint(self.db, self.keyring, delivery.tenant_id, delivery.endpoint_id)
+            provider = PROVIDERS[sealed.provider_type]
+            if names := sealed.names():
+                values = await self.vault.values(delivery.tenant_id, names)
+                if missing := sorted(names - values.keys()):
+                    return Retry(f"there is no secret {missing[0][:64]}, which the webhook refers to")
+                sealed = sealed.filled(values)
+                if provider.check_address is not None:  # what was saved was a name
+                    sealed = replace(sealed, address=provider.check_address(sealed.address))
         except NotFound:
             return Rejected("the webhook was deleted")
+        except UnknownKey:
+            raise
         except WrongKey as error:
             return Rejected(str(error), scope="credential")
-        provider = PROVIDERS[sealed.provider_type]
+        except Invalid as error:
+            return Retry(f"a secret of the webhook will not do: {error.detail}")
         given, trusted = with_operator(provider.operator, sealed.settings, self.operator.get(provider.kind, {}))
         try:
             settings: Any = msgspec.convert(given, provider.settings_type)

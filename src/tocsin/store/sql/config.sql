@@ -49,7 +49,7 @@ UPDATE endpoint SET address_sealed = :address_sealed, address_hint = :address_hi
 UPDATE endpoint SET headers_sealed = :headers_sealed, header_names = :header_names, version = version + 1, updated_ms = :now
  WHERE tenant_id = :tenant_id AND id = :id AND deleted_ms IS NULL;
 
--- update_secret
+-- update_signing_secret
 UPDATE endpoint SET secret_sealed = :secret_sealed, version = version + 1, updated_ms = :now
  WHERE tenant_id = :tenant_id AND id = :id AND deleted_ms IS NULL;
 

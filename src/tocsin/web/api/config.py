@@ -15,7 +15,6 @@ from starlette.responses import Response
 from tocsin.model.endpoint import Options
 from tocsin.model.errors import Invalid
 from tocsin.model.rule import Rule
-from tocsin.provider_kit import signing
 from tocsin.rules.simulate import Simulation, Step
 from tocsin.store import config, preferences, silences
 from tocsin.store import intake as store
@@ -188,20 +187,20 @@ async def differing(call: Call, given: EndpointGiven) -> tuple[str, ...]:
     """The fields that a change would change. Raises Invalid for what could not be saved."""
     app, provider = call.app, webhooks.provider_of(given.provider_type)
     if given.secret:
-        signing.key(given.secret)
+        await webhooks.check_secret(call, app.db, given.secret)
     webhooks.checked_patterns("enabled_events", given.enabled_events)
-    webhooks.checked_headers(given.headers or {})
+    await webhooks.headers_of(call, app.db, given.headers or {})
     options = webhooks.options_of(given, Options())
     if given.webhook_url is not None or not given.id:
-        webhooks.checked_address(app, provider, given.webhook_url or "")
+        await webhooks.address_of(call, app.db, provider, given.webhook_url or "")
     if not given.id:
-        webhooks.settings_of(call, provider, given.settings)
+        await webhooks.settings_of(call, app.db, provider, given.settings)
         return tuple(EndpointGiven.__struct_fields__)
     known = await webhooks.own(call, no_nul("id", given.id))
     if known.provider_type != given.provider_type:
         raise Invalid("provider_type", given.provider_type, f"{known.provider_type}, as it is: it cannot be changed")
     opened = await config.open_endpoint(app.db, app.keyring, call.tenant_id, known.id)
-    kept = webhooks.settings_of(call, provider, given.settings, opened.secret_settings)
+    kept = await webhooks.settings_of(call, app.db, provider, given.settings, opened.secret_settings)
     changes = {
         "name": given.name != known.name,
         "description": given.description != known.description,

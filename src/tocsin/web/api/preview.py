@@ -34,7 +34,8 @@ from tocsin.stages.deliver.opening import hidden_of
 from tocsin.stages.intake import as_event
 from tocsin.store import config, log
 from tocsin.web.api.preview_samples import Sample, sample
-from tocsin.web.api.webhooks import checked_address, filled_in, own, provider_of, typed_settings
+from tocsin.web.api.webhooks import checked_address, filled_in, opened_settings, own, provider_of, typed_settings
+from tocsin.web.references import in_place, usable
 from tocsin.web.routes import LAST, Call, Route, no_nul, reply
 
 MASK = "***"
@@ -120,11 +121,13 @@ async def saved(call: Call, given: MessagePreviewIn) -> Receiver:
     except NotFound:
         raise Invalid("webhook_id", repr(given.webhook_id[:60]), "the id of a webhook that you may see") from None
     opened = await config.open_endpoint(app.db, app.keyring, call.tenant_id, endpoint.id)
+    if names := opened.names():
+        opened = opened.filled(await usable(call, app.db, "webhook_id", names))
     provider = provider_of(endpoint.provider_type)
     settings = opened.settings
     if given.settings is not UNSET:
         settings = filled_in(call, provider, given.settings, opened.secret_settings)
-    known = typed_settings(app, provider, settings)
+    known = typed_settings(app, provider, await opened_settings(call, app.db, provider, settings))
     problems = [wrong.detail] if (wrong := unfit(provider, known)) else []
     if endpoint.disabled_reason or not endpoint.is_active:
         problems.append(f"The webhook is switched off. {endpoint.disabled_reason}".rstrip())
@@ -137,13 +140,14 @@ async def unsaved(call: Call, given: MessagePreviewIn) -> Receiver:
     settings = dict(given.settings or {})
     address = given.webhook_url or str(settings.pop("webhook_url", ""))
     if address:
-        address = checked_address(call.app, provider, address)
+        address = checked_address(call.app, provider, await in_place(call, call.app.db, "webhook_url", address))
     required = {field.name for field in msgspec.structs.fields(provider.settings_type) if field.required}
     missing = secret_fields(provider.settings_type) & required - settings.keys()
     if missing:
         settings_type = without(provider.settings_type, missing)  # type: ignore[arg-type]  # a class has a hash
         provider = replace(provider, settings_type=settings_type)
-    known = typed_settings(call.app, provider, filled_in(call, provider, settings, {}))
+    settings = await opened_settings(call, call.app.db, provider, filled_in(call, provider, settings, {}))
+    known = typed_settings(call.app, provider, settings)
     problems = [f"settings.{name}: expected a value: the field is required, found nothing" for name in sorted(missing)]
     if not missing and (wrong := unfit(provider, known)):
         problems = [wrong.detail]

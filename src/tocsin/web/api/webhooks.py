@@ -31,6 +31,7 @@ from tocsin.web.api.deliveries import (
     replay_matching,
     shown_with_attempts,
 )
+from tocsin.web.references import check_may_use, in_place
 from tocsin.web.routes import (
     PAGE,
     Call,
@@ -220,13 +221,13 @@ def filled_in(call: Call, provider: Provider, given: dict[str, Any], known: dict
     return settings | {name: known[name] for name, hint in hinted(known).items() if settings.get(name) == hint}
 
 
-def settings_of(
-    call: Call, provider: Provider, given: dict[str, Any], known: dict[str, str] | None = None
+async def settings_of(
+    call: Call, db: Reader, provider: Provider, given: dict[str, Any], known: dict[str, str] | None = None
 ) -> SettingsGiven:
     """The settings to keep, checked."""
     settings = filled_in(call, provider, given, known or {})
-    fitting = checked_settings(call.app, provider, settings)
     seen, secret = split(provider.settings_type, settings)
+    fitting = checked_settings(call.app, provider, await opened_settings(call, db, provider, settings))
     return SettingsGiven(seen | hinted(secret), secret, provider.hint(fitting))
 
 
@@ -255,17 +256,51 @@ def checked_headers(headers: dict[str, str]) -> dict[str, str]:
     return headers
 
 
+async def opened_settings(
+    call: Call, db: Reader, provider: Provider, settings: dict[str, Any]) -> dict[str, Any]:
+    """With secrets in the place of their names, where a setting is one."""
+    secret = {name: settings[name] for name in secret_fields(provider.settings_type) if name in settings}
+    return settings | await in_place(call, db, "settings", secret)
+
+
+def check_opened(app: App, opened: config.Opened) -> None:
+    """Raises Invalid where an endpoint with these parts could not be saved."""
+    provider = provider_of(opened.provider_type)
+    checked_address(app, provider, opened.address)
+    checked_settings(app, provider, opened.settings)
+    checked_headers(opened.headers)
+    for secret in opened.secrets:
+        signing.key(secret.value)
+
+
+async def address_of(call: Call, db: Reader, provider: Provider, address: str) -> str:
+    """The address to keep, checked: one that is a secret's name stays that."""
+    found = await in_place(call, db, "webhook_url", address)
+    checked = checked_address(call.app, provider, found)
+    return checked if found == address else address
+
+
+async def headers_of(call: Call, db: Reader, headers: dict[str, str]) -> dict[str, str]:
+    """The headers to keep, checked."""
+    checked_headers(await in_place(call, db, "headers", headers))
+    return headers
+
+
+async def check_secret(call: Call, db: Reader, secret: str) -> None:
+    signing.key(await in_place(call, db, "secret", secret))
+
+
 async def create(call: Call) -> Response:
     app = call.app
     given = await call.body(WebhookIn)
     provider = provider_of(given.provider_type)
     settings = dict(given.settings)
-    address = checked_address(app, provider, given.webhook_url or str(settings.pop("webhook_url", "")))
+    address = await address_of(call, app.db, provider, given.webhook_url or str(settings.pop("webhook_url", "")))
     secret = given.secret or (new_secret() if provider.signs else "")
     if secret:
-        signing.key(secret)
+        await check_secret(call, app.db, secret)
     now_ms = app.clock_ms()
-    kept = settings_of(call, provider, settings)
+    kept = await settings_of(call, app.db, provider, settings)
     endpoint = Endpoint(
         id=app.new_id("whk"),
         tenant_id=call.tenant_id,
@@ -283,7 +318,7 @@ async def create(call: Call) -> Response:
         created_ms=now_ms,
         updated_ms=now_ms,
     )
-    headers = checked_headers(given.headers)
+    headers = await headers_of(call, app.db, given.headers)
     async with app.db.transaction() as tx:
         secrets = (Secret(secret),) if secret else ()
         await config.add_endpoint(tx, app.keyring, endpoint, address, secrets, headers, kept.secret)
@@ -330,12 +365,14 @@ async def apply(call: Call, tx: Transaction, endpoint: Endpoint, given: WebhookP
     app = call.app
     call.check_unchanged(shown(endpoint))
     provider = provider_of(endpoint.provider_type)
-    address = "" if given.webhook_url is UNSET else checked_address(app, provider, given.webhook_url)
-    headers = UNSET if given.headers is UNSET else checked_headers(given.headers)
+    address = "" if given.webhook_url is UNSET else await address_of(call, tx, provider, given.webhook_url)
+    headers = UNSET if given.headers is UNSET else await headers_of(call, tx, given.headers)
     kept = None
-    if given.settings is not UNSET:
+    if address or headers is not UNSET or given.settings is not UNSET:
         opened = await config.open_endpoint(tx, app.keyring, call.tenant_id, endpoint.id)
-        kept = settings_of(call, provider, given.settings, opened.secret_settings)
+        await check_may_use(call, tx, opened.names())  # what stays would go to the new address, too
+        if given.settings is not UNSET:
+            kept = await settings_of(call, tx, provider, given.settings, opened.secret_settings)
     changed = replace(
         endpoint,
         name=endpoint.name if given.name is UNSET else no_nul("name", given.name),
@@ -400,7 +437,7 @@ async def rotate_secret(call: Call) -> Response:
     app = call.app
     given = await call.body(RotateIn)
     secret = given.secret or new_secret()
-    signing.key(secret)
+    await check_secret(call, app.db, secret)
     now_ms = app.clock_ms()
     async with call.changing() as tx:
         endpoint = await mine(call, tx)
