@@ -100,9 +100,9 @@ Command = Callable[..., Awaitable[Done]]
 def command(tocsin: Running) -> Command:
     """`await command("why", "e1")`: a command of an admin, which asks a running Tocsin."""
 
-    async def run(*words: str, **environment: str) -> Done:
-        server = {"TOCSIN_URL": tocsin.client.base, "TOCSIN_TOKEN": tocsin.client.token}
-        found = await asyncio.to_thread(CliRunner().invoke, app, words, env=server | environment, prog_name="tocsin")
+    async def run(*words: str, stdin: bytes = b"", **environment: str) -> Done:
+        env = {"TOCSIN_URL": tocsin.client.base, "TOCSIN_TOKEN": tocsin.client.token} | environment
+        found = await asyncio.to_thread(CliRunner().invoke, app, words, env=env, input=stdin, prog_name="tocsin")
         if found.exception is not None and not isinstance(found.exception, SystemExit):
             raise found.exception
         return Done(found.exit_code, found.stdout, found.stderr)

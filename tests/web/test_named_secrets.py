@@ -222,7 +222,8 @@ async def test_who_may_use_one(tocsin: Running) -> None:
     body["headers"] = {"X-A": "secret:ALL"}
     path = "/v1/webhooks/" + (await developer.post("/v1/webhooks", body)).ok(201)["id"]
     (await tocsin.client.patch(path, {"headers": {"X-A": "secret:ADMINS"}})).ok()
-    for change in ({"webhook_url": other.url}, {"headers": {}}, {"settings": {}}):
+    changes: tuple[dict[str, Any], ...] = ({"webhook_url": other.url}, {"headers": {}}, {"settings": {}})
+    for change in changes:
         (await developer.patch(path, change)).problem(403)
     (await developer.patch(path, {"name": "y"})).ok()
 
@@ -254,3 +255,16 @@ async def test_those_of_the_environment(start: Start) -> None:
     other = await tocsin.as_("admin", "other")
     assert (await other.get("/v1/secrets")).ok()["items"] == []
     (await other.post("/v1/secrets/HOOK_TOKEN/reveal")).problem(404)
+
+
+async def test_every_act_is_in_the_audit_trail(tocsin: Running) -> None:
+    # S4-09 S4-12
+    await secret(tocsin, "A", VALUE)
+    await put(tocsin, "A", value=VALUE + "2", description="new")
+    (await tocsin.client.post("/v1/secrets/A/reveal")).ok()
+    (await tocsin.client.delete("/v1/secrets/A")).ok(204)
+    entries = (await tocsin.client.get("/v1/audit?kind=secret")).ok()["items"][::-1]
+    assert [one["action"] for one in entries] == ["secret.create", "secret.update", "secret.reveal", "secret.delete"]
+    assert {one["id"] for one in entries} == {"A"}
+    assert entries[1]["before"]["value"] == entries[1]["after"]["value"] == "***"
+    assert VALUE not in json.dumps(entries)

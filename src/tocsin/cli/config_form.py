@@ -10,6 +10,7 @@ import msgspec
 
 from tocsin.cli.config_file import Entry
 from tocsin.model.errors import Invalid
+from tocsin.model.reference import is_reference
 from tocsin.web.api.alert_rules import RuleIn, checked_rule, rule_of
 from tocsin.web.api.alert_rules import shown as shown_rule
 from tocsin.web.api.pipelines import NotificationsIn
@@ -67,12 +68,13 @@ def endpoint_exported(shown: Json, provider: Json, taken: set[str]) -> Json:
     name = shown["name"]
     found: Json = {"name": name, "provider_type": shown["provider_type"]}
     if provider["takes_address"]:
-        found["webhook_url"] = f"env:{variable(name, 'webhook_url', taken)}"
+        url = shown["webhook_url"]
+        found["webhook_url"] = url if is_reference(url) else f"env:{variable(name, 'webhook_url', taken)}"
     if shown["headers"]:
         found["headers"] = {header: f"env:{variable(name, header, taken)}" for header in shown["headers"]}
     secret = secret_settings(provider)
     settings = {
-        setting: f"env:{variable(name, setting, taken)}" if setting in secret else value
+        setting: f"env:{variable(name, setting, taken)}" if setting in secret and not is_reference(value) else value
         for setting, value in shown["settings"].items()
     }
     is_active = shown["is_active"] or bool(shown["disabled_reason"])  # Tocsin's own switch is not a person's wish

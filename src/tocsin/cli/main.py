@@ -16,6 +16,7 @@ from tocsin.cli import (
     preview,
     restore,
     rules,
+    secret,
     send,
     serve,
     silence,
@@ -49,6 +50,7 @@ app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(silence.app, name="silence")
 app.add_typer(token.app, name="token")
 app.add_typer(audit.app, name="audit")
+app.add_typer(secret.app, name="secret")
 app.command()(migrate.migrate)
 app.command()(backup.backup)
 app.command()(restore.restore)

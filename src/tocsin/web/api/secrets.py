@@ -1,7 +1,8 @@
 """Secrets that webhooks refer to as `secret:NAME`: `/v1/secrets`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 from starlette.responses import Response
@@ -82,6 +83,12 @@ async def shown(call: Call, one: SecretRecord) -> SecretOut:
     )
 
 
+def noted(one: SecretOut) -> dict[str, Any]:
+    """As the audit trail has it."""
+    found: dict[str, Any] = msgspec.to_builtins(one)
+    return found | {"value": "***"}
+
+
 def checked_value(value: str) -> str:
     if not value:
         raise Invalid("value", "nothing", "a secret")
@@ -138,7 +145,7 @@ async def create(call: Call) -> Response:
     async with app.db.transaction() as tx:
         if not await store.add(tx, app.keyring, call.tenant_id, one, value):
             raise Conflict(f"There is a secret {one.name} already: PUT /v1/secrets/{one.name} replaces it.")
-        await call.audit(tx, "secret.create", "secret", one.name, None, answer)
+        await call.audit(tx, "secret.create", "secret", one.name, None, noted(answer))
         return await call.made(tx, answer)
 
 
@@ -177,7 +184,7 @@ async def change(call: Call) -> Response:
         if not await store.change(tx, app.keyring, call.tenant_id, changed, value):
             raise NotFound("No such secret.")
         touched = () if value is None else ("value",)
-        await call.audit(tx, "secret.update", "secret", known.name, before, after, touched=touched)
+        await call.audit(tx, "secret.update", "secret", known.name, noted(before), noted(after), touched=touched)
     app.deliver.wake()
     return await get(call)
 
@@ -205,7 +212,7 @@ async def delete(call: Call) -> Response:
         used = await store.delete(tx, call.tenant_id, one, call.by.who, call.app.clock_ms())
         if used:
             raise Conflict(f"{len(used)} webhooks refer to the secret {one.name}: {', '.join(used[:10])}.")
-        await call.audit(tx, "secret.delete", "secret", one.name, before, None)
+        await call.audit(tx, "secret.delete", "secret", one.name, noted(before), None)
     return Response(status_code=204)
 
 
