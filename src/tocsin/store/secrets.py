@@ -36,9 +36,10 @@ class Vault:
                 found[name] = SecretValue(self.keyring.open(bytes(sealed), place(tenant_id, id_)), usable_by)
         return found
 
-    async def values(self, tenant_id: str, names: Iterable[str]) -> dict[str, str]:
+    async def values(self, tenant_id: str, names: Iterable[str], db: Reader | None = None) -> dict[str, str]:
         """The same, their values alone."""
-        return {name: one.value for name, one in (await self.find(self.db, tenant_id, names)).items()}
+        found = await self.find(db or self.db, tenant_id, names)
+        return {name: one.value for name, one in found.items()}
 
 
 def place(tenant_id: str, id_: str) -> Place:
@@ -49,7 +50,7 @@ def record(row: Row) -> SecretRecord:
     return SecretRecord(**dict(zip(FIELDS, row, strict=True)))
 
 
-async def get(db: Database, tenant_id: str, name: str) -> SecretRecord | None:
+async def get(db: Reader, tenant_id: str, name: str) -> SecretRecord | None:
     found = await db.read("get_secret", {"tenant_id": tenant_id, "name": name})
     return record(found[0]) if found else None
 
@@ -59,7 +60,7 @@ async def list_(db: Database, tenant_id: str, after: str, limit: int) -> list[Se
     return [record(row) for row in found]
 
 
-async def users(db: Database, tenant_id: str, name: str) -> list[tuple[str, str]]:
+async def users(db: Reader, tenant_id: str, name: str) -> list[tuple[str, str]]:
     """Ids and names of the endpoints that refer to it."""
     return [(row[0], row[1]) for row in await db.read("secret_users", {"tenant_id": tenant_id, "name": name})]
 
@@ -82,8 +83,8 @@ async def add(tx: Transaction, keyring: Keyring, tenant_id: str, one: SecretReco
     return True
 
 
-async def change(tx: Transaction, keyring: Keyring, tenant_id: str, one: SecretRecord, value: str | None) -> bool:
-    """False where it was deleted meanwhile. A value of None stays as it is."""
+async def change(tx: Transaction, keyring: Keyring, tenant_id: str, one: SecretRecord, value: str | None) -> None:
+    """A value of None stays. In a transaction that holds the tenant: nobody saves meanwhile what refers to it."""
     await touch_users(tx, tenant_id, one.name)
     values = {
         "tenant_id": tenant_id,
@@ -94,24 +95,17 @@ async def change(tx: Transaction, keyring: Keyring, tenant_id: str, one: SecretR
         "by": one.updated_by,
         "now": one.updated_ms,
     }
-    return bool(await tx.fetch("update_secret", values))
+    await tx.fetch("update_secret", values)
 
 
 async def touch_users(tx: Transaction, tenant_id: str, name: str) -> None:
-    """Every process opens anew what refers to it. The tenant's version first: of the changes to a tenant one follows
-    the other, so none saves an endpoint that refers to it meanwhile."""
-    await tx.fetch("bump_config", {"tenant_id": tenant_id})
+    """Every process opens anew what refers to it."""
     await tx.fetch("touch_secret_users", {"tenant_id": tenant_id, "name": name})
 
 
-async def delete(tx: Transaction, tenant_id: str, one: SecretRecord, by: str, now_ms: int) -> list[str]:
-    """The value goes, who and when stay. Returns the names of the endpoints that refer to it: with any, nothing is
-    done."""
-    await tx.fetch("bump_config", {"tenant_id": tenant_id})
-    used = await tx.fetch("secret_users", {"tenant_id": tenant_id, "name": one.name})
-    if not used:
-        await tx.fetch("delete_secret", {"tenant_id": tenant_id, "id": one.id, "by": by, "now": now_ms})
-    return [row[1] for row in used]
+async def delete(tx: Transaction, tenant_id: str, one: SecretRecord, by: str, now_ms: int) -> None:
+    """The value goes, who and when stay."""
+    await tx.fetch("delete_secret", {"tenant_id": tenant_id, "id": one.id, "by": by, "now": now_ms})
 
 
 async def refer(tx: Transaction, tenant_id: str, endpoint_id: str, part: str, names: Iterable[str]) -> None:

@@ -1,6 +1,6 @@
 """Secrets that webhooks refer to as `secret:NAME`: `/v1/secrets`."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -13,8 +13,21 @@ from tocsin.model.reference import NAME
 from tocsin.model.secret import SecretRecord, UsableBy
 from tocsin.store import config
 from tocsin.store import secrets as store
+from tocsin.store.database import Reader, Transaction
 from tocsin.web.api.webhooks import check_opened
-from tocsin.web.routes import Call, Route, as_cursor, filters_of, name_cursor, no_nul, page, page_limit, reply, rfc3339
+from tocsin.web.routes import (
+    PAGE,
+    Call,
+    Route,
+    as_cursor,
+    name_cursor,
+    no_nul,
+    page,
+    page_limit,
+    reply,
+    rfc3339,
+    tagged,
+)
 
 MOST_BYTES = 65_536
 NO_STORE = {"cache-control": "no-store"}
@@ -48,7 +61,7 @@ class User(Struct, frozen=True):
 
 
 class SecretOut(Struct, frozen=True):
-    """A secret without its value. `source`: `store`, or `environment` where it is SECRET_<name>, which only changes
+    """A secret without its value. `source` is `store`, or `environment` where it is SECRET_<name>, which only changes
     there."""
 
     name: str
@@ -61,6 +74,8 @@ class SecretOut(Struct, frozen=True):
     updated_by: str
     updated_at: str | None
 
+    noted: ClassVar = ("used_by",)
+
 
 class Revealed(Hidden, frozen=True):
     """A secret with its value."""
@@ -69,13 +84,14 @@ class Revealed(Hidden, frozen=True):
     value: str
 
 
-async def shown(call: Call, one: SecretRecord) -> SecretOut:
+async def shown(call: Call, one: SecretRecord, db: Reader | None = None) -> SecretOut:
+    users = await store.users(db or call.app.db, call.tenant_id, one.name)
     return SecretOut(
         name=one.name,
         description=one.description,
         usable_by=one.usable_by,
         source="environment" if one.from_environment else "store",
-        used_by=tuple(User(*user) for user in await store.users(call.app.db, call.tenant_id, one.name)),
+        used_by=tuple(User(*user) for user in users),
         created_by=one.created_by,
         created_at=rfc3339(one.created_ms),
         updated_by=one.updated_by,
@@ -83,7 +99,7 @@ async def shown(call: Call, one: SecretRecord) -> SecretOut:
     )
 
 
-def noted(one: SecretOut) -> dict[str, Any]:
+def in_trail(one: SecretOut) -> dict[str, Any]:
     """As the audit trail has it."""
     found: dict[str, Any] = msgspec.to_builtins(one)
     return found | {"value": "***"}
@@ -92,7 +108,7 @@ def noted(one: SecretOut) -> dict[str, Any]:
 def checked_value(value: str) -> str:
     if not value:
         raise Invalid("value", "nothing", "a secret")
-    if len(value.encode("utf-8", "surrogatepass")) > MOST_BYTES:
+    if len(value.encode()) > MOST_BYTES:
         raise Invalid("value", f"{len(value)} characters", f"at most {MOST_BYTES} bytes")
     return no_nul("value", value)
 
@@ -115,11 +131,11 @@ def name_of(call: Call) -> str:
     return name
 
 
-async def find(call: Call) -> SecretRecord:
+async def find(call: Call, db: Reader | None = None) -> SecretRecord:
     name = name_of(call)
     if name in call.app.vault.given(call.tenant_id):
         return given_record(name)
-    found = await store.get(call.app.db, call.tenant_id, name)
+    found = await store.get(db or call.app.db, call.tenant_id, name)
     if found is None:
         raise NotFound("No such secret.")
     return found
@@ -128,9 +144,7 @@ async def find(call: Call) -> SecretRecord:
 async def create(call: Call) -> Response:
     app, given = call.app, await call.body(SecretIn)
     refuse_given(call, given.name)
-    value = checked_value(given.value)
-    await check_users(call, given.name, value)
-    now_ms = app.clock_ms()
+    value, now_ms = checked_value(given.value), app.clock_ms()
     one = SecretRecord(
         name=given.name,
         id=app.new_id("sec"),
@@ -141,20 +155,20 @@ async def create(call: Call) -> Response:
         updated_by=call.by.who,
         updated_ms=now_ms,
     )
-    answer = await shown(call, one)
-    async with app.db.transaction() as tx:
+    async with call.changing() as tx:
+        await check_users(call, tx, given.name, value)
         if not await store.add(tx, app.keyring, call.tenant_id, one, value):
             raise Conflict(f"There is a secret {one.name} already: PUT /v1/secrets/{one.name} replaces it.")
-        await call.audit(tx, "secret.create", "secret", one.name, None, noted(answer))
+        answer = await shown(call, one, tx)
+        await call.audit(tx, "secret.create", "secret", one.name, None, in_trail(answer))
         return await call.made(tx, answer)
 
 
 async def get(call: Call) -> Response:
-    return reply(await shown(call, await find(call)))
+    return tagged(await shown(call, await find(call)))
 
 
 async def list_(call: Call) -> Response:
-    filters_of(call, ())
     limit, after = page_limit(call), name_cursor(call)
     given = [given_record(name) for name in call.app.vault.given(call.tenant_id) if name > after]
     names = {one.name for one in given}
@@ -167,34 +181,34 @@ async def list_(call: Call) -> Response:
 async def change(call: Call) -> Response:
     app, given = call.app, await call.body(SecretPut)
     refuse_given(call, name_of(call))
-    known = await find(call)
-    value = None
-    if given.value is not UNSET:
-        value = checked_value(given.value)
-        await check_users(call, known.name, value)
-    changed = replace(
-        known,
-        description=known.description if given.description is UNSET else no_nul("description", given.description),
-        usable_by=known.usable_by if given.usable_by is UNSET else given.usable_by,
-        updated_by=call.by.who,
-        updated_ms=app.clock_ms(),
-    )
-    before, after = await shown(call, known), await shown(call, changed)
-    async with app.db.transaction() as tx:
-        if not await store.change(tx, app.keyring, call.tenant_id, changed, value):
-            raise NotFound("No such secret.")
+    value = None if given.value is UNSET else checked_value(given.value)
+    async with call.changing() as tx:
+        known = await find(call, tx)
+        before = await shown(call, known, tx)
+        call.check_unchanged(before)
+        if value is not None:
+            await check_users(call, tx, known.name, value)
+        changed = replace(
+            known,
+            description=known.description if given.description is UNSET else no_nul("description", given.description),
+            usable_by=known.usable_by if given.usable_by is UNSET else given.usable_by,
+            updated_by=call.by.who,
+            updated_ms=app.clock_ms(),
+        )
+        await store.change(tx, app.keyring, call.tenant_id, changed, value)
+        after = in_trail(await shown(call, changed, tx))
         touched = () if value is None else ("value",)
-        await call.audit(tx, "secret.update", "secret", known.name, noted(before), noted(after), touched=touched)
+        await call.audit(tx, "secret.update", "secret", known.name, in_trail(before), after, touched=touched)
     app.deliver.wake()
     return await get(call)
 
 
-async def check_users(call: Call, name: str, value: str) -> None:
+async def check_users(call: Call, tx: Transaction, name: str, value: str) -> None:
     """Raises Invalid where a webhook that refers to it could not be saved with this value."""
     app = call.app
-    for id_, webhook in await store.users(app.db, call.tenant_id, name):
-        opened = await config.open_endpoint(app.db, app.keyring, call.tenant_id, id_)
-        values = await app.vault.values(call.tenant_id, opened.names()) | {name: value}
+    for id_, webhook in await store.users(tx, call.tenant_id, name):
+        opened = await config.open_endpoint(tx, app.keyring, call.tenant_id, id_)
+        values = await app.vault.values(call.tenant_id, opened.names(), tx) | {name: value}
         if opened.names() - values.keys():
             continue  # it lacks another one, and says so whenever something is sent there
         try:
@@ -206,13 +220,15 @@ async def check_users(call: Call, name: str, value: str) -> None:
 
 async def delete(call: Call) -> Response:
     refuse_given(call, name_of(call))
-    one = await find(call)
-    before = await shown(call, one)
-    async with call.app.db.transaction() as tx:
-        used = await store.delete(tx, call.tenant_id, one, call.by.who, call.app.clock_ms())
-        if used:
-            raise Conflict(f"{len(used)} webhooks refer to the secret {one.name}: {', '.join(used[:10])}.")
-        await call.audit(tx, "secret.delete", "secret", one.name, noted(before), None)
+    async with call.changing() as tx:
+        one = await find(call, tx)
+        before = await shown(call, one, tx)
+        call.check_unchanged(before)
+        if before.used_by:
+            names = ", ".join(user.name for user in before.used_by[:10])
+            raise Conflict(f"{len(before.used_by)} webhooks refer to the secret {one.name}: {names}.")
+        await store.delete(tx, call.tenant_id, one, call.by.who, call.app.clock_ms())
+        await call.audit(tx, "secret.delete", "secret", one.name, in_trail(before), None)
     return Response(status_code=204)
 
 
@@ -240,6 +256,7 @@ ROUTES = (
         answer=SecretOut,
         status=201,
         action="secret.create",
+        problems=(409,),
     ),
     Route(
         method="GET",
@@ -248,7 +265,7 @@ ROUTES = (
         summary="Secrets by name: who, when and where used, never values",
         role="admin",
         answer=SecretOut,
-        query={"limit": "1 to 100", "cursor": "`next` of a page"},
+        query=PAGE,
     ),
     Route(method="GET", path=ONE, handler=get, summary="One secret, without its value", role="admin", answer=SecretOut),
     Route(
@@ -260,6 +277,8 @@ ROUTES = (
         body=SecretPut,
         answer=SecretOut,
         action="secret.update",
+        if_match=True,
+        problems=(409,),
     ),
     Route(
         method="DELETE",
@@ -269,6 +288,8 @@ ROUTES = (
         role="admin",
         status=204,
         action="secret.delete",
+        if_match=True,
+        problems=(409,),
     ),
     Route(
         method="POST",

@@ -256,8 +256,7 @@ def checked_headers(headers: dict[str, str]) -> dict[str, str]:
     return headers
 
 
-async def opened_settings(
-    call: Call, db: Reader, provider: Provider, settings: dict[str, Any]) -> dict[str, Any]:
+async def opened_settings(call: Call, db: Reader, provider: Provider, settings: dict[str, Any]) -> dict[str, Any]:
     """With secrets in the place of their names, where a setting is one."""
     secret = {name: settings[name] for name in secret_fields(provider.settings_type) if name in settings}
     return settings | await in_place(call, db, "settings", secret)
