@@ -23,6 +23,7 @@ from tocsin.model.reference import is_reference
 from tocsin.outbound.address_guard import parse_allow_targets
 from tocsin.outbound.apprise import AppriseSender
 from tocsin.outbound.http import Outbound, parse_connect_to
+from tocsin.outbound.proxy import parse_proxy
 from tocsin.outbound.smtp import Mail
 from tocsin.outbound.world import World
 from tocsin.provider_kit.provider import Tuning
@@ -165,12 +166,13 @@ class App:
         self.works = works
         self.trail = Trail(keyring, clock)
         self.tuning: dict[str, Tuning] = provider_tuning(settings)
-        self.allow = parse_allow_targets(settings.allow_targets)
+        self.allow = parse_allow_targets(settings.allow_targets, settings.deny_targets, settings.egress_only)
         connect_to = parse_connect_to(settings.connect_to)
+        proxy = parse_proxy(settings.egress_proxy)
         self.outbound = World(
-            Outbound(allow=self.allow, connect_to=connect_to),
-            Mail(allow=self.allow, connect_to=connect_to),
-            AppriseSender(allow=self.allow, connect_to=connect_to),
+            Outbound(allow=self.allow, connect_to=connect_to, ca_file=settings.ca_file, proxy=proxy),
+            Mail(allow=self.allow, connect_to=connect_to, ca_file=settings.ca_file, proxy=proxy),
+            AppriseSender(allow=self.allow, connect_to=connect_to, ca_file=settings.ca_file, proxy=proxy),
         )
         self.operator = operator_settings(settings)
         self.vault = Vault(db, keyring, settings.secrets)

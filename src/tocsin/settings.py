@@ -19,7 +19,7 @@ from tocsin.providers import PROVIDERS
 
 SECRET = {
     "TOCSIN_SECRET_KEY", "TOCSIN_DATABASE_URL", "SLACK_WEBHOOK_URL", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET",
-    "SENDGRID_API_KEY", "SMTP_PASSWORD",
+    "SENDGRID_API_KEY", "SMTP_PASSWORD", "TOCSIN_EGRESS_PROXY",
 }  # fmt: skip
 
 
@@ -40,6 +40,10 @@ class Settings(Hidden, frozen=True, forbid_unknown_fields=True):
     public_url: str = field(name="TOCSIN_PUBLIC_URL")
     secret_key: str = field(name="TOCSIN_SECRET_KEY")
     allow_targets: str = field(name="TOCSIN_ALLOW_TARGETS")
+    deny_targets: str = field(name="TOCSIN_DENY_TARGETS")
+    egress_only: str = field(name="TOCSIN_EGRESS_ONLY")
+    egress_proxy: str = field(name="TOCSIN_EGRESS_PROXY")
+    ca_file: str = field(name="TOCSIN_CA_FILE")
     connect_to: str = field(name="TOCSIN_CONNECT_TO")
     signature_header: str = field(name="TOCSIN_SIGNATURE_HEADER")
     log_level: Literal["debug", "info", "warning", "error"] = field(name="TOCSIN_LOG_LEVEL")

@@ -12,6 +12,7 @@ from tocsin.model.errors import Invalid
 from tocsin.outbound import address_guard
 from tocsin.outbound.address_guard import (
     Allow,
+    Allowed,
     ParsedUrl,
     check_url,
     parse_allow_targets,
@@ -184,8 +185,8 @@ def test_ports_of_internal_services_are_refused(port: int) -> None:
 
 
 def test_allow_targets_are_parsed() -> None:
-    assert parse_allow_targets("") == ()
-    assert parse_allow_targets(" 10.0.0.0/8 , [fd00::1]:443,::1") == (
+    assert parse_allow_targets("") == Allowed()
+    assert parse_allow_targets(" 10.0.0.0/8 , [fd00::1]:443,::1").private == (
         Allow(IPv4Network("10.0.0.0/8")),
         Allow(IPv6Network("fd00::1"), 443),
         Allow(IPv6Network("::1")),

@@ -17,7 +17,7 @@ import urllib3
 
 from tests.outbound.receivers import LOCAL, OK, SECRET, Receiver, receiving, self_signed
 from tocsin.model.wire import AppriseReply, AppriseRequest, NoReply
-from tocsin.outbound.address_guard import Allow, parse_allow_targets
+from tocsin.outbound.address_guard import Allowed, parse_allow_targets
 from tocsin.outbound.apprise import BUSY, THREADS, WAITING, AppriseSender
 from tocsin.outbound.apprise_call import Resolve
 from tocsin.outbound.apprise_http import cleaned
@@ -40,7 +40,7 @@ def at(receiver: Receiver, path: str = f"/{SECRET}", scheme: str = "json") -> st
 
 @asynccontextmanager
 async def sending(
-    allow: tuple[Allow, ...] = LOCAL, resolve: Resolve | None = None, connect_to: dict[str, str] | None = None
+    allow: Allowed = LOCAL, resolve: Resolve | None = None, connect_to: dict[str, str] | None = None
 ) -> AsyncIterator[AppriseSender]:
     sender = AppriseSender(allow=allow, resolve=resolve, connect_to=connect_to)
     try:
@@ -108,7 +108,7 @@ async def test_headers_that_steer_the_transport_are_not_taken_from_an_address() 
 
 
 async def test_it_is_led_where_the_operator_says() -> None:
-    async with receiving() as receiver, sending((), connect_to={"hooks.example": receiver.url("")}) as sender:
+    async with receiving() as receiver, sending(Allowed(), connect_to={"hooks.example": receiver.url("")}) as sender:
         assert await sender.send(message(f"jsons://hooks.example/{SECRET}?-a=b%26c"), PATIENCE_S) == AppriseReply(True)
         assert await sender.send(message(f"json://127.0.0.1:{receiver.port}/"), PATIENCE_S) != AppriseReply(True)
     assert len(receiver.requests) == 1
@@ -135,7 +135,7 @@ async def test_the_environment_changes_nothing(monkeypatch: pytest.MonkeyPatch, 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "0.0.0.0", "2130706433", "127.1"])
 async def test_this_machine_is_refused(host: str) -> None:
-    async with receiving() as receiver, sending(()) as sender:
+    async with receiving() as receiver, sending(Allowed()) as sender:
         for scheme in ("json", "jsons"):
             reply = await sender.send(message(f"{scheme}://{host}:{receiver.port}/{SECRET}"), PATIENCE_S)
             assert isinstance(reply, NoReply)
@@ -147,12 +147,12 @@ async def test_this_machine_is_refused(host: str) -> None:
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:10.0.0.1"])
 async def test_a_name_for_something_inside_is_refused(address: str) -> None:
-    async with sending((), named(address)) as sender:
+    async with sending(Allowed(), named(address)) as sender:
         assert await sender.send(message(f"jsons://innocent.example/{SECRET}"), PATIENCE_S) == BLOCKED
 
 
 async def test_one_bad_address_spoils_all() -> None:
-    async with sending((), named("93.184.216.34", "10.0.0.1")) as sender:
+    async with sending(Allowed(), named("93.184.216.34", "10.0.0.1")) as sender:
         assert await sender.send(message("jsons://innocent.example/"), PATIENCE_S) == BLOCKED
 
 
@@ -171,7 +171,7 @@ async def test_metadata_stays_closed_whatever_is_allowed() -> None:
 
 
 async def test_plain_http_goes_only_where_the_operator_allows_it() -> None:
-    async with sending((), named("93.184.216.34")) as sender:
+    async with sending(Allowed(), named("93.184.216.34")) as sender:
         reply = await sender.send(message(f"json://public.example/{SECRET}"), PATIENCE_S)
     assert isinstance(reply, NoReply)
     assert (reply.reason, reply.maybe_received) == ("invalid", False)
@@ -414,7 +414,10 @@ async def test_a_task_that_is_cancelled_lets_go_of_its_thread() -> None:
 
 async def test_a_pause_that_the_service_asks_for_is_left_to_the_core() -> None:
     limited = answer(429, b"{}", "Retry-After: 60", "X-RateLimit-Reset-After: 60", "X-RateLimit-Remaining: 0")
-    async with receiving(limited) as receiver, sending((), connect_to={"discord.com": receiver.url("")}) as sender:
+    async with (
+        receiving(limited) as receiver,
+        sending(Allowed(), connect_to={"discord.com": receiver.url("")}) as sender,
+    ):
         began = time.monotonic()
         reply = await sender.send(message(f"discord://123456789/{SECRET}{SECRET}"), PATIENCE_S)
         took = time.monotonic() - began

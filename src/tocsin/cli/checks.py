@@ -22,6 +22,8 @@ from tocsin.cli.running import LOCK_FILE
 from tocsin.model.errors import Refusal
 from tocsin.outbound.address_guard import parse_allow_targets
 from tocsin.outbound.http import parse_connect_to
+from tocsin.outbound.proxy import parse_proxy
+from tocsin.outbound.tls import system_trust
 from tocsin.settings import Settings, SettingsError, provider_tuning, read_settings
 from tocsin.store import config, log, retention, sqlite
 from tocsin.store.database import Database, StoreBroken, StoreUnavailable, StoreUnfit
@@ -76,13 +78,18 @@ def python() -> Finding:
 
 
 def targets(settings: Settings) -> Iterator[Finding]:
-    """The two settings that widen where messages go."""
+    """The settings that say where messages may go, and the two of them that widen it."""
     for name, text, parse, effect in (
         ("TOCSIN_ALLOW_TARGETS", settings.allow_targets, parse_allow_targets, "private addresses may be reached"),
         ("TOCSIN_CONNECT_TO", settings.connect_to, parse_connect_to, "messages go elsewhere than they are meant for"),
+        ("TOCSIN_DENY_TARGETS", settings.deny_targets, lambda text: parse_allow_targets("", deny=text), ""),
+        ("TOCSIN_EGRESS_ONLY", settings.egress_only, lambda text: parse_allow_targets("", only=text), ""),
+        ("TOCSIN_EGRESS_PROXY", settings.egress_proxy, parse_proxy, ""),
+        ("TOCSIN_CA_FILE", settings.ca_file, system_trust, ""),
     ):
         try:
-            if parse(text):
+            parse(text)
+            if text.strip() and effect:
                 yield Finding("warning", "targets", f"{name} is in force: {effect}: {text}.", "Unset it if not meant.")
         except Refusal as refusal:
             yield Finding("problem", "targets", refusal.detail, f"Correct {name}; no server starts with it.")

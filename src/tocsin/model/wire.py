@@ -41,13 +41,53 @@ class Sending(Struct, frozen=True):
         return self.message
 
 
+class Basic(Hidden, frozen=True):
+    """A user name and a password: RFC 7617."""
+
+    username: str
+    password: str
+
+
+class Bearer(Hidden, frozen=True):
+    """A token that is sent as it is: RFC 6750."""
+
+    token: str
+
+
+class ClientCredentials(Hidden, frozen=True):
+    """OAuth 2.0 client credentials (RFC 6749, 4.4): what a bearer token is asked for with, and kept by.
+
+    `in_body`: the client's name and secret stand in the form, for token endpoints that read them nowhere else.
+    """
+
+    token_url: str
+    client_id: str
+    client_secret: str
+    scopes: tuple[str, ...] = ()
+    audience: str = ""
+    in_body: bool = False
+
+
+Credentials = Basic | Bearer | ClientCredentials
+
+
+class Tls(Hidden, frozen=True):
+    """Certificates of an endpoint's own, in PEM: who we are there (`certificate`, `key`), and whom alone we trust."""
+
+    certificate: str = ""
+    key: str = ""
+    ca: str = ""
+
+
 class HttpRequest(Hidden, frozen=True):
-    """`timeout_s` bounds the whole exchange, reading the reply included."""
+    """`credentials` become its Authorization header when it is sent; `tls` is None for the usual trust."""
 
     method: Literal["GET", "POST", "PUT", "PATCH"]
     url: str
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
+    credentials: Credentials | None = None
+    tls: Tls | None = None
 
     def __repr__(self) -> str:
         return f"HttpRequest({self.method} *** {len(self.body)} bytes)"
@@ -122,14 +162,17 @@ class Kept(Struct, frozen=True):
     body: bytes = b""
 
 
-NoReplyReason = Literal["timeout", "refused", "reset", "dns", "tls", "blocked", "protocol", "invalid"]
+NoReplyReason = Literal[
+    "timeout", "refused", "reset", "dns", "tls", "blocked", "protocol", "invalid", "credentials", "proxy"
+]
 
 
 class NoReply(Struct, frozen=True):
     """The other side never gave a whole answer.
 
-    `blocked` is the address guard, `invalid` a request that must not be sent (headers, URL). `maybe_received` is true
-    once the request had been written. `detail` is safe to show: it holds no address and no secret.
+    `blocked` is the address guard, `invalid` a request that must not be sent (headers, URL), `credentials` a token that
+    was not to be had, `proxy` the operator's way out. `maybe_received` is true once the request had been written.
+    `detail` is safe to show: it holds no address and no secret.
     """
 
     reason: NoReplyReason

@@ -41,6 +41,9 @@ _METADATA: frozenset[Address] = frozenset(
         "fd00:ec2::23",  # AWS EKS pod identity over IPv6
         "fd20:ce::254",  # GCP over IPv6
         "100.100.100.200",  # Alibaba
+        "169.254.0.23",  # Tencent
+        "169.254.42.42",  # Scaleway
+        "fd00:42::42",  # Scaleway over IPv6
         "192.0.0.192",  # Oracle
         "168.63.129.16",  # Azure WireServer: globally routable by registry
     )
@@ -108,13 +111,30 @@ _DENIED_HEADERS = frozenset(
 
 
 class Allow(Struct, frozen=True):
-    """A network that may be reached although it is private. `port` None is every ordinary port."""
+    """A network that the operator named. `port` None is every port; where it opens a private network, every ordinary
+    one."""
 
     network: Network
     port: int | None = None
 
 
-Allowed = tuple[Allow, ...]
+class Allowed(Struct, frozen=True):
+    """What the operator says of where requests may go; all of it empty is the public internet.
+
+    private: networks that may be reached although they are private (TOCSIN_ALLOW_TARGETS).
+    denied: networks and hosts that may not be reached although they are public (TOCSIN_DENY_TARGETS).
+    only: where any are named, nothing else may be reached (TOCSIN_EGRESS_ONLY).
+    A host is a name, or `*.` and the end of names. Metadata services stay closed whatever is said here.
+    """
+
+    private: tuple[Allow, ...] = ()
+    denied: tuple[Allow, ...] = ()
+    denied_hosts: tuple[str, ...] = ()
+    only: tuple[Allow, ...] = ()
+    only_hosts: tuple[str, ...] = ()
+
+
+PUBLIC = Allowed()
 
 
 class ParsedUrl(Hidden, frozen=True):
@@ -126,36 +146,57 @@ class ParsedUrl(Hidden, frozen=True):
     target: str
 
 
-def parse_allow_targets(text: str) -> Allowed:
-    """TOCSIN_ALLOW_TARGETS: `cidr[:port]`, comma separated; an IPv6 network stands in brackets when a port follows."""
-    return tuple(_parse_allow(item.strip()) for item in text.split(",") if item.strip())
+def parse_allow_targets(text: str, deny: str = "", only: str = "") -> Allowed:
+    """TOCSIN_ALLOW_TARGETS: `cidr[:port]`, comma separated; an IPv6 network stands in brackets when a port follows.
+    TOCSIN_DENY_TARGETS and TOCSIN_EGRESS_ONLY are the same, and may name hosts: `example.com`, `*.example.com`."""
+    private = tuple(_parse_allow("TOCSIN_ALLOW_TARGETS", item) for item in _items(text))
+    denied, denied_hosts = _networks_and_hosts("TOCSIN_DENY_TARGETS", deny)
+    named, named_hosts = _networks_and_hosts("TOCSIN_EGRESS_ONLY", only)
+    return Allowed(private, denied, denied_hosts, named, named_hosts)
 
 
-def _parse_allow(item: str) -> Allow:
+def _items(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _networks_and_hosts(setting: str, text: str) -> tuple[tuple[Allow, ...], tuple[str, ...]]:
+    items = _items(text.lower())
+    hosts = [item for item in items if _is_host(item)]
+    return tuple(_parse_allow(setting, item) for item in items if item not in hosts), tuple(hosts)
+
+
+def _is_host(item: str) -> bool:
+    labels = item.removeprefix("*.").split(".")
+    return all(map(_LABEL.fullmatch, labels)) and not _NUMBER.fullmatch(labels[-1])
+
+
+def _parse_allow(setting: str, item: str) -> Allow:
     network, port = item, ""
     if item.startswith("["):
         network, bracket, rest = item[1:].partition("]")
         port = rest[1:]
         if not bracket or (rest and (rest[0] != ":" or not port)):
-            raise _bad_allow(item)
+            raise _bad_allow(setting, item)
     elif item.count(":") == 1:
         network, _, port = item.partition(":")
         if not port:
-            raise _bad_allow(item)
+            raise _bad_allow(setting, item)
     if port and (not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536):
-        raise _bad_allow(item)
+        raise _bad_allow(setting, item)
     try:
         return Allow(ip_network(network), int(port) if port else None)
     except ValueError:
-        raise _bad_allow(item) from None
+        raise _bad_allow(setting, item) from None
 
 
-def _bad_allow(item: str) -> Invalid:
+def _bad_allow(setting: str, item: str) -> Invalid:
     expected = "cidr[:port] without host bits, such as 10.0.0.0/8, 10.1.2.3:8080 or [fd00::/8]:8443"
-    return Invalid("TOCSIN_ALLOW_TARGETS", repr(item[:80]), expected)
+    if setting != "TOCSIN_ALLOW_TARGETS":
+        expected += ", or a host such as example.com or *.example.com"
+    return Invalid(setting, repr(item[:80]), expected)
 
 
-def refusal(address: str, port: int, allow: Allowed = ()) -> str:
+def refusal(address: str, port: int, allow: Allowed = PUBLIC) -> str:
     """Why this address may not be dialled on this port; "" where it may. The words are for tests and the operator's
     log: a sender is told only that the guard refused, lest it learn what listens inside."""
     try:
@@ -165,7 +206,9 @@ def refusal(address: str, port: int, allow: Allowed = ()) -> str:
     carried = _carried_v4(ip)
     if ip in _METADATA or not _METADATA.isdisjoint(carried):
         return "metadata"
-    allowed = _naming(ip, port, allow)
+    if _naming(ip, port, allow.denied) or any(_naming(carried_ip, port, allow.denied) for carried_ip in carried):
+        return "denied by the operator"
+    allowed = _naming(ip, port, allow.private)
     if not _ordinary_port(port) and not any(rule.port == port for rule in allowed):
         return "port"
     if allowed:
@@ -177,15 +220,30 @@ def refusal(address: str, port: int, allow: Allowed = ()) -> str:
     return ""
 
 
-def vet(address: str, port: int, allow: Allowed = ()) -> bool:
+def vet(address: str, port: int, allow: Allowed = PUBLIC) -> bool:
     """Whether this address, as it is passed to connect(), may be dialled on this port."""
     return not refusal(address, port, allow)
 
 
-def _naming(ip: Address, port: int, allow: Allowed) -> list[Allow]:
+def is_reachable(host: str, addresses: Iterable[str], port: int, allow: Allowed) -> bool:
+    """What vetting each address leaves open: that TOCSIN_DENY_TARGETS does not name the host, and that
+    TOCSIN_EGRESS_ONLY, where it is set, names it or each of its addresses."""
+    if _matches(host, allow.denied_hosts):
+        return False
+    if not (allow.only or allow.only_hosts) or _matches(host, allow.only_hosts):
+        return True
+    found = [ip_address(address) for address in addresses]
+    return bool(found) and all(_naming(ip, port, allow.only) for ip in found)
+
+
+def _matches(host: str, patterns: tuple[str, ...]) -> bool:
+    return any(host.endswith(one[1:]) if one.startswith("*.") else host == one for one in patterns)
+
+
+def _naming(ip: Address, port: int, rules: tuple[Allow, ...]) -> list[Allow]:
     """The rules that name this address. ::ffff:10.0.0.1 dials 10.0.0.1, so that is what they have to hold."""
     mapped = ip.ipv4_mapped if isinstance(ip, IPv6Address) else None
-    return [rule for rule in allow if (mapped or ip) in rule.network and rule.port in (None, port)]
+    return [rule for rule in rules if (mapped or ip) in rule.network and rule.port in (None, port)]
 
 
 def _carried_v4(ip: Address) -> tuple[IPv4Address, ...]:
@@ -205,7 +263,7 @@ def _ordinary_port(port: int) -> bool:
     return port in (80, 443) or (1023 < port < 65536 and port not in _DENIED_PORTS)
 
 
-def check_url(url: str, allow: Allowed = ()) -> ParsedUrl:
+def check_url(url: str, allow: Allowed = PUBLIC) -> ParsedUrl:
     """The URL in its parts, or `Invalid` where it must not be sent to. Names are not looked up here."""
     if len(url) > MAX_URL:
         raise _bad(f"{len(url)} characters", f"at most {MAX_URL} characters")
@@ -224,7 +282,7 @@ def check_url(url: str, allow: Allowed = ()) -> ParsedUrl:
     host, port_text = _split_authority(authority)
     port = _port(port_text, 443 if scheme == "https" else 80)
     literal = _check_host(host, port, allow)
-    if not _ordinary_port(port) and not any(rule.port == port for rule in allow):
+    if not _ordinary_port(port) and not any(rule.port == port for rule in allow.private):
         raise _bad(f"port {port}", "443, 80 or a port above 1023 that no internal service is known for")
     if scheme == "http" and not _plain_allowed(host, port, literal, allow):
         raise _bad("http", "https://, or an address that TOCSIN_ALLOW_TARGETS names")
@@ -270,6 +328,8 @@ def _check_host(host: str, port: int, allow: Allowed) -> Address | None:
         return None
     if not vet(str(literal), port, allow):
         raise _bad("an address that is not public", "a public address, or one that TOCSIN_ALLOW_TARGETS names")
+    if not is_reachable("", (str(literal),), port, allow):
+        raise _bad(*_NOT_NAMED)
     return literal
 
 
@@ -282,6 +342,9 @@ def _literal(text: str, kind: type[IPv4Address] | type[IPv6Address]) -> Address:
         raise _bad("an address that is not written plainly", "four decimal numbers, or IPv6 in brackets") from None
 
 
+_NOT_NAMED = ("a host that TOCSIN_EGRESS_ONLY does not name", "one that it names")
+
+
 def _check_name(name: str, port: int, allow: Allowed) -> None:
     if not name:
         raise _bad("no host", "a host name")
@@ -292,14 +355,20 @@ def _check_name(name: str, port: int, allow: Allowed) -> None:
             raise _bad("a name of this machine", "a public host name")
     elif name == "metadata.google.internal":
         raise _bad("a metadata service", "a public host name")
-    elif name.endswith((".local", ".internal")) and not allow:
+    elif name.endswith((".local", ".internal")) and not allow.private:
         # With an allow-list the name may be meant; its addresses are vetted when it is dialled.
         raise _bad("an internal name", "a public host name")
+    if _matches(name, allow.denied_hosts):
+        raise _bad("a host that TOCSIN_DENY_TARGETS names", "another")
+    if allow.only_hosts and not allow.only and not _matches(name, allow.only_hosts):
+        raise _bad(*_NOT_NAMED)  # with networks as well, its addresses say it when it is dialled
 
 
 def _plain_allowed(host: str, port: int, literal: Address | None, allow: Allowed) -> bool:
     if literal is not None:
-        return bool(_naming(literal, port, allow))  # vetted already; here it must be allowed by name, not merely public
+        return bool(
+            _naming(literal, port, allow.private)
+        )  # vetted already; here it must be allowed by name, not merely public
     return host == "localhost" and bool(localhost_addresses(port, allow))
 
 

@@ -14,7 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tocsin.model.wire import NoReply, NoReplyReason
-from tocsin.outbound.address_guard import Allow, check_url, localhost_addresses, vet
+from tocsin.outbound.address_guard import Allowed, check_url, is_reachable, localhost_addresses, vet
+from tocsin.outbound.proxy import Proxy, may_ask_for
 
 MAX_ADDRESSES = 8
 """Answers of one name that are dialled; all are vetted."""
@@ -40,12 +41,22 @@ class Blocked(OSError):
 
 
 class Call:
-    """`ends_s` is on the clock of time.monotonic. `abort` and `close` may come from another thread."""
+    """`ends_s` is on the clock of time.monotonic; `bundle` a file of the CAs to trust, "" for the usual.
+    `by_proxy`: the request under way goes through the proxy. `abort` and `close` may come from another thread."""
 
     def __init__(
-        self, ends_s: float, allow: tuple[Allow, ...], connect_to: Mapping[str, str], resolve: Resolve | None = None
+        self,
+        ends_s: float,
+        allow: Allowed,
+        connect_to: Mapping[str, str],
+        resolve: Resolve | None = None,
+        *,
+        proxy: Proxy | None = None,
+        bundle: str = "",
     ) -> None:
         self._ends_s = ends_s
+        self.proxy = proxy
+        self.bundle = bundle
         self._allow = allow
         self._connect_to = connect_to
         self._resolve = resolve or _getaddrinfo
@@ -55,6 +66,7 @@ class Call:
         self._over = threading.Event()
         self._paced = False
         self.connected = False
+        self.by_proxy = False
         self.status = 0
         self.retry_after = ""
         self.failure: NoReply | None = None
@@ -89,11 +101,25 @@ class Call:
         place = parts.netloc.rpartition("@")[2]
         parsed = check_url(f"{parts.scheme}://{place}/", self._allow)
         base = self._connect_to.get(parsed.host)
+        self.by_proxy = base is None and self.proxy is not None
+        if self.by_proxy and self.proxy is not None:
+            self._ask_for(parsed.host, parsed.port)
+            self._diverted.add((self.proxy.host, self.proxy.port))
         if base is None:
             return url, ""
         to = urlsplit(base)
         self._diverted.add((to.hostname or "", to.port or (443 if to.scheme == "https" else 80)))
         return base + (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), place
+
+    def _ask_for(self, host: str, port: int) -> None:
+        """Raises Blocked where the proxy must not be asked for this host."""
+        try:
+            found = () if host.endswith("localhost") else self._resolve(host, port)
+        except OSError:
+            found = ()  # a name that only the proxy can look up
+        if not may_ask_for(host, port, found, self._allow):
+            self.failed("blocked", "the address guard refused the target")
+            raise Blocked
 
     def connect(self, host: str, port: int, timeout_s: float | None, options: Iterable[Any] = ()) -> socket.socket:
         """A connection to an address that was vetted right before, one of all that the name has."""
@@ -131,7 +157,10 @@ class Call:
             self.failed("dns", "the host name has no address")
             raise
         # One bad answer spoils all: whoever mixes them in waits for us to take the wrong one.
-        if not found or not (diverted or all(vet(address, port, self._allow) for address in found)):
+        may = diverted or (
+            all(vet(address, port, self._allow) for address in found) and is_reachable(host, found, port, self._allow)
+        )
+        if not found or not may:
             self.failed("blocked", "the address guard refused the target")
             raise Blocked
         return found[:MAX_ADDRESSES]

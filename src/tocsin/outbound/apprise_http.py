@@ -17,7 +17,7 @@ from apprise import OverflowMode
 
 from tocsin.model.errors import Invalid
 from tocsin.model.wire import AppriseReply, AppriseRequest, NoReply
-from tocsin.outbound.apprise_call import Aborted, Call, current
+from tocsin.outbound.apprise_call import Aborted, Blocked, Call, current
 from tocsin.provider_kit.apprise_service import fitted, service
 from tocsin.provider_kit.classify import retry_after_s
 from tocsin.provider_kit.text import cut, line
@@ -53,6 +53,8 @@ class _Adapter(requests.adapters.HTTPAdapter):
         request = request.copy()
         try:
             request.url, host = call.route(request.url or "")
+        except Blocked as blocked:
+            raise requests.exceptions.ConnectionError("refused") from blocked
         except Invalid as invalid:
             call.failed("invalid", f"the request was not sent: expected {invalid.expected}, found {invalid.found}")
             raise requests.exceptions.InvalidURL("refused") from None
@@ -61,7 +63,8 @@ class _Adapter(requests.adapters.HTTPAdapter):
         if host:
             request.headers["Host"] = host
         try:
-            reply = super().send(request, True, _bounded(timeout, call), verify if isinstance(verify, str) else True)
+            trusted = call.bundle or (verify if isinstance(verify, str) else True)
+            reply = super().send(request, True, _bounded(timeout, call), trusted, None, _proxies(call))
             _read(reply)
         except requests.exceptions.RequestException as error:
             _note(call, error)
@@ -69,6 +72,12 @@ class _Adapter(requests.adapters.HTTPAdapter):
         call.answered(reply.status_code, reply.headers.get("retry-after", ""))
         reply.headers.pop("location", None)  # so that nobody follows it
         return reply
+
+
+def _proxies(call: Call) -> dict[str, str] | None:
+    if not call.by_proxy or call.proxy is None:
+        return None
+    return dict.fromkeys(("http", "https"), call.proxy.url_with_login)
 
 
 def _bounded(timeout: Any, call: Call) -> tuple[float, float]:
@@ -95,6 +104,8 @@ def _note(call: Call, error: requests.exceptions.RequestException) -> None:
         return
     if isinstance(error, requests.exceptions.Timeout):
         call.failed("timeout", "no answer in time")
+    elif isinstance(error, requests.exceptions.ProxyError):
+        call.failed("proxy", "the egress proxy did not connect")
     elif isinstance(error, requests.exceptions.SSLError):
         call.failed("tls", "the certificate was not accepted, or TLS failed")
     elif isinstance(error, requests.exceptions.ConnectionError):

@@ -5,6 +5,7 @@ a header's value, and it does not tell what listens behind a blocked address.
 """
 
 import asyncio
+import base64
 import errno
 import socket
 import ssl
@@ -12,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Any, cast
 
@@ -21,12 +23,34 @@ from aiohttp.abc import AbstractResolver, AbstractStreamWriter, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.streams import EMPTY_PAYLOAD
 from msgspec import Struct
+from msgspec.structs import replace
 from yarl import URL
 
 from tocsin import __version__
 from tocsin.model.errors import Invalid
-from tocsin.model.wire import HttpReply, HttpRequest, NoReply, NoReplyReason, Reply
-from tocsin.outbound.address_guard import Allow, ParsedUrl, check_sent, check_url, localhost_addresses, vet
+from tocsin.model.wire import (
+    Basic,
+    Bearer,
+    ClientCredentials,
+    HttpReply,
+    HttpRequest,
+    NoReply,
+    NoReplyReason,
+    Reply,
+)
+from tocsin.outbound.address_guard import (
+    PUBLIC,
+    Allowed,
+    ParsedUrl,
+    check_sent,
+    check_url,
+    is_reachable,
+    localhost_addresses,
+    vet,
+)
+from tocsin.outbound.proxy import Proxy, may_ask_for, said
+from tocsin.outbound.tls import Contexts, http_trust, trouble
+from tocsin.outbound.tokens import NoToken, Tokens
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """(host, port) to every address the name has; raises OSError where it has none."""
@@ -49,8 +73,13 @@ DNS_CACHE_S = 20
 """How long an answer is used, whatever its TTL; every new answer is vetted anew."""
 KEEPALIVE_S = 30.0
 """How long an idle connection is kept. A receiver that closes earlier costs one attempt (see `send`)."""
+CLOSING_ROUNDS = 5
+"""Of the event loop, in which a connection that is closing learns why."""
 ROUTES = 4_096
 """URLs that are kept parsed; about 1 KB each."""
+
+
+BLOCKED = "the address guard refused the target"
 
 
 def parse_connect_to(text: str) -> dict[str, str]:
@@ -120,7 +149,7 @@ def _getaddrinfo(host: str, port: int) -> tuple[list[str], float]:
 class _VettedResolver(AbstractResolver):
     """Names to addresses of which every one is vetted; aiohttp keeps what it answers for DNS_CACHE_S."""
 
-    def __init__(self, resolve: Resolve, allow: tuple[Allow, ...]) -> None:
+    def __init__(self, resolve: Resolve, allow: Allowed) -> None:
         self._resolve = resolve
         self._allow = allow
 
@@ -129,11 +158,15 @@ class _VettedResolver(AbstractResolver):
     ) -> list[ResolveResult]:
         if host == "localhost" or host.endswith(".localhost"):
             addresses: Sequence[str] = localhost_addresses(port, self._allow)
+            if not addresses:
+                raise _Blocked
         else:
             addresses = await self._resolve(host, port)
             # One bad answer spoils all: whoever mixes them in waits for us to take the wrong one.
             if not all(vet(address, port, self._allow) for address in addresses):
                 raise _Blocked
+        if addresses and not is_reachable(host, addresses, port, self._allow):
+            raise _Blocked
         if not addresses:
             raise socket.gaierror(socket.EAI_NONAME, "no address")
         return [_resolved(host, address, port) for address in addresses[:MAX_ADDRESSES]]
@@ -150,12 +183,26 @@ def _resolved(host: str, address: str, port: int) -> ResolveResult:
 
 
 class _Body(aiohttp.BytesPayload):
-    """A request's body that remembers whether it went out."""
+    """A request's body that remembers whether it went out, and on which connection."""
 
     sent = False
+    connection: "_Protocol | None" = None
+
+    async def cause(self, error: Exception) -> Exception:
+        """In TLS 1.3 a client certificate is refused after the handshake, while the request is written: the error is
+        that nothing more could be written, and why is known to the connection, or will be in a moment."""
+        if self.connection is None or not isinstance(error.__cause__, aiohttp.ClientConnectionResetError):
+            return error
+        for _ in range(CLOSING_ROUNDS):
+            if self.connection.tls_error is not None:
+                return self.connection.tls_error
+            await asyncio.sleep(0)
+        return error
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         self.sent = True
+        protocol = getattr(writer, "protocol", None)
+        self.connection = protocol if isinstance(protocol, _Protocol) else None
         await super().write_with_length(writer, content_length)
 
 
@@ -166,6 +213,12 @@ class _Protocol(ResponseHandler):
     """
 
     _head_left = 0
+    tls_error: ssl.SSLError | None = None
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if isinstance(exc, ssl.SSLError):
+            self.tls_error = exc
+        super().connection_lost(exc)
 
     def set_response_params(self, **params: Any) -> None:
         self._head_left = MAX_HEAD
@@ -195,37 +248,47 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class _Route(Struct, frozen=True):
-    """How a URL is reached: the session, the URL as aiohttp takes it, and the Host where that is another."""
+    """How a URL is reached: the session, the URL as aiohttp takes it, and headers of this way, such as the Host where
+    that is another. `asked_for` is the host and port that a proxy dials."""
 
     session: aiohttp.ClientSession
     url: URL
-    host: tuple[tuple[str, str], ...]
+    headers: tuple[tuple[str, str], ...]
+    asked_for: tuple[str, int] | None = None
 
 
 class Outbound:
     """Sends requests; made and closed inside the running loop, one for the process.
 
-    `allow` names private networks that may be reached. `connect_to` sends what is meant for a host to a base address
-    of the operator's instead (`parse_connect_to`), unvetted. `tls` replaces the system's trust, for a private CA.
+    `allow` says where the operator lets it go. `connect_to` sends what is meant for a host to a base address of the
+    operator's instead (`parse_connect_to`), unvetted. `tls` is whom everybody trusts, in place of the system's trust;
+    `ca_file` is added to it for those who have a client certificate. `proxy` is the way out for all the rest.
     """
 
     def __init__(
         self,
         *,
-        allow: tuple[Allow, ...] = (),
+        allow: Allowed = PUBLIC,
         connect_to: Mapping[str, str] | None = None,
         resolve: Resolve | None = None,
         tls: ssl.SSLContext | None = None,
+        ca_file: str = "",
+        proxy: Proxy | None = None,
     ) -> None:
         self._allow = allow
         self._connect_to = dict(connect_to or {})
         self._lookup = Lookup()
-        trust: ssl.SSLContext | bool = tls or True
+        self._resolve = resolve or self._lookup
+        self._contexts = Contexts(tls or http_trust(ca_file), ca_file)
+        self._tokens = Tokens(self._exchange)
+        self._proxy = proxy
+        trust = self._contexts.standard
         self._guarded = _session(
-            _connector(trust, _VettedResolver(resolve or self._lookup, allow), self._open_socket),
+            _connector(trust, _VettedResolver(self._resolve, allow), self._open_socket),
         )
-        # A pool apart, so that an address that is only the operator's diversion is in nobody else's reach.
+        # Pools apart, so that an address that is only the operator's diversion, or proxy, is in nobody else's reach.
         self._diverted = _session(_connector(trust)) if self._connect_to else self._guarded
+        self._proxied = _session(_connector(trust)) if proxy else self._guarded
         self._route = lru_cache(maxsize=ROUTES)(self._find_route)
 
     async def __aenter__(self) -> "Outbound":
@@ -238,41 +301,100 @@ class Outbound:
 
     async def close(self) -> None:
         """Closes every connection; requests under way end as NoReply."""
+        await self._tokens.close()
         await self._guarded.close()
         await self._diverted.close()
+        await self._proxied.close()
         self._lookup.close()
 
     async def send(self, request: HttpRequest, timeout_s: float) -> Reply:
-        """One request, tried once. `timeout_s` covers name, connection, TLS, writing and the whole reply.
+        """One request, tried once. `timeout_s` covers name, connection, TLS, writing and the whole reply; and the
+        request for a token, where one is needed.
 
         A kept connection that turns out closed is `reset` with `maybe_received`, although nothing may have arrived:
         nobody can tell, and one claim is one try.
         """
+        if request.credentials is None:
+            return await self._exchange(request, timeout_s)
+        if not isinstance(request.credentials, ClientCredentials):
+            return await self._authorised(request, authorization(request.credentials), timeout_s)
+        return await self._with_token(request, request.credentials, timeout_s)
+
+    async def _with_token(self, request: HttpRequest, credentials: ClientCredentials, timeout_s: float) -> Reply:
+        """A 401 to a token that was kept is not the answer: the receiver did nothing, and gets a new one, once."""
+        clock = asyncio.get_running_loop().time
+        ends_s = clock() + timeout_s
+        try:
+            token, is_new = await self._tokens.get(credentials, timeout_s)
+            reply = await self._authorised(request, f"Bearer {token}", ends_s - clock())
+            if is_new or not isinstance(reply, HttpReply) or reply.status != 401:
+                return reply
+            self._tokens.refused(credentials, token)
+            token, _ = await self._tokens.get(credentials, ends_s - clock())
+        except NoToken as none:
+            return none.reply
+        except TimeoutError:
+            return NoReply("credentials", "the token endpoint gave no answer in time")
+        return await self._authorised(request, f"Bearer {token}", ends_s - clock())
+
+    async def _authorised(self, request: HttpRequest, value: str, timeout_s: float) -> Reply:
+        """The reply without what we authorised ourselves with: some receivers echo what they got."""
+        if any(name.lower() == "authorization" for name, _ in request.headers):
+            return NoReply("invalid", "headers.authorization: expected nothing beside credentials, found a value")
+        reply = await self._exchange(replace(request, headers=(*request.headers, ("authorization", value))), timeout_s)
+        if not isinstance(reply, HttpReply):
+            return reply
+        secret = value.partition(" ")[2].encode()
+        return replace(reply, body=reply.body.replace(secret, b"***")) if secret in reply.body else reply
+
+    async def _exchange(self, request: HttpRequest, timeout_s: float) -> Reply:
         route = self._route(request.url)
         if isinstance(route, NoReply):
             return route
+        options: dict[str, Any] = {}
         try:
             check_sent(request.headers)
+            if request.tls is not None:
+                options["ssl"] = self._contexts.of(request.tls)
         except Invalid as invalid:
             return NoReply("invalid", invalid.detail)
         body = _Body(request.body)
         reply: aiohttp.ClientResponse | None = None
         try:
+            if route.asked_for is not None:
+                async with asyncio.timeout(timeout_s):
+                    options |= await self._through_proxy(*route.asked_for)
             reply = await route.session.request(
                 request.method,
                 route.url,
                 data=body,
-                headers=request.headers + route.host,
+                headers=request.headers + route.headers,
                 allow_redirects=False,
                 timeout=_timeout(timeout_s),
+                **options,
             )
             return await _read(reply)
         except Exception as error:  # whatever a receiver can provoke is an answer, not a fault of ours
-            reason, detail = _reason(error)
+            reason, detail = _reason(await body.cause(error))
             return NoReply(reason, detail, maybe_received=body.sent)
         finally:
             if reply is not None and not reply.closed:
                 reply.close()
+
+    async def _through_proxy(self, host: str, port: int) -> dict[str, Any]:
+        """How aiohttp is told of the proxy. Raises _Blocked for a target that is refused as far as it is known here."""
+        assert self._proxy is not None, "only a route through the proxy asks for this"
+        try:
+            ip_address(host)
+            found: Sequence[str] = (host,)
+        except ValueError:
+            try:
+                found = () if host.endswith("localhost") else await self._resolve(host, port)
+            except OSError:
+                found = ()  # a name that only the proxy can look up
+        if not may_ask_for(host, port, found, self._allow):
+            raise _Blocked
+        return {"proxy": self._proxy.url, "proxy_headers": dict(self._proxy.headers) or None}
 
     def _find_route(self, url: str) -> _Route | NoReply:
         try:
@@ -281,9 +403,14 @@ class Outbound:
             return NoReply("invalid", invalid.detail)
         own = _base(parsed)
         base = self._connect_to.get(parsed.host)
-        if base is None:
-            return _Route(self._guarded, URL(own + parsed.target, encoded=True), ())
-        return _Route(self._diverted, URL(base + parsed.target, encoded=True), (("Host", own.partition("://")[2]),))
+        if base is not None:
+            return _Route(self._diverted, URL(base + parsed.target, encoded=True), (("Host", own.partition("://")[2]),))
+        target = URL(own + parsed.target, encoded=True)
+        if self._proxy is not None:
+            # CONNECT gets the login from aiohttp; in plain http the request itself is the proxy's.
+            login = self._proxy.headers if parsed.scheme == "http" else ()
+            return _Route(self._proxied, target, login, (parsed.host, parsed.port))
+        return _Route(self._guarded, target, ())
 
     def _open_socket(self, info: "aiohttp.AddrInfoType") -> socket.socket:
         """The last gate: what connect() gets, IP literals included, which never pass the resolver."""
@@ -299,8 +426,16 @@ def _base(url: ParsedUrl) -> str:
     return f"{url.scheme}://{host}" + ("" if default else f":{url.port}")
 
 
+def authorization(credentials: Basic | Bearer) -> str:
+    """The header's value."""
+    if isinstance(credentials, Bearer):
+        return f"Bearer {credentials.token}"
+    login = f"{credentials.username}:{credentials.password}".encode()
+    return "Basic " + base64.b64encode(login).decode()
+
+
 def _connector(
-    trust: ssl.SSLContext | bool,
+    trust: ssl.SSLContext,
     resolver: AbstractResolver | None = None,
     socket_factory: "aiohttp.SocketFactoryType | None" = None,
 ) -> aiohttp.TCPConnector:
@@ -356,14 +491,23 @@ def _clean(value: str) -> str:
 
 
 def _reason(error: Exception) -> tuple[NoReplyReason, str]:
+    if isinstance(error, _Blocked):
+        return "blocked", BLOCKED
     cause: Any = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error.__cause__
     if isinstance(cause, _Blocked):
-        return "blocked", "the address guard refused the target"
+        return "blocked", BLOCKED
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return "proxy", said(error.status)
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return "proxy", "the egress proxy cannot be reached"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "dns", "the host name has no address"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return "tls", "the certificate was not accepted"
-    if isinstance(error, aiohttp.ClientSSLError) or isinstance(cause, ssl.SSLError):
+        cause = error.certificate_error
+    for one in (cause, error):
+        if isinstance(one, ssl.SSLError):
+            return "tls", trouble(one)
+    if isinstance(error, aiohttp.ClientSSLError):
         return "tls", "the TLS handshake failed"
     if isinstance(error, TimeoutError) or getattr(cause, "errno", None) == errno.ETIMEDOUT:
         return "timeout", "no whole answer in time"

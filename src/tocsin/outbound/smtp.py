@@ -18,12 +18,15 @@ from types import TracebackType
 import aiosmtplib
 from aiosmtplib import SMTPAuthenticationError, SMTPResponse, SMTPResponseException
 from msgspec import Struct
+from msgspec.structs import replace
 from yarl import URL
 
 from tocsin.model.hidden import Hidden
 from tocsin.model.wire import NoReply, NoReplyReason, SmtpReply, SmtpRequest
-from tocsin.outbound.address_guard import Allow, refusal
+from tocsin.outbound.address_guard import PUBLIC, Allowed, is_reachable, refusal
 from tocsin.outbound.http import CONNECT_S, MAX_ADDRESSES, Lookup, Resolve
+from tocsin.outbound.proxy import Proxy, Refused, tunnel
+from tocsin.outbound.tls import system_trust, trouble
 
 MAX_CONNECTIONS = 4
 """To one server as one user: enough for a burst, and few enough that no server takes it for an attack."""
@@ -76,12 +79,13 @@ class _Key(Hidden, frozen=True):
 
 
 class _Way(Struct, frozen=True):
-    """Where to dial, what to speak there, and the name that its certificate must have."""
+    """Where to dial, what to speak there, and the name that its certificate must have. `by_proxy`: the proxy dials."""
 
     addresses: Sequence[str]
     port: int
     tls: str
     name: str
+    by_proxy: bool = False
 
 
 class _Kept:
@@ -119,7 +123,8 @@ class _Try:
 
 
 class Mail:
-    """Hands mails to mail servers; made and closed inside the running loop, one for the process.
+    """Hands mails to mail servers; made and closed inside the running loop, one for the process. `ca_file` and `proxy`
+    are those of `Outbound`.
 
     `allow` names private networks that may be reached. `connect_to` sends what is meant for a host to an address of the
     operator's (`parse_connect_to`), unvetted: `http://` is plain SMTP, `https://` the TLS that was asked for. `tls`
@@ -129,16 +134,19 @@ class Mail:
     def __init__(
         self,
         *,
-        allow: tuple[Allow, ...] = (),
+        allow: Allowed = PUBLIC,
         connect_to: Mapping[str, str] | None = None,
         resolve: Resolve | None = None,
         tls: ssl.SSLContext | None = None,
+        ca_file: str = "",
+        proxy: Proxy | None = None,
     ) -> None:
         self._allow = allow
+        self._proxy = proxy
         self._connect_to = dict(connect_to or {})
         self._lookup = Lookup()
         self._resolve = resolve or self._lookup
-        self._trust = tls or ssl.create_default_context()
+        self._trust = tls or system_trust(ca_file)
         self._servers: dict[_Key, _Server] = {}
         self._busy: set[_Kept] = set()
         self._closed = False
@@ -251,7 +259,10 @@ class Mail:
 
     async def _open(self, request: SmtpRequest) -> _Kept:
         way = await self._way(request)
-        sock = await _dial(way.addresses, way.port)
+        if way.by_proxy and self._proxy is not None:
+            sock = await tunnel(self._proxy, way.name, way.port)
+        else:
+            sock = await _dial(way.addresses, way.port)
         try:
             if self._closed:
                 raise ConnectionResetError
@@ -293,15 +304,18 @@ class Mail:
             name, port = url.host or "", url.explicit_port or request.port
             return _Way(await self._lookup(name, port), port, "none" if url.scheme == "http" else request.tls, name)
         addresses = await self._addresses(host, request.port, request.trusted)
-        if not addresses:
+        if not addresses and self._proxy is None:
             raise socket.gaierror(socket.EAI_NONAME, "no address")
-        named = all(_named(address, request.port, self._allow) for address in addresses)
+        named = bool(addresses) and all(_named(address, request.port, self._allow) for address in addresses)
         if request.tls == "none" and not (request.trusted or named):
             raise _Plain
         # One bad answer spoils all: whoever mixes them in waits for us to take the wrong one.
         if not all(may_dial(address, request.port, self._allow, trusted=request.trusted) for address in addresses):
             raise _Blocked
-        return _Way(addresses[:MAX_ADDRESSES], request.port, request.tls, host)
+        if not (request.trusted or is_reachable(host, addresses, request.port, self._allow)):
+            raise _Blocked
+        by_proxy = self._proxy is not None
+        return _Way(addresses[:MAX_ADDRESSES], request.port, request.tls, host, by_proxy)
 
     async def _addresses(self, host: str, port: int, trusted: bool) -> Sequence[str]:
         if host == "localhost" or host.endswith(".localhost"):  # RFC 6761: nobody is asked
@@ -310,24 +324,30 @@ class Mail:
         try:
             return (str(ip_address(host)),)
         except ValueError:
+            pass
+        try:
             return await self._resolve(host, port)
+        except OSError:
+            if self._proxy is None:
+                raise
+            return ()  # a name that only the proxy can look up
 
 
-def may_dial(address: str, port: int, allow: tuple[Allow, ...], *, trusted: bool) -> bool:
+def may_dial(address: str, port: int, allow: Allowed, *, trusted: bool) -> bool:
     """As the address guard has it, but that mail's own ports are ordinary ones, and that the operator's server may be
     anywhere but where a machine's credentials are handed out."""
     why = refusal(address, port, allow)
     if why == "port" and port in MAIL_PORTS:
-        why = refusal(address, 443, tuple(one for one in allow if one.port is None))
+        why = refusal(address, 443, replace(allow, private=tuple(one for one in allow.private if one.port is None)))
     return why not in ("metadata", "not an address") if trusted else not why
 
 
-def _named(address: str, port: int, allow: tuple[Allow, ...]) -> bool:
+def _named(address: str, port: int, allow: Allowed) -> bool:
     try:
         ip = ip_address(address)
     except ValueError:
         return False
-    return any(ip in one.network and one.port in (None, port) for one in allow)
+    return any(ip in one.network and one.port in (None, port) for one in allow.private)
 
 
 def _wrong(request: SmtpRequest) -> str:
@@ -437,6 +457,8 @@ def _reason(error: Exception) -> tuple[NoReplyReason, str]:
     chain = [error, *((error.__cause__,) if isinstance(error.__cause__, Exception) else ())]
     if isinstance(error, _Blocked):
         return "blocked", "the address guard refused the target"
+    if isinstance(error, Refused):
+        return "proxy", str(error)
     if isinstance(error, _Plain):
         return "blocked", "without TLS mail goes only where TOCSIN_ALLOW_TARGETS names the server"
     if isinstance(error, _NoStartTls):
@@ -447,10 +469,8 @@ def _reason(error: Exception) -> tuple[NoReplyReason, str]:
         return "protocol", "the server offers no way to log in that Tocsin knows"
     if isinstance(error, socket.gaierror):
         return "dns", "the host name has no address"
-    if any(isinstance(one, ssl.SSLCertVerificationError) for one in chain):
-        return "tls", "the certificate was not accepted"
-    if any(isinstance(one, ssl.SSLError) for one in chain):
-        return "tls", "the TLS handshake failed"
+    if wrong := next((one for one in chain if isinstance(one, ssl.SSLError)), None):
+        return "tls", trouble(wrong)
     if isinstance(error, TimeoutError):
         return "timeout", "no whole answer in time"
     if isinstance(error, aiosmtplib.SMTPConnectError | ConnectionResetError | aiosmtplib.SMTPServerDisconnected):

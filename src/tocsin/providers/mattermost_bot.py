@@ -196,6 +196,7 @@ def posted(reply: HttpReply) -> Outcome:
 
 PROVIDER = Provider(
     kind="mattermost_bot",
+    dialled=("server_url",),
     label="Mattermost (bot)",
     about="Posts as a bot: one message per run that is kept up to date, with its stages in the thread.",
     settings_type=MattermostBotSettings,

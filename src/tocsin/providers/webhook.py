@@ -7,10 +7,11 @@ Replies:  any 4xx is tried again, since receivers answer 400 while they are depl
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from tocsin.model.message import Message
 from tocsin.model.wire import HttpRequest, Outcome, Reply, Sending
+from tocsin.provider_kit.access import Access, check_access, credentials, tls
 from tocsin.provider_kit.body import CONTENT_TYPES, MAX_BYTES, Format, Include, body
 from tocsin.provider_kit.classify import by_status
 from tocsin.provider_kit.provider import Provider, refuse_address
@@ -33,8 +34,26 @@ HeaderName = Annotated[
 ]
 
 
-class WebhookSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`include` names what the body holds beyond ids and summary; `template` is used where `format` says so."""
+class WebhookSettings(Access, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a body is made, and how its receiver is got into.
+
+    format: what the body is made like.
+    include: what the body holds beyond ids and summary.
+    template: the body, where `format` is `template`.
+    auth: how Tocsin logs in: `basic`, `bearer`, or `oauth2` with client credentials.
+    username: for `basic`.
+    password: for `basic`.
+    token: for `bearer`: sent as it is.
+    token_url: for `oauth2`: where tokens are asked for. It has to be as public as the address.
+    client_id: for `oauth2`.
+    client_secret: for `oauth2`.
+    scopes: for `oauth2`: a list.
+    audience: for `oauth2`, where the server asks for one.
+    client_secret_in_body: for `oauth2`: id and secret go into the form in place of a header.
+    client_certificate: for mutual TLS: PEM, with the chain that the receiver needs.
+    client_key: the certificate's key: PEM, not encrypted.
+    ca: certificates (PEM) that are trusted for this address, in place of the system's.
+    """
 
     format: Format = "tocsin"
     include: tuple[Include, ...] = ()
@@ -66,7 +85,8 @@ def headline_does(settings: WebhookSettings) -> bool:
 
 
 def check_settings(settings: WebhookSettings) -> None:
-    """Raises Invalid for a template that could never be rendered."""
+    """Raises Invalid for a template that could never be rendered, and for a way in that cannot work."""
+    check_access(settings)
     if settings.format == "template":
         check_template(settings.template)
 
@@ -88,9 +108,9 @@ def render(sending: Sending) -> HttpRequest:
         headers.append(("webhook-signature", sign(target.secrets, sending.id, sending.at_s, content)))
         headers.append((settings.signature_header, hex_signature(target.secrets[0], content)))
     if target.headers:
-        ours = {name.lower() for name, _ in headers}
+        ours = {name.lower() for name, _ in headers} | ({"authorization"} if settings.auth != "none" else set())
         headers += [pair for pair in target.headers if pair[0].lower() not in ours]
-    return HttpRequest("POST", target.address, content, tuple(headers))
+    return HttpRequest("POST", target.address, content, tuple(headers), credentials(settings), tls(settings))
 
 
 def classify(reply: Reply) -> Outcome:
@@ -106,6 +126,7 @@ PROVIDER = Provider(
     render=render,
     classify=classify,
     check_settings=check_settings,
+    dialled=("token_url",),
     headline_does=headline_does,
     fix_body=fix_body,
     signs=True,

@@ -195,6 +195,12 @@ def checked_settings(app: App, provider: Provider, settings: dict[str, Any]) -> 
     known = typed_settings(app, provider, settings)
     if provider.check_settings is not None:
         provider.check_settings(known)
+    for name in provider.dialled:
+        if url := getattr(known, name):
+            try:
+                check_url(url, app.allow)
+            except Invalid as invalid:
+                raise Invalid(f"settings.{name}", invalid.found, invalid.expected) from None
     return known
 
 
