@@ -47,6 +47,10 @@ from tocsin.store.sqlite import SqliteDatabase
 LEASE_MS = 60_000
 """Twice the longest attempt (30 s): a result in time is never refused."""
 
+STEP_MS = 1000
+"""By so much a clock does not drift between two looks: somebody set it, or the machine slept."""
+
+DAY_MS = 86_400_000
 KEY_FILE = "secret.key"
 DATABASE_FILE = "tocsin.db"
 log = structlog.get_logger()
@@ -55,6 +59,48 @@ log = structlog.get_logger()
 def clock_ms() -> int:
     """Unix milliseconds."""
     return time.time_ns() // 1_000_000
+
+
+def steady_ms() -> int:
+    """Milliseconds that nobody can set."""
+    return time.monotonic_ns() // 1_000_000
+
+
+class SteadyClock:
+    """Unix milliseconds that go by evenly, whatever is done to the machine's clock; put right by `follow`.
+
+    With PostgreSQL it follows the database's clock: leases, limits and due times mean the same on several machines.
+    """
+
+    def __init__(self) -> None:
+        self.ahead_ms = clock_ms() - steady_ms()
+        self.set_ms: int | None = None
+        self.moved_ms = 0
+
+    def __call__(self) -> int:
+        return steady_ms() + self.ahead_ms
+
+    async def follow(self, db: Database) -> None:
+        """A look at the other clock. Raises StoreUnavailable."""
+        before_ms = steady_ms()
+        theirs_ms = clock_ms() if db.dialect == "sqlite" else int((await db.read("database_time"))[0][0])
+        now_ms = steady_ms()
+        if now_ms - before_ms >= STEP_MS:
+            return  # it took too long to tell
+        by_ms = theirs_ms - (before_ms + now_ms) // 2 - self.ahead_ms
+        self.ahead_ms += by_ms
+        if abs(by_ms) >= STEP_MS:
+            self.set_ms = now_ms
+            self.moved_ms += by_ms
+            log.warning("clock.set", by_s=by_ms / 1000)
+
+    def was_set_lately(self) -> bool:
+        """Leases that were given before it was set look older, or younger, than they are."""
+        return self.set_ms is not None and steady_ms() < self.set_ms + LEASE_MS
+
+    def is_far_off(self) -> bool:
+        """It was set by more than a day since the start: what it says is too old is not thrown away for it."""
+        return abs(self.moved_ms) > DAY_MS
 
 
 def new_id(prefix: Prefix) -> str:
@@ -155,9 +201,11 @@ class App:
         keyring: Keyring,
         *,
         works: bool = True,
-        clock: Callable[[], int] = clock_ms,
+        clock: Callable[[], int] | None = None,
         ids: NewId = new_id,
     ) -> None:
+        self.steady = SteadyClock()
+        clock = clock or self.steady
         self.settings = settings
         self.db = db
         self.keyring = keyring
@@ -205,18 +253,21 @@ class App:
             db,
             clock,
             self.intake.accept,
-            retention_ms=settings.retention_days * 86_400_000,
+            retention_ms=settings.retention_days * DAY_MS,
+            clock=self.steady,
             others=(end_silences, self.timers.fire, AuditHeads().tell),
         )
 
     @classmethod
-    async def open(cls, settings: Settings, *, works: bool = True, clock: Callable[[], int] = clock_ms) -> "App":
-        db, keyring = await open_store(settings, clock())
+    async def open(cls, settings: Settings, *, works: bool = True, clock: Callable[[], int] | None = None) -> "App":
+        db, keyring = await open_store(settings, (clock or clock_ms)())
         app = cls(settings, db, keyring, works=works, clock=clock)
+        await app.steady.follow(db)
+        app.steady.set_ms, app.steady.moved_ms = None, 0
         await app.take_environment()
         if works and db.dialect == "sqlite":
             async with db.transaction() as tx:
-                await queue.take_back(tx, "my_old_leases", {"now": clock(), "limit": LEASE_LOSSES})
+                await queue.take_back(tx, "my_old_leases", {"now": app.clock_ms(), "limit": LEASE_LOSSES})
         return app
 
     async def take_environment(self) -> None:

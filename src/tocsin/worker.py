@@ -10,6 +10,7 @@ from tocsin.store.database import StoreBroken, StoreUnavailable
 
 SWEEP_S = 1.0
 RESTART_S = 1.0
+FOLLOW_S = 5.0
 log = structlog.get_logger()
 
 
@@ -24,7 +25,12 @@ class Worker:
 
     def start(self) -> None:
         app = self.app
-        jobs: list[Callable[[], Awaitable[None]]] = [app.intake.run, app.intake.answer_in_time, app.db.watch]
+        jobs: list[Callable[[], Awaitable[None]]] = [
+            app.intake.run,
+            app.intake.answer_in_time,
+            app.db.watch,
+            self.keep_time,
+        ]
         if app.works:
             app.deliver.recorder.on_notice = self.sweep_now.set
             jobs += [app.deliver.run_claims, app.deliver.recorder.run, self.run_sweeps]
@@ -44,6 +50,11 @@ class Worker:
             except Exception:
                 log.exception("worker.job_failed", job=getattr(job, "__qualname__", "job"))
             await asyncio.sleep(RESTART_S)
+
+    async def keep_time(self) -> None:
+        while True:
+            await self.app.steady.follow(self.app.db)
+            await asyncio.sleep(FOLLOW_S)
 
     async def run_sweeps(self) -> None:
         while True:

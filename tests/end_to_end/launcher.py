@@ -5,11 +5,14 @@ TEST_LOCK_WAIT_S    how long SQLite waits for another program that holds the fil
 TEST_SYNCHRONOUS    SQLite's level, for the control that has to lose events
 TEST_POWER_CUT      the chance that an unsynced write reaches the disk by itself; "" runs without power_cut_vfs.py
 TEST_MIGRATION      a file with one migration more, as a version after this one would have
+TEST_CLOCK          a file: by so many seconds this process's clock is wrong; read anew each time
+TEST_FOLLOW_S       how often it looks at the other clock
 TEST_GOOD_SYNCS     after so many the disk fails once; only with TEST_POWER_CUT
 """
 
 import os
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +22,7 @@ import tocsin.app
 import tocsin.stages.deliver
 import tocsin.store.migrate
 import tocsin.store.sqlite
+import tocsin.worker
 from tests.end_to_end.power_cut_vfs import PowerCutVfs
 from tocsin.cli.main import run
 from tocsin.store.sqlite import SqliteDatabase
@@ -49,6 +53,22 @@ if migration_file:
         return [*own(dialect), one_more]
 
     change(tocsin.store.migrate, "migrations", with_one_more)
+
+follow_s = os.environ.get("TEST_FOLLOW_S", "")
+if follow_s:
+    change(tocsin.worker, "FOLLOW_S", float(follow_s))
+
+wrong_by = os.environ.get("TEST_CLOCK", "")
+if wrong_by:
+
+    class WrongClock:
+        monotonic_ns = staticmethod(time.monotonic_ns)
+
+        @staticmethod
+        def time_ns() -> int:
+            return time.time_ns() + round(float(Path(wrong_by).read_text()) * 1e9)
+
+    change(tocsin.app, "time", WrongClock)
 
 options: dict[str, Any] = {}
 synchronous = os.environ.get("TEST_SYNCHRONOUS", "")
