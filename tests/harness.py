@@ -24,8 +24,11 @@ from aiohttp import web
 
 from tocsin.app import App
 from tocsin.fakes import Asked, Fake
+from tocsin.model.access import RANKS
 from tocsin.settings import read_settings
-from tocsin.web.api.system import make_token
+from tocsin.store import identity
+from tocsin.store.identity import Member
+from tocsin.web.api.tokens import make_token
 from tocsin.web.server import Tocsin, listen, server_of
 from tocsin.worker import Worker
 
@@ -320,9 +323,17 @@ class Running:
     # Shorthands for what most tests do.
 
     async def token(self, role: str, tenant: str = "default", user: str = "") -> str:
-        """A token, made as `tocsin token create` makes one; a tenant that does not exist is made too."""
+        """A token, made as `tocsin token create` makes one; a tenant that does not exist is made too, and the user is a
+        member in this role at least."""
+        now_ms = self.clock.now_ms
         async with self.app.db.transaction() as tx:
-            await tx.fetch("insert_tenant", {"id": tenant, "name": tenant, "now": self.clock.now_ms})
+            await tx.fetch("insert_tenant", {"id": tenant, "name": tenant, "now": now_ms})
+            if user:
+                member = Member(user, role, "", "", now_ms, now_ms)
+                if not await identity.add_member(tx, tenant, member, now_ms):
+                    (known,) = await tx.fetch("get_member", {"tenant_id": tenant, "user_id": user})
+                    if RANKS[known[1]] < RANKS[role]:
+                        await identity.change_member(tx, tenant, member, now_ms)
         return (await make_token(self.app, tenant, "test", role, user, None)).token
 
     async def as_(self, role: str, tenant: str = "default", user: str = "") -> Client:

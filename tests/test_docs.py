@@ -181,11 +181,13 @@ def generated(page: str, mark: str, made: str, update: bool) -> None:
 
 
 def route_table() -> str:
-    lines = ["| | role | |", "|---|---|---|"]
+    lines = ["| | role | scope | |", "|---|---|---|---|"]
     for route in ROUTES:
         filters = [name for name in route.query if name not in ("limit", "cursor")]
         asked = f" (`?{'`, `'.join(filters)}`)" if filters else ""
-        lines.append(f"| `{route.method} {route.path}` | {route.role or '–'} | {route.summary}{asked} |")
+        lines.append(
+            f"| `{route.method} {route.path}` | {route.role or '–'} | {route.needs or '–'} | {route.summary}{asked} |"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -1,12 +1,13 @@
 """Wiring: settings to store, outbound and stages. Owns the clock, randomness and ids; nothing else makes any."""
 
+import asyncio
 import base64
 import contextlib
 import os
 import random
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import uuid_utils
 from msgspec import Struct
 from msgspec.structs import replace
 
+from tocsin.model.access import token_of
 from tocsin.model.audit import ENVIRONMENT, Act, changes
 from tocsin.model.endpoint import Endpoint
-from tocsin.model.ids import DEFAULT_TENANT, NewId, Prefix
+from tocsin.model.ids import DEFAULT_TENANT, OPERATOR_TENANT, NewId, Prefix
 from tocsin.model.noise import Flood
 from tocsin.model.reference import is_reference
 from tocsin.outbound.address_guard import parse_allow_targets
@@ -113,8 +115,7 @@ def draw() -> float:
 
 
 def new_token() -> str:
-    """256 random bits; the prefix lets people and scanners recognise one."""
-    return "toc_" + secrets.token_urlsafe(32)
+    return token_of(secrets.randbits(256))
 
 
 def new_secret() -> str:
@@ -185,6 +186,7 @@ async def open_store(settings: Settings, now_ms: int) -> tuple[Database, Keyring
         await config.make_key_check(db, keyring)
         async with db.transaction() as tx:
             await tx.fetch("insert_tenant", {"id": DEFAULT_TENANT, "name": "Default", "now": now_ms})
+            await tx.fetch("insert_tenant", {"id": OPERATOR_TENANT, "name": "The operator", "now": now_ms})
     except BaseException:
         await db.close()
         raise
@@ -249,6 +251,7 @@ class App:
             flood=Flood(settings.flood_per_minute) if settings.flood_per_minute else None,
         )
         self.timers = Timers(clock)
+        self.under_way: set[asyncio.Task[None]] = set()
         self.sweep = Sweep(
             db,
             clock,
@@ -309,7 +312,14 @@ class App:
                 act = Act(DEFAULT_TENANT, ENVIRONMENT, "webhook.update", "webhook", known.id, old, new)
                 await self.trail.add(tx, act)
 
+    def beside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Does it without anybody waiting for it; it ends before the store is closed. It handles its own errors."""
+        task = asyncio.create_task(work)
+        self.under_way.add(task)
+        task.add_done_callback(self.under_way.discard)
+
     async def close(self) -> None:
+        await asyncio.gather(*self.under_way, return_exceptions=True)
         await self.outbound.close()
         await self.db.close()
 

@@ -26,6 +26,7 @@ BODIES = {
     ("PATCH", "/v1/webhooks/{id}"): {"name": "mine now"},
     ("POST", "/v1/webhooks/{id}/rotate-secret"): {"overlap_s": 0},
     ("POST", "/v1/webhooks/{id}/recover"): {"since": "2026-01-01T00:00:00Z"},
+    ("POST", "/v1/tokens/{id}/rotate"): {"overlap_s": 0},
     ("PATCH", "/v1/alert-rules/{id}"): {"name": "mine now"},
     ("POST", "/v1/alert-rules/{id}/test"): {"type": "run.failed"},
     ("PATCH", "/v1/silences/{id}"): {"reason": "mine now"},
@@ -58,7 +59,7 @@ async def furnish(tocsin: Running, client: Client, hook: Hook, name: str) -> dic
 
 
 async def everything(client: Client) -> dict[str, bytes]:
-    """What a tenant's admin can see."""
+    """What a tenant's admin can see; when tokens were used is noted now and then."""
     lists = [
         "/v1/events",
         "/v1/runs",
@@ -68,7 +69,7 @@ async def everything(client: Client) -> dict[str, bytes]:
         "/v1/tokens",
         "/v1/silences",
     ]
-    return {path: (await client.get(path)).body for path in lists}
+    return {path: re.sub(rb'"last_used_at":[^}]*', b"", (await client.get(path)).body) for path in lists}
 
 
 async def test_every_route_with_every_id_of_another_tenant(tocsin: Running) -> None:

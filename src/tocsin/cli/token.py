@@ -34,7 +34,7 @@ def create(
 
     from tocsin.app import App
     from tocsin.model.audit import Act
-    from tocsin.web.api.system import make_token
+    from tocsin.web.api.tokens import make_token
 
     async def make(app: App) -> str:
         async with app.db.transaction() as tx:

@@ -8,3 +8,5 @@ NewId = Callable[[Prefix], str]
 """Makes one id, such as `evt_0198c5f2…`; app.py owns the generator."""
 
 DEFAULT_TENANT = "default"
+OPERATOR_TENANT = "_operator"
+"""Where the operator's own tokens are. No tenant of people can be called so, and nothing else is ever in it."""

@@ -1,6 +1,5 @@
-"""What people set up: endpoints, rules, tokens. Each change moves the tenant's config version: caches notice."""
+"""What people set up: endpoints and rules. Each change moves the tenant's config version: caches notice."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -330,11 +329,6 @@ async def rule_now(tx: Transaction, tenant_id: str, rule_id: str) -> Rule:
 async def list_rules(db: Database, tenant_id: str, *, after: str, limit: int) -> list[Rule]:
     found = await db.read("list_rules", {"tenant_id": tenant_id, "after": after, "limit": limit})
     return [rows.rule(row) for row in found]
-
-
-def token_hash(token: str) -> bytes:
-    """Tokens are 256 random bits: a fast hash is enough, there is nothing to guess."""
-    return hashlib.sha256(token.encode()).digest()
 
 
 async def make_key_check(db: Database, keyring: Keyring) -> None:

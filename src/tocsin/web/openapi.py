@@ -117,6 +117,7 @@ def operation(route: Route, schema_of: dict[str, Any], components: dict[str, Any
     if route.role:
         found["security"] = [{"token": [route.role]}]
         found["x-role"] = route.role
+        found["x-scope"] = route.needs
     return found
 
 

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tocsin.app import App
+from tocsin.model.access import ANYBODY
 from tocsin.model.audit import Act, Actor, changes
 from tocsin.model.errors import Conflict, Invalid
 from tocsin.store import answers, log
@@ -149,18 +150,20 @@ PAGE: dict[str, str | Param] = {
 
 
 class Route(Struct, frozen=True, kw_only=True):
-    """`role` is the least one needed; "" is public. `query` names the query parameters with what they mean; no other is
-    taken, and none twice. `action` is what the audit trail calls it, `kind.verb`; "" where nothing changes that people
-    set up. `problems` are the statuses it may refuse with besides those that follow from the rest. `name` is the
-    operation's in the OpenAPI document, where the one made from the path would not do. `if_match`: it changes something
-    only while that is as the caller has seen it, where the request says If-Match. `listed`: a list without pages.
-    `idempotent`: it honours Idempotency-Key."""
+    """`role` is the least one needed: a tenant's, or `operator`, or `anybody` with a token; "" is public. `scope` is
+    what the token must be good for, where it is not what follows from method and role. `query` names the query
+    parameters with what they mean; no other is taken, and none twice. `action` is what the audit trail calls it,
+    `kind.verb`; "" where nothing changes that people set up. `problems` are the statuses it may refuse with besides
+    those that follow from the rest. `name` is the operation's in the OpenAPI document, where the one made from the path
+    would not do. `if_match`: it changes something only while that is as the caller has seen it, where the request says
+    If-Match. `listed`: a list without pages. `idempotent`: it honours Idempotency-Key."""
 
     method: str
     path: str
     handler: Handler
     summary: str
     role: str
+    scope: str = ""
     body: Any = None
     answer: Any = None  # a type, or a tuple of those it may be
     status: int = 200
@@ -180,6 +183,17 @@ class Route(Struct, frozen=True, kw_only=True):
     def makes(self) -> bool:
         """Whether it makes something, and so honours an Idempotency-Key: its handler answers with `Call.made`."""
         return self.method == "POST" and self.status == 201 and bool(self.role)
+
+    @property
+    def needs(self) -> str:
+        """The scope that a token must have; "" where any will do."""
+        if self.role in ("", ANYBODY):
+            return ""
+        if self.scope:
+            return self.scope
+        if self.role == "admin":
+            return "admin"
+        return "read" if self.method == "GET" else "write"
 
     @property
     def answers(self) -> tuple[Any, ...]:

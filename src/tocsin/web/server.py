@@ -37,6 +37,7 @@ from tocsin.web.api import (
     silences,
     slack_door,
     system,
+    tokens,
     webhooks,
 )
 from tocsin.web.auth import Tokens
@@ -65,6 +66,7 @@ ROUTES: tuple[Route, ...] = (
     *slack_door.ROUTES,
     *audit.ROUTES,
     *system.ROUTES,
+    *tokens.ROUTES,
 )
 log = structlog.get_logger()
 
@@ -74,7 +76,7 @@ class Tocsin:
 
     def __init__(self, app: App, extra: tuple[StarletteRoute, ...] = ()) -> None:
         self.app = app
-        self.tokens = Tokens(app.db, app.clock_ms)
+        self.tokens = Tokens(app.db, app.clock_ms, app.beside)
         self.denials = Denials(app)
         self.events = events.EventsDoor(app, self.tokens)
         self.rest = Starlette(
@@ -103,7 +105,7 @@ class Tocsin:
             try:
                 if route.role:
                     principal = await self.tokens.principal(request.headers.get("authorization", "").encode("latin-1"))
-                    principal.require(route.role)
+                    principal.require(route.role, route.needs)
                 check_query(route, request)
                 call = Call(self.app, request, principal)
                 response = await (once.answered(call, route.handler) if route.makes else route.handler(call))
@@ -119,7 +121,8 @@ class Tocsin:
                 log.error("web.wrong_key", reason=str(error))
                 return refused(Busy("This process lacks the key of a secret; its log says more.", retry_after_s=30))
 
-        path = route.path.replace("{name}", "{name:path}")  # a pipeline's name may have slashes in it
+        # a pipeline's name may have slashes in it, and so may a user's id
+        path = route.path.replace("{name}", "{name:path}").replace("{user}", "{user:path}")
         return StarletteRoute(path, handle, methods=[route.method])
 
 

@@ -11,7 +11,7 @@ from tocsin.cli.demo_page.receivers import WEBHOOK_PATH, Receivers, Run
 from tocsin.fakes.teams import FakeTeams
 from tocsin.model.ids import DEFAULT_TENANT
 from tocsin.provider_kit.body import rfc3339
-from tocsin.web.api.system import make_token
+from tocsin.web.api.tokens import make_token
 
 PIPELINE = "shop/orders"
 STAGES = ("extract", "transform", "load", "report")

@@ -97,9 +97,11 @@ UPDATE endpoint SET address_sealed = :address_sealed, secret_sealed = :secret_se
    AND headers_sealed = :old_headers AND coalesce(settings_sealed = :old_settings, :old_settings IS NULL) RETURNING id;
 
 -- config_endpoints
-SELECT id, user_id, provider_type, name, enabled_events, settings, options, is_active, disabled_reason, version, created_by
-  FROM endpoint
- WHERE tenant_id = :tenant_id AND deleted_ms IS NULL ORDER BY id;
+SELECT e.id, e.user_id, e.provider_type, e.name, e.enabled_events, e.settings, e.options, e.is_active,
+       CASE WHEN o.suspended_ms IS NULL AND o.deleted_ms IS NULL THEN e.disabled_reason ELSE 'the tenant is suspended' END,
+       e.version, e.created_by
+  FROM endpoint e JOIN tenant o ON o.id = e.tenant_id
+ WHERE e.tenant_id = :tenant_id AND e.deleted_ms IS NULL ORDER BY e.id;
 
 -- config_rules
 SELECT tenant_id, id, name, event_types, pipelines, labels, condition, endpoint_ids, retry, rate_limit, settings, noise, is_active,

@@ -4,11 +4,13 @@ SELECT min(next_ms) FROM endpoint_state WHERE next_ms IS NOT NULL;
 -- ready_endpoints
 -- Where something is due: the tenants take turns, and within a tenant the endpoint that has waited longest.
 SELECT s.endpoint_id, s.tenant_id, s.paused_until_ms, s.bucket_us, e.provider_type, e.settings, e.version,
-       e.is_active = 1 AND e.disabled_reason = '' AND e.deleted_ms IS NULL AS is_open
+       e.is_active = 1 AND e.disabled_reason = '' AND e.deleted_ms IS NULL AND o.suspended_ms IS NULL AND o.deleted_ms IS NULL
+         AS is_open
   FROM (SELECT endpoint_id, tenant_id, next_ms, paused_until_ms, bucket_us,
                row_number() OVER (PARTITION BY tenant_id ORDER BY next_ms) AS turn
           FROM endpoint_state WHERE next_ms <= :now) s
   JOIN endpoint e ON e.tenant_id = s.tenant_id AND e.id = s.endpoint_id
+  JOIN tenant o ON o.id = s.tenant_id
  ORDER BY s.turn, s.next_ms LIMIT :limit;
 
 -- claim_first
@@ -159,6 +161,7 @@ UPDATE endpoint_state SET notice = '' WHERE endpoint_id = :endpoint_id AND notic
 -- Endpoints that have due deliveries and that nobody will look at. There should be none; the sweep mends it if there are.
 SELECT s.endpoint_id FROM endpoint_state s
   JOIN endpoint e ON e.tenant_id = s.tenant_id AND e.id = s.endpoint_id
+  JOIN tenant o ON o.id = s.tenant_id AND o.suspended_ms IS NULL AND o.deleted_ms IS NULL
  WHERE s.next_ms IS NULL AND e.is_active = 1 AND e.disabled_reason = '' AND e.deleted_ms IS NULL
    AND (EXISTS (SELECT 1 FROM delivery d WHERE d.endpoint_id = s.endpoint_id AND d.status = 'pending')
      OR EXISTS (SELECT 1 FROM delivery d WHERE d.endpoint_id = s.endpoint_id AND d.status = 'retrying'));

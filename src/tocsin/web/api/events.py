@@ -115,7 +115,7 @@ class EventsDoor:
     async def accept(self, scope: Scope, receive: Receive) -> bytes:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         principal = await self.tokens.principal(headers.get(b"authorization", b""))
-        principal.require("developer")
+        principal.require("developer", "ingest")
         if scope["query_string"]:
             raise Invalid(scope["query_string"][:60].decode("latin-1"), "query parameters", "none: this route has none")
         body = await whole_body(headers, receive, self.app.settings.max_body_bytes)
@@ -248,6 +248,7 @@ ROUTES = (
         handler=documented,
         summary="Take in one event, a batch, or CloudEvents; 202 once they are durable",
         role="developer",
+        scope="ingest",
         body=NativeBody,
         answer=(Receipt, Accepted),
         status=202,

@@ -334,6 +334,7 @@ ROUTES = (
         handler=preview,
         summary="What would be sent for an event, and how it would look; nothing is sent",
         role="developer",
+        scope="read",
         body=MessagePreviewIn,
         answer=MessagePreviewOut,
     ),

@@ -336,6 +336,7 @@ ROUTES = (
         handler=preview,
         summary="What a silence would have kept back in the last day",
         role="developer",
+        scope="read",
         body=SilencePreviewIn,
         answer=SilencePreview,
     ),

@@ -5,10 +5,12 @@ WITH ready AS (
     FROM endpoint_state WHERE next_ms <= :now
    ORDER BY 2, 3 LIMIT :limit)
 SELECT s.endpoint_id, s.tenant_id, s.paused_until_ms, s.bucket_us, e.provider_type, e.settings, e.version,
-       (e.is_active = 1 AND e.disabled_reason = '' AND e.deleted_ms IS NULL)::int AS is_open
+       (e.is_active = 1 AND e.disabled_reason = '' AND e.deleted_ms IS NULL AND o.suspended_ms IS NULL
+         AND o.deleted_ms IS NULL)::int AS is_open
   FROM ready r
   JOIN endpoint_state s ON s.endpoint_id = r.endpoint_id
   JOIN endpoint e ON e.tenant_id = s.tenant_id AND e.id = s.endpoint_id
+  JOIN tenant o ON o.id = s.tenant_id
  WHERE s.next_ms <= :now
  ORDER BY r.turn, r.next_ms FOR UPDATE OF s SKIP LOCKED;
 
