@@ -24,7 +24,8 @@ from aiohttp import web
 
 from tocsin.app import App
 from tocsin.fakes import Asked, Fake
-from tocsin.model.access import RANKS
+from tocsin.model.access import OPERATOR, RANKS
+from tocsin.model.ids import OPERATOR_TENANT
 from tocsin.settings import read_settings
 from tocsin.store import identity
 from tocsin.store.identity import Member
@@ -338,6 +339,11 @@ class Running:
 
     async def as_(self, role: str, tenant: str = "default", user: str = "") -> Client:
         return self.client.with_token(await self.token(role, tenant, user))
+
+    async def operator(self) -> Client:
+        """Whoever runs this Tocsin."""
+        made = await make_token(self.app, OPERATOR_TENANT, "test", OPERATOR, "", None)
+        return self.client.with_token(made.token)
 
     async def webhook(self, hook: Hook | str, client: Client | None = None, **fields: Any) -> dict[str, Any]:
         """A new endpoint for this address: a custom webhook, or Slack where it is one of Slack's."""

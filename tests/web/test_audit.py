@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.harness import Client, Running, Start
+from tocsin.model.access import RANKS
 from tocsin.model.audit import MOST_BYTES
-from tocsin.web.auth import ROLES
 from tocsin.web.denials import BY_TOKEN
 from tocsin.web.server import ROUTES
 
@@ -95,6 +95,9 @@ BODIES: dict[str, Any] = {
     "preferences.update": {"email_enabled": False},
     "notification.test": {"channel": "email"},
     "token.create": {"name": "new", "role": "viewer"},
+    "token.rotate": {},
+    "member.create": {"user_id": "new", "role": "viewer"},
+    "member.update": {"role": "developer"},
 }
 """By action. A route that changes something and is not here has no body. URL and WEBHOOK: what the test has made."""
 
@@ -120,6 +123,9 @@ class Furniture:
             return str((await client.post("/v1/silences", BODIES["silence.create"])).ok(201)["id"])
         if resource == "tokens":
             return str((await client.post("/v1/tokens", BODIES["token.create"])).ok(201)["id"])
+        if resource == "members":
+            body = {"user_id": f"u{self.count}", "role": "viewer"}
+            return str((await client.post("/v1/members", body)).ok(201)["user_id"])
         if resource == "pipelines":
             body = self.filled(BODIES["pipeline.update"])
             (await client.request("PUT", "/v1/pipelines/p/notifications", body)).ok()
@@ -148,6 +154,8 @@ async def test_every_route_that_changes_something_makes_one_entry_and_so_does_it
         if route.method == "GET" or route.path in UNWRITTEN:
             assert not route.action, route.path
             continue
+        if route.role == "operator":  # in two trails: see test_operator.py
+            continue
         assert route.action, f"{route.method} {route.path} changes something: what does the audit trail call it?"
         body = made.filled(BODIES.get(route.action, {}))
         id_ = await made.id_for(route.path, route.action) if "{" in route.path else ""
@@ -160,7 +168,7 @@ async def test_every_route_that_changes_something_makes_one_entry_and_so_does_it
         assert (entry["request_id"], entry["address"], entry["role"]) == ("req-1", "127.0.0.1", "admin")
         assert entry["kind"] in (route.action.partition(".")[0], "webhook"), path
         seen.add(route.action)
-        if ROLES[route.role] > ROLES["viewer"]:
+        if RANKS[route.role] > RANKS["viewer"]:
             (await viewer.request(route.method, path, body)).problem(403)
             (refused,) = [one for one in await entries(tocsin) if one["number"] > last + 1]
             assert (refused["action"], refused["outcome"], refused["actor"]) == (route.action, "denied", "vera"), path
@@ -245,7 +253,7 @@ async def test_a_flood_of_refusals_is_counted_and_not_written(tocsin: Running) -
 
 async def test_reading_what_one_may_not_is_refused_without_an_entry(tocsin: Running) -> None:
     viewer = await tocsin.as_("viewer", user="vera")
-    for path in ("/v1/audit", "/v1/audit/verify", "/v1/audit/export", "/v1/tokens"):
+    for path in ("/v1/audit", "/v1/audit/verify", "/v1/audit/export", "/v1/members"):
         (await viewer.get(path)).problem(403)
     assert await entries(tocsin, query="&outcome=denied") == []
 

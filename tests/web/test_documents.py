@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.harness import Running
-from tocsin.web.auth import ROLES
+from tocsin.model.access import RANKS
 from tocsin.web.openapi import document
 from tocsin.web.server import ROUTES
 
@@ -46,7 +46,7 @@ def test_the_shape_of_the_document() -> None:
         assert all(p["schema"] for p in operation["parameters"])
         if method == "GET":
             assert "requestBody" not in operation
-        assert operation.get("security", []) in ([], *([{"token": [role]}] for role in ROLES))
+        assert operation.get("security", []) in ([], *([{"token": [role]}] for role in RANKS))
 
 
 def test_every_reference_leads_somewhere() -> None:

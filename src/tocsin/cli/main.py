@@ -12,6 +12,7 @@ from tocsin.cli import (
     demo,
     doctor,
     events,
+    members,
     migrate,
     preview,
     restore,
@@ -20,6 +21,7 @@ from tocsin.cli import (
     send,
     serve,
     silence,
+    tenant,
     token,
     why,
 )
@@ -51,6 +53,8 @@ app.add_typer(silence.app, name="silence")
 app.add_typer(token.app, name="token")
 app.add_typer(audit.app, name="audit")
 app.add_typer(secret.app, name="secret")
+app.add_typer(members.app, name="members")
+app.add_typer(tenant.app, name="tenant")
 app.command()(migrate.migrate)
 app.command()(backup.backup)
 app.command()(restore.restore)

@@ -8,7 +8,6 @@ from tocsin.cli.options import DEFAULT_URL, Output, Token, Url
 
 app = typer.Typer(invoke_without_command=True)
 COLUMNS = ("id", "status", "matches", "starts_at", "ends_at", "hidden", "created_by", "reason")
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 
 
 @app.callback()
@@ -45,6 +44,7 @@ def silence(
         return
     from tocsin.cli.client import ask
     from tocsin.cli.output import fail, rows
+    from tocsin.cli.spans import seconds
 
     named = (("pipeline", pipeline), ("rule", rule), ("endpoint", webhook))
     matchers = [{"field": field, "value": value} for field, value in named if value]
@@ -62,7 +62,7 @@ def silence(
         fail("Say how long: --for, --until or --hours.", 2)
     body["reason"] = reason
     if for_:
-        body["duration_s"] = seconds(for_)
+        body["duration_s"] = seconds("--for", for_)
     if until:
         body["ends_at"] = until
     show([ask("POST", "/v1/silences", body, url=url, token=token)], output)
@@ -133,15 +133,3 @@ def span(text: str) -> dict[str, str]:
     if not dash:
         fail(f"--hours {text}: expected a start and an end, such as 22:00-06:00.", 2)
     return {"start": start.strip(), "end": end_.strip()}
-
-
-def seconds(text: str) -> int:
-    """`1h30m` as seconds. Ends the command for anything else."""
-    import re
-
-    from tocsin.cli.output import fail
-
-    parts = re.findall(r"(\d{1,6})([smhdw])", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        fail(f"--for {text}: expected a time such as 30m, 2h, 1d or 1h30m.", 2)
-    return sum(int(number) * UNITS[unit] for number, unit in parts)

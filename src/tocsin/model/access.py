@@ -3,6 +3,8 @@
 import re
 import zlib
 
+from tocsin.model.errors import Invalid
+
 ROLES = {"viewer": 1, "developer": 2, "admin": 3}
 """In a tenant. Each may do all that those before it may."""
 
@@ -26,6 +28,23 @@ LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 RANDOM_CHARS = 43  # 62**43 > 2**256
 CHECK_CHARS = 6  # 62**6 > 2**32
 TOKEN = re.compile(rf"^{PREFIX}[0-9A-Za-z]{{{RANDOM_CHARS + CHECK_CHARS}}}\Z")
+
+TENANT_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+USER_CHARS = 200
+
+
+def check_tenant_id(field: str, id_: str) -> str:
+    """Raises Invalid."""
+    if not TENANT_ID.match(id_):
+        raise Invalid(field, repr(id_[:70]), "1 to 64 letters, digits, dots, - and _, the first a letter or a digit")
+    return id_
+
+
+def check_user_id(field: str, user_id: str) -> str:
+    """Raises Invalid."""
+    if not 1 <= len(user_id) <= USER_CHARS or not user_id.isprintable() or user_id != user_id.strip():
+        raise Invalid(field, repr(user_id[:60]), f"1 to {USER_CHARS} printable characters, no space at either end")
+    return user_id
 
 
 def lower(role: str, other: str) -> str:

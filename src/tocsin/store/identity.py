@@ -5,11 +5,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from tocsin.model.access import lower
+from tocsin.model.access import OPERATOR, lower
 from tocsin.model.errors import Conflict, Invalid, NotFound
 from tocsin.model.ids import OPERATOR_TENANT
 from tocsin.store import rows
-from tocsin.store.database import Database, Row, Transaction
+from tocsin.store.database import Database, Reader, Row, Transaction
 
 
 class Tenant(Struct, frozen=True):
@@ -73,7 +73,7 @@ async def make_tenant(tx: Transaction, tenant: Tenant) -> bool:
     return bool(await tx.fetch("insert_tenant", values))
 
 
-async def get_tenant(db: Database, id_: str) -> Tenant:
+async def get_tenant(db: Reader, id_: str) -> Tenant:
     found = await db.read("get_tenant", {"id": id_}) if id_ != OPERATOR_TENANT else []
     if not found:
         raise NotFound("No such tenant.")
@@ -83,6 +83,11 @@ async def get_tenant(db: Database, id_: str) -> Tenant:
 async def list_tenants(db: Database, *, after: str, limit: int) -> list[Tenant]:
     values = {"after": after, "limit": limit, "but": OPERATOR_TENANT}
     return [Tenant(*row) for row in await db.read("list_tenants", values)]
+
+
+async def hold_tenant(tx: Transaction, id_: str) -> None:
+    """Nobody else changes it before this transaction ends."""
+    await tx.fetch("bump_config", {"tenant_id": id_.replace("\x00", "")})
 
 
 async def rename_tenant(tx: Transaction, id_: str, name: str) -> None:
@@ -110,7 +115,7 @@ async def delete_tenant(tx: Transaction, id_: str, now_ms: int) -> None:
 # Members.
 
 
-async def get_member(db: Database, tenant_id: str, user_id: str) -> Member | None:
+async def get_member(db: Reader, tenant_id: str, user_id: str) -> Member | None:
     found = await db.read("get_member", {"tenant_id": tenant_id, "user_id": user_id})
     return Member(*found[0]) if found else None
 
@@ -177,7 +182,7 @@ async def find_token(db: Database, token: str) -> Found | None:
         tenant_id=row[0],
         id=row[1],
         user_id=row[2],
-        role=row[3],
+        role=role_in(row[0], row[3]),
         scopes=rows.strings(row[4]),
         expires_ms=row[5],
         revoked_ms=row[6],
@@ -205,7 +210,7 @@ async def add_token(tx: Transaction, tenant_id: str, token: Token, secret: str) 
             "id": token.id,
             "name": token.name,
             "user_id": token.user_id,
-            "role": token.role,
+            "role": "admin" if tenant_id == OPERATOR_TENANT else token.role,
             "scopes": rows.text(token.scopes),
             "hash": token_hash(secret),
             "hint": token.hint,
@@ -217,15 +222,20 @@ async def add_token(tx: Transaction, tenant_id: str, token: Token, secret: str) 
 
 
 async def list_tokens(
-    db: Database, tenant_id: str, *, after: str, limit: int, filters: tuple[str, ...] = (), **values: Any
+    db: Reader, tenant_id: str, *, after: str, limit: int, filters: tuple[str, ...] = (), **values: Any
 ) -> list[Token]:
     asked = {"tenant_id": tenant_id, "after": after, "limit": limit} | values
-    return [token_of_row(row) for row in await db.read("list_tokens", asked, filters)]
+    return [token_of_row(tenant_id, row) for row in await db.read("list_tokens", asked, filters)]
 
 
-def token_of_row(row: Row) -> Token:
+def token_of_row(tenant_id: str, row: Row) -> Token:
     id_, name, user_id, role, scopes, *rest = row
-    return Token(id_, name, user_id, role, rows.strings(scopes), *rest)
+    return Token(id_, name, user_id, role_in(tenant_id, role), rows.strings(scopes), *rest)
+
+
+def role_in(tenant_id: str, role: str) -> str:
+    """Tokens of the operator's are admin's in the table, of a tenant that is empty for ever."""
+    return OPERATOR if tenant_id == OPERATOR_TENANT else role
 
 
 async def rotate_token(tx: Transaction, tenant_id: str, token: Token, secret: str, old_until_ms: int) -> None:

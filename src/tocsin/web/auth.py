@@ -8,7 +8,6 @@ from msgspec import Struct
 
 from tocsin.model.access import ANYBODY, OPERATOR, RANKS, is_token, lower, scopes_within
 from tocsin.model.errors import Forbidden, Unauthorised
-from tocsin.model.ids import OPERATOR_TENANT
 from tocsin.store import identity
 from tocsin.store.database import Database, StoreBroken, StoreUnavailable
 
@@ -123,9 +122,7 @@ def principal_of(found: identity.Found, now_ms: int) -> Principal:
         raise Unauthorised("The tenant of this token was deleted.")
     if found.tenant_suspended:
         raise Forbidden("The tenant is suspended. Who runs this Tocsin can say why.")
-    if found.tenant_id == OPERATOR_TENANT:
-        scopes = scopes_within(found.scopes, OPERATOR)
-        return Principal(found.tenant_id, found.id, found.user_id, OPERATOR, scopes, True, found.expires_ms)
     role = found.role if found.member_role is None else lower(found.role, found.member_role)
     scopes = scopes_within(found.scopes, role)
-    return Principal(found.tenant_id, found.id, found.user_id, role, scopes, False, found.expires_ms)
+    is_operator = role == OPERATOR
+    return Principal(found.tenant_id, found.id, found.user_id, role, scopes, is_operator, found.expires_ms)

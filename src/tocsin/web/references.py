@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import TypeVar
 
+from tocsin.model.access import RANKS
 from tocsin.model.errors import Forbidden, Invalid
 from tocsin.model.reference import filled, names_in
 from tocsin.store.database import Reader
-from tocsin.web.auth import ROLES
 from tocsin.web.routes import Call
 
 Json = TypeVar("Json")
@@ -27,7 +27,7 @@ async def usable(call: Call, db: Reader, field: str, names: Iterable[str]) -> di
         if name not in found:
             expected = "the name of a secret that there is (GET /v1/secrets)"
             raise Invalid(field, f"secret:{name[:64]}", expected)
-        if ROLES[call.by.role] < ROLES[found[name].usable_by]:
+        if RANKS[call.by.role] < RANKS[found[name].usable_by]:
             raise Forbidden(f"{field}: only an admin may put the secret {name} into a webhook.")
     return {name: one.value for name, one in found.items()}
 

@@ -26,6 +26,7 @@ from tocsin.web.api import (
     deliveries,
     events,
     inbox,
+    members,
     notifications,
     pipelines,
     preferences,
@@ -37,6 +38,7 @@ from tocsin.web.api import (
     silences,
     slack_door,
     system,
+    tenants,
     tokens,
     webhooks,
 )
@@ -67,6 +69,8 @@ ROUTES: tuple[Route, ...] = (
     *audit.ROUTES,
     *system.ROUTES,
     *tokens.ROUTES,
+    *members.ROUTES,
+    *tenants.ROUTES,
 )
 log = structlog.get_logger()
 

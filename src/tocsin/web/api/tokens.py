@@ -7,12 +7,12 @@ from msgspec.structs import replace
 from starlette.responses import Response
 
 from tocsin.app import App, new_token
-from tocsin.model.access import ANYBODY, RANKS, SCOPES_OF, scopes_within
+from tocsin.model.access import ANYBODY, RANKS, SCOPES_OF, check_user_id, scopes_within
 from tocsin.model.audit import ITSELF, Act, Actor
 from tocsin.model.errors import Forbidden, Invalid, NotFound
 from tocsin.model.ids import OPERATOR_TENANT
 from tocsin.store import identity
-from tocsin.store.database import Transaction
+from tocsin.store.database import Reader, Transaction
 from tocsin.store.identity import Token
 from tocsin.web.auth import Principal
 from tocsin.web.routes import PAGE, Call, Route, cursor_of, no_nul, page, page_limit, reply, rfc3339
@@ -200,7 +200,9 @@ async def create(call: Call) -> Response:
     user_id = given.user_id
     if user_id is UNSET:
         user_id = "" if by.sees_all() else by.user_id
-    name, user_id = no_nul("name", given.name), no_nul("user_id", user_id)
+    name = no_nul("name", given.name)
+    if user_id:
+        check_user_id("user_id", user_id)
     scopes = checked_scopes(given.scopes, given.role)
     if not user_id or user_id != by.user_id:
         by.require("admin", "admin")
@@ -228,25 +230,23 @@ async def list_(call: Call) -> Response:
     return reply(page([shown(token) for token in found], limit, lambda token: str(token.id)))
 
 
-async def find(call: Call) -> Token:
+async def find(call: Call, tx: Reader) -> Token:
     filters, values = mine(call)
     values |= {"id": no_nul("id", call.path("id"))}
-    found = await identity.list_tokens(
-        call.app.db, call.tenant_id, after="", limit=1, filters=(*filters, "id"), **values
-    )
+    found = await identity.list_tokens(tx, call.tenant_id, after="", limit=1, filters=(*filters, "id"), **values)
     if not found or found[0].revoked_ms is not None:
         raise NotFound("No such token.")
     return found[0]
 
 
 async def rotate(call: Call) -> Response:
-    given, token = await call.body(TokenRotateIn), await find(call)
-    expires_ms = token.expires_ms if given.expires_in_s is None else end_of(call, given.expires_in_s)
-    check_within(call.by, token.role, token.scopes, expires_ms)
-    secret = new_token()
-    rotated = replace(token, hint=secret[-HINT_CHARS:], expires_ms=expires_ms)
-    old_until_ms = call.app.clock_ms() + given.overlap_s * 1000
-    async with call.app.db.transaction() as tx:
+    given, now_ms = await call.body(TokenRotateIn), call.app.clock_ms()
+    secret, old_until_ms = new_token(), now_ms + given.overlap_s * 1000
+    async with call.changing() as tx:
+        token = await find(call, tx)
+        expires_ms = token.expires_ms if given.expires_in_s is None else end_of(call, given.expires_in_s)
+        check_within(call.by, token.role, token.scopes, expires_ms)
+        rotated = replace(token, hint=secret[-HINT_CHARS:], expires_ms=expires_ms)
         await identity.rotate_token(tx, call.tenant_id, rotated, secret, old_until_ms)
         old_until = {"old_token_until": rfc3339(old_until_ms)}
         await call.audit(tx, "token.rotate", "token", token.id, audited(token), audited(rotated) | old_until)
@@ -254,11 +254,10 @@ async def rotate(call: Call) -> Response:
 
 
 async def revoke(call: Call) -> Response:
-    token = await find(call)
-    async with call.app.db.transaction() as tx:
-        if not await identity.revoke_token(tx, call.tenant_id, token.id, call.app.clock_ms()):
-            raise NotFound("No such token.")
-        await call.audit(tx, "token.revoke", "token", token.id)
+    async with call.changing() as tx:
+        token = await find(call, tx)
+        await identity.revoke_token(tx, call.tenant_id, token.id, call.app.clock_ms())
+        await call.audit(tx, "token.revoke", "token", token.id, before=audited(token))
     return Response(status_code=204)
 
 
