@@ -2,16 +2,20 @@
 
 import json
 import re
+from contextlib import suppress
 from typing import Any
 
 import jsonschema
 import msgspec
 import pytest
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.harness import Running
 from tocsin.model.access import RANKS
+from tocsin.web import server
 from tocsin.web.openapi import document
+from tocsin.web.routes import Route
 from tocsin.web.server import ROUTES
 
 METHODS = {"get", "post", "patch", "put", "delete"}
@@ -151,6 +155,57 @@ async def test_a_fault_of_ours_tells_nothing(
     monkeypatch.undo()
     assert {entry["event"] for entry in logs if entry.get("exc_info")} >= {"web.failed"}
     logs.clear()
+
+
+@pytest.mark.anyio
+async def test_no_handler_tells_what_went_wrong_in_it(
+    tocsin: Running, logs: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # S27: every route's handler fails, with words that nobody may see
+    async def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("SELECT secret FROM inside, /var/lib/tocsin")
+
+    failing = (replace(route, handler=broken, role=route.role and "viewer", scope="read") for route in ROUTES)
+    monkeypatch.setattr(server, "ROUTES", tuple(failing))
+    monkeypatch.setattr(tocsin.app.intake, "accept", broken)
+    door = server.Tocsin(tocsin.app)
+    bodies = set()
+    for route in ROUTES:
+        body = b'{"type": "run.failed"}' if (route.method, route.path) == ("POST", "/v1/events") else b""
+        status, headers, said = await asked(door, route.method, path_of(route), tocsin.client.token, body)
+        assert status == 500, (route.method, route.path, said)
+        assert headers[b"content-type"] == b"application/problem+json"
+        bodies.add(said)
+    assert not [said for said in bodies if b"SELECT" in said or b"Traceback" in said or b"/var" in said]
+    logs.clear()
+
+
+def path_of(route: Route) -> str:
+    return re.sub(r"{\w+}", "x", route.path)
+
+
+async def asked(door: Any, method: str, path: str, token: str, body: bytes) -> tuple[int, dict[bytes, bytes], bytes]:
+    """Status, headers and body of an ASGI application's answer."""
+    sent: list[dict[str, Any]] = []
+    headers = [(b"authorization", f"Bearer {token}".encode()), (b"content-type", b"application/json")]
+    headers.append((b"content-length", str(len(body)).encode()))
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "path": path,
+        "raw_path": path.encode(), "query_string": b"", "root_path": "", "scheme": "http", "headers": headers,
+        "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 1),
+    }  # fmt: skip
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    with suppress(RuntimeError):  # Starlette raises it once more, for the server's log
+        await door(scope, receive, send)
+    start = next(message for message in sent if message["type"] == "http.response.start")
+    said = b"".join(message.get("body", b"") for message in sent if message["type"] == "http.response.body")
+    return start["status"], dict(start["headers"]), said
 
 
 @pytest.mark.anyio

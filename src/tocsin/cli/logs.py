@@ -6,7 +6,17 @@ import sys
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
+from tocsin.cli.output import safe
 from tocsin.settings import Settings
+
+
+def without_steering(logger: object, method: str, entry: structlog.types.EventDict) -> structlog.types.EventDict:
+    """Nothing that was sent to us moves the cursor, begins a line or turns the direction of reading."""
+    entry = structlog.processors.format_exc_info(logger, method, entry)
+    for name, value in entry.items():
+        if isinstance(value, str):
+            entry[name] = "\n  ".join(map(safe, value.split("\n"))) if name == "exception" else safe(value)
+    return entry
 
 
 def set_up_logging(settings: Settings) -> None:
@@ -22,7 +32,7 @@ def set_up_logging(settings: Settings) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info if console else without_locals,
+            without_steering if console else without_locals,
             structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),

@@ -8,7 +8,8 @@ from typing import Any, NoReturn
 import typer
 
 UNPRINTABLE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
-BIDI = {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F)}
+STEERING = (*range(0x2028, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F)
+BIDI = {code: f"\\u{code:04x}" for code in STEERING}
 
 
 def safe(text: object) -> str:

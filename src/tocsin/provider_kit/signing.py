@@ -70,13 +70,13 @@ def verify(
         return False
     signed = f"{message_id}.{at_s}.".encode() + body
     right = [_v1(key(secret), signed).encode() for secret in secrets]
-    given = [one.encode() for one in headers.get("webhook-signature", "").split(" ")]
+    given = [one.encode("utf-8", "replace") for one in headers.get("webhook-signature", "").split(" ")]
     return any(hmac.compare_digest(one, other) for one in right for other in given)
 
 
 def verify_hex(secret: str, value: str, body: bytes) -> bool:
     """Whether the hex header's value is this secret's signature of the body."""
-    return hmac.compare_digest(hex_signature(secret, body).encode(), value.encode())
+    return hmac.compare_digest(hex_signature(secret, body).encode(), value.encode("utf-8", "replace"))
 
 
 def _v1(with_key: bytes, signed: bytes) -> str:
