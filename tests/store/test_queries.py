@@ -71,7 +71,6 @@ def test_no_name_is_used_twice_in_one_dialect() -> None:
 
 TENANTLESS = {
     "find_token": "the token names the tenant",
-    "all_sealed": "sealing anew serves all tenants",
     "waiting_deliveries": "the gauges count all",
     "due_silences": "the sweep serves all tenants",
     "delete_old_answers": "the sweep serves all tenants",

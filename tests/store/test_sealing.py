@@ -117,17 +117,3 @@ async def test_ciphertexts_moved_in_the_database_do_not_open(db: Database, keyri
         async with db.transaction() as tx:
             await tx.fetch("update_address", values | {"address_sealed": bytes(saved[3])})
         assert (await config.open_endpoint(db, keyring, to_tenant, to_id)).address == f"https://example.com/{to_id}"
-
-
-@pytest.mark.anyio
-async def test_resealing_goes_through_everything(db: Database) -> None:
-    # S4-12
-    for number in range(450):
-        await add_endpoint(db, ring(KEY), endpoint(f"whk_{number:04}"), f"https://example.com/{number}")
-    both = ring(OTHER, KEY)
-    both._nonce = iter([n.to_bytes(12, "big") for n in range(10_000)]).__next__
-    assert await config.reseal_all(db, both) == 450
-    assert await config.reseal_all(db, both) == 0
-    for number in range(0, 450, 50):
-        opened = await config.open_endpoint(db, ring(OTHER), "default", f"whk_{number:04}")
-        assert opened.address == f"https://example.com/{number}"

@@ -14,7 +14,6 @@ from tocsin.app import keyring_of
 from tocsin.model.wire import HttpRequest
 from tocsin.settings import read_settings
 from tocsin.store import config
-from tocsin.store.config import reseal_all
 from tocsin.store.sealing import WrongKey
 
 pytestmark = pytest.mark.anyio
@@ -170,25 +169,6 @@ async def test_nothing_prints_its_secrets(tocsin: Running) -> None:
         shown += repr(list(rich()))
         for canary in (IN_PATH, IN_HEADER, SIGNING):
             assert canary not in shown, type(value)
-
-
-async def test_a_key_is_rotated_while_everything_works(start: Start, store: dict[str, str]) -> None:
-    # S4-12
-    old, new = (base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2))
-    first = await start(TOCSIN_SECRET_KEY=old)
-    hook = first.receiver.hook("/sealed")
-    await first.webhook(hook, enabled_events=["*"])
-    await first.send()
-    await first.settle()
-    await first.worker.stop()
-    both = await start(TOCSIN_SECRET_KEY=f"{new},{old}")
-    await both.send()
-    await both.settle()
-    assert await reseal_all(both.app.db, both.app.keyring) == 1
-    assert await reseal_all(both.app.db, both.app.keyring) == 0
-    await both.send()
-    await both.settle()
-    hook.expect(3)
 
 
 async def test_another_key_is_refused_at_the_start(start: Start) -> None:

@@ -13,6 +13,7 @@ from tocsin.cli import (
     doctor,
     events,
     members,
+    keys,
     migrate,
     preview,
     restore,
@@ -55,6 +56,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(secret.app, name="secret")
 app.add_typer(members.app, name="members")
 app.add_typer(tenant.app, name="tenant")
+app.add_typer(keys.app, name="keys")
 app.command()(migrate.migrate)
 app.command()(backup.backup)
 app.command()(restore.restore)

@@ -54,7 +54,16 @@ def run_with_store(work: Callable[[App], Awaitable[Answer]]) -> Answer:
         finally:
             await app.close()
 
+    return run(opened)
+
+
+def run(work: Callable[[], Awaitable[Answer]]) -> Answer:
+    """What is expected to go wrong ends the command with a sentence."""
+
+    async def awaited() -> Answer:
+        return await work()
+
     try:
-        return asyncio.run(opened())
+        return asyncio.run(awaited())
     except EXPECTED as error:
         fail(str(error), code_of(error))

@@ -17,6 +17,7 @@ from tocsin.store.sealing import Keyring, Place
 from tocsin.store.secrets import refer
 
 _secrets = msgspec.json.Decoder(tuple[Secret, ...])
+KEY_CHECK = Place("", "meta", "key_check", "value")
 
 
 class Opened(Hidden, frozen=True):
@@ -240,29 +241,6 @@ async def open_endpoint(db: Reader, keyring: Keyring, tenant_id: str, endpoint_i
     )
 
 
-async def reseal_all(db: Database, keyring: Keyring) -> int:
-    """Seals anew, with the active key, whatever an older key sealed; safe to stop and to run again."""
-    after, count = "", 0
-    while batch := await db.read("all_sealed", {"after": after, "limit": 200}):
-        for tenant_id, id_, *sealed_parts in batch:
-            names = ("address", "secret", "headers", "settings")
-            old = {name: None if part is None else bytes(part) for name, part in zip(names, sealed_parts, strict=True)}
-            if all(sealed is None or keyring.is_current(sealed) for sealed in old.values()):
-                continue
-            new = {column: resealed(keyring, sealed, place(tenant_id, id_, column)) for column, sealed in old.items()}
-            async with db.transaction() as tx:
-                values = {"tenant_id": tenant_id, "id": id_}
-                values |= {f"{column}_sealed": sealed for column, sealed in new.items()}
-                values |= {f"old_{column}": sealed for column, sealed in old.items()}
-                count += len(await tx.fetch("reseal_endpoint", values))
-        after = batch[-1][1]
-    return count
-
-
-def resealed(keyring: Keyring, sealed: bytes | None, where: Place) -> bytes | None:
-    return None if sealed is None else keyring.seal(keyring.open(sealed, where), where)
-
-
 def rule_values(rule: Rule, now_ms: int) -> dict[str, Any]:
     return {
         "tenant_id": rule.tenant_id,
@@ -333,10 +311,9 @@ async def list_rules(db: Database, tenant_id: str, *, after: str, limit: int) ->
 
 async def make_key_check(db: Database, keyring: Keyring) -> None:
     """Notes, at the first start, what only the right key opens; raises WrongKey at any later start with another key."""
-    where = Place("", "meta", "key_check", "value")
     known = await db.read("get_meta", {"name": "key_check"})
     if not known:
         async with db.transaction() as tx:
-            await tx.fetch("put_meta", {"name": "key_check", "value": keyring.seal("tocsin", where).hex()})
+            await tx.fetch("put_meta", {"name": "key_check", "value": keyring.seal("tocsin", KEY_CHECK).hex()})
         known = await db.read("get_meta", {"name": "key_check"})
-    keyring.open(bytes.fromhex(known[0][0]), where)
+    keyring.open(bytes.fromhex(known[0][0]), KEY_CHECK)

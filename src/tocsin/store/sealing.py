@@ -83,6 +83,20 @@ class Keyring:
             return None
         return hmac.compare_digest(hmac.digest(key, message, "sha256"), signature[4:])
 
+    @property
+    def active(self) -> str:
+        """The id of the key that seals, 8 hex digits."""
+        return self._active.hex()
+
+    @property
+    def known(self) -> frozenset[str]:
+        """The ids of the keys that open."""
+        return frozenset(id_.hex() for id_ in self._ciphers)
+
+    def is_signed_now(self, signature: bytes) -> bool:
+        """Whether it names the active key."""
+        return signature[:4] == self._active
+
     def is_current(self, sealed: bytes) -> bool:
         """Whether the active key sealed it; the others wait to be sealed anew."""
         return sealed[1:5] == self._active

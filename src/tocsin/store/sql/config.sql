@@ -85,17 +85,6 @@ SELECT tenant_id, id, provider_type, address_sealed, secret_sealed, headers_seal
   FROM endpoint
  WHERE tenant_id = :tenant_id AND id = :id;
 
--- all_sealed
-SELECT tenant_id, id, address_sealed, secret_sealed, headers_sealed, settings_sealed FROM endpoint
- WHERE id > :after ORDER BY id LIMIT :limit;
-
--- reseal_endpoint
--- Only if nobody changed it meanwhile; the version stays, for what is sealed stays the same.
-UPDATE endpoint SET address_sealed = :address_sealed, secret_sealed = :secret_sealed, headers_sealed = :headers_sealed,
-       settings_sealed = :settings_sealed
- WHERE tenant_id = :tenant_id AND id = :id AND address_sealed = :old_address AND secret_sealed = :old_secret
-   AND headers_sealed = :old_headers AND coalesce(settings_sealed = :old_settings, :old_settings IS NULL) RETURNING id;
-
 -- config_endpoints
 SELECT e.id, e.user_id, e.provider_type, e.name, e.enabled_events, e.settings, e.options, e.is_active,
        CASE WHEN o.suspended_ms IS NULL AND o.deleted_ms IS NULL THEN e.disabled_reason ELSE 'the tenant is suspended' END,
