@@ -22,6 +22,7 @@ from tocsin.model.endpoint import Endpoint
 from tocsin.model.ids import DEFAULT_TENANT, OPERATOR_TENANT, NewId, Prefix
 from tocsin.model.noise import Flood
 from tocsin.model.reference import is_reference
+from tocsin.model.tally import Histograms
 from tocsin.outbound.address_guard import parse_allow_targets
 from tocsin.outbound.apprise import AppriseSender
 from tocsin.outbound.http import Outbound, parse_connect_to
@@ -53,6 +54,9 @@ STEP_MS = 1000
 """By so much a clock does not drift between two looks: somebody set it, or the machine slept."""
 
 DAY_MS = 86_400_000
+REQUEST_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""Bounds of the histogram of requests, by route and status."""
+
 KEY_FILE = "secret.key"
 DATABASE_FILE = "tocsin.db"
 log = structlog.get_logger()
@@ -214,6 +218,7 @@ class App:
         self.clock_ms = clock
         self.new_id = ids
         self.works = works
+        self.requests: Histograms[tuple[str, int]] = Histograms(REQUEST_S)
         self.trail = Trail(keyring, clock)
         self.tuning: dict[str, Tuning] = provider_tuning(settings)
         self.allow = parse_allow_targets(settings.allow_targets, settings.deny_targets, settings.egress_only)

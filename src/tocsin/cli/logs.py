@@ -2,12 +2,22 @@
 
 import logging
 import sys
+from collections.abc import MutableMapping
+from typing import Any
 
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
 from tocsin.cli.output import safe
 from tocsin.settings import Settings
+from tocsin.web.request_id import current
+
+
+def with_request_id(logger: Any, method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Which request caused this line, where one did."""
+    if id_ := current.get():
+        entry["request_id"] = id_
+    return entry
 
 
 def without_steering(logger: object, method: str, entry: structlog.types.EventDict) -> structlog.types.EventDict:
@@ -31,6 +41,7 @@ def set_up_logging(settings: Settings) -> None:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            with_request_id,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             without_steering if console else without_locals,
             structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer(),

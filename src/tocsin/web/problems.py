@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from tocsin.model.errors import Busy, Changed, Invalid, Refusal
+from tocsin.web import request_id
 
 PROBLEM_TYPE = "application/problem+json"
 
@@ -26,7 +27,9 @@ def problem_of(error: Refusal) -> Problem:
     if isinstance(error, Invalid):
         errors = ({"field": error.field, "found": error.found, "expected": error.expected},)
     current = error.current if isinstance(error, Changed) else None
-    return Problem(error.title, error.status, error.detail, errors=errors, current=current)
+    return Problem(
+        error.title, error.status, error.detail, errors=errors, request_id=request_id.current.get(), current=current
+    )
 
 
 def answer_of(error: Refusal) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:

@@ -2,7 +2,6 @@
 
 import base64
 import datetime as dt
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypeVar, get_args
@@ -20,6 +19,7 @@ from tocsin.store import answers, log
 from tocsin.store.database import Transaction
 from tocsin.web.auth import Principal
 from tocsin.web.etags import check_unchanged, tag_of
+from tocsin.web.request_id import current
 
 Shape = TypeVar("Shape")
 
@@ -101,20 +101,15 @@ class Call(Struct, frozen=True):
         check_unchanged(self.request, shown)
 
 
-REQUEST_ID = re.compile(r"^[\w.:/+=-]{1,100}\Z", re.ASCII)
-
-
 def actor_of(request: Request, by: Principal) -> Actor:
-    """Who calls, and from where: the peer's address, a request id that looks like one."""
-    headers = request.headers
-    given = headers.get("x-request-id", "")
+    """Who calls, and from where: the peer's address, and the request's id."""
     return Actor(
         name=by.who,
         token_id=by.token_id,
         role=by.role,
         address=request.client.host if request.client else "",
-        request_id=given if REQUEST_ID.match(given) else "",
-        user_agent=headers.get("user-agent", ""),
+        request_id=current.get(),
+        user_agent=request.headers.get("user-agent", ""),
     )
 
 

@@ -18,7 +18,7 @@ from tocsin.app import App
 from tocsin.model.errors import Busy, Forbidden, NotFound, Refusal
 from tocsin.store.database import StoreBroken, StoreUnavailable
 from tocsin.store.sealing import WrongKey
-from tocsin.web import once
+from tocsin.web import once, request_id
 from tocsin.web.api import (
     alert_rules,
     audit,
@@ -45,6 +45,7 @@ from tocsin.web.api import (
 from tocsin.web.auth import Tokens
 from tocsin.web.denials import Denials
 from tocsin.web.etags import conditional
+from tocsin.web.observed import OTHER, ROUTE, Observed
 from tocsin.web.openapi import document
 from tocsin.web.problems import PROBLEM_TYPE, Problem, answer_of, encoded
 from tocsin.web.routes import Call, Route, check_query
@@ -88,23 +89,34 @@ class Tocsin:
             exception_handlers={HTTPException: not_a_route, Exception: our_fault},
         )
         self.rest.state.document = document(ROUTES)
+        self.observed = Observed(app, self.answer)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and scope["path"] == "/v1/events" and scope["method"] == "POST":
+        if scope["type"] == "http":
+            await self.observed(scope, receive, send)
+        else:
+            await self.rest(scope, receive, send)
+
+    async def answer(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/v1/events" and scope["method"] == "POST":
+            scope[ROUTE] = "POST /v1/events"
             try:
                 await self.events(scope, receive, send)
             except (StoreUnavailable, StoreBroken) as error:
                 response = unavailable(error)
                 await response(scope, receive, send)
             except Exception:
-                log.exception("web.failed", path="/v1/events")
+                log.exception("web.failed", route="POST /v1/events")
                 response = our_answer()
                 await response(scope, receive, send)
             return
         await self.rest(scope, receive, send)
 
     def route(self, route: Route) -> StarletteRoute:
+        name = f"{route.method} {route.path}"
+
         async def handle(request: Request) -> Response:
+            request.scope[ROUTE] = name
             principal = None
             try:
                 if route.role:
@@ -144,18 +156,28 @@ async def not_a_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
         return refused(NotFound("There is nothing at this path. GET /openapi.json lists what there is."))
-    problem = Problem(error.detail, error.status_code, f"{request.method} is not possible here.")
+    problem = Problem(
+        error.detail,
+        error.status_code,
+        f"{request.method} is not possible here.",
+        request_id=request_id.current.get(),
+    )
     return Response(encoded(problem), error.status_code, dict(error.headers or {}), PROBLEM_TYPE)
 
 
 async def our_fault(request: Request, error: Exception) -> Response:
     """What went wrong is in the log; the answer tells nothing about our inside."""
-    log.error("web.failed", path=request.url.path, exc_info=error)
+    log.error("web.failed", route=request.scope.get(ROUTE, OTHER), exc_info=error)
     return our_answer()
 
 
 def our_answer() -> Response:
-    problem = Problem("Internal error", 500, "Something went wrong inside Tocsin; its log says what.")
+    problem = Problem(
+        "Internal error",
+        500,
+        "Something went wrong inside Tocsin; its log says what.",
+        request_id=request_id.current.get(),
+    )
     return Response(encoded(problem), 500, media_type=PROBLEM_TYPE)
 
 
