@@ -209,7 +209,7 @@ async def test_a_lease_that_was_lost_returns(tocsin: Running) -> None:
     assert delivery["status"] == "delivered"
     assert delivery["attempts"] == 1
     assert len(delivery["log"]) == 1
-    assert tocsin.app.deliver.counts["lease_lost"] == 1
+    assert tocsin.app.deliver.measured.lease_lost == 1
 
 
 async def test_a_message_that_kills_its_workers_ends(tocsin: Running, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -236,16 +236,16 @@ async def test_metrics_count_what_happened(tocsin: Running) -> None:
     hook.expect(2)
     body = (await tocsin.client.with_token("").get("/metrics")).body.decode()
     found = {
-        (sample.name, *sample.labels.values()): sample.value
+        (sample.name, *(sample.labels[name] for name in sorted(sample.labels))): sample.value
         for family in text_string_to_metric_families(body)
         for sample in family.samples
     }
     assert found["tocsin_events_total", "accepted"] == 2
     assert found["tocsin_events_total", "duplicate"] == 1
-    assert found["tocsin_attempts_total", "sent"] == 1
-    assert found["tocsin_attempts_total", "failed"] == 1
-    assert found["tocsin_deliveries_total", "delivered"] == 1
-    assert found["tocsin_deliveries_total", "retrying"] == 1
+    assert found["tocsin_attempts_total", "sent", "webhook", ""] == 1
+    assert found["tocsin_attempts_total", "failed", "webhook", "http_5xx"] == 1
+    assert found["tocsin_deliveries_total", "webhook", "", "delivered"] == 1
+    assert found["tocsin_deliveries_total", "webhook", "http_5xx", "retrying"] == 1
     assert found["tocsin_deliveries_waiting",] == 1
     assert found["tocsin_up",] == 1
     for private in (webhook["id"], "name-of-a-webhook", "default", hook.url, "127.0.0.1"):

@@ -16,7 +16,7 @@ from starlette.routing import Route as StarletteRoute
 from tocsin.app import App, data_file, switched_off
 from tocsin.cli.supervisor import notify, watch
 from tocsin.settings import Settings, SettingsError, read_supervisor
-from tocsin.web.server import Tocsin, listen, server_of
+from tocsin.web.server import PROBES, Server, Tocsin, listen, server_of
 from tocsin.worker import Worker
 
 LOCK_FILE = "tocsin.lock"
@@ -49,26 +49,31 @@ def run_process(
     """Runs until a signal, or until `meanwhile` ends. Returns the exit code: 1 where the store broke."""
     lock = lock_store(settings)
     try:
-        listening = None
-        if api:
-            try:
-                listening = listen(settings.host, settings.port)
-            except OSError as error:
-                where = f"TOCSIN_HOST={settings.host} TOCSIN_PORT={settings.port}"
-                raise SettingsError(f"{where}: {error.strerror}. `tocsin doctor` says more.") from error
+        listening = listen_or_say(settings, "TOCSIN_PORT", settings.port) if api else None
+        metrics_port = settings.metrics_port
+        probed = listen_or_say(settings, "TOCSIN_METRICS_PORT", metrics_port) if metrics_port else None
         sys.setswitchinterval(0.001)
         gc.freeze()
         gc.set_threshold(25_000, 20, 50)  # events come and go young: looking through them often finds nothing
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(serve(settings, listening, works=works, extra=extra, meanwhile=meanwhile))
+            return runner.run(serve(settings, listening, probed, works=works, extra=extra, meanwhile=meanwhile))
     finally:
         if lock is not None:
             lock.close()
 
 
+def listen_or_say(settings: Settings, name: str, port: int) -> socket.socket:
+    try:
+        return listen(settings.host, port)
+    except OSError as error:
+        where = f"TOCSIN_HOST={settings.host} {name}={port}"
+        raise SettingsError(f"{where}: {error.strerror}. `tocsin doctor` says more.") from error
+
+
 async def serve(
     settings: Settings,
     listening: socket.socket | None,
+    probed: socket.socket | None,
     *,
     works: bool,
     extra: Callable[[App], tuple[StarletteRoute, ...]],
@@ -82,11 +87,10 @@ async def serve(
     worker = Worker(app)
     worker.start()
     say_what_is_unusual(app, await app.db.weaknesses())
-    server, serving = None, None
+    probes = await started(Tocsin(app, routes=PROBES), probed) if probed is not None else None
+    served = None
     if listening is not None:
-        server = server_of(Tocsin(app, extra(app)))
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        await server.serving.wait()
+        served = await started(Tocsin(app, extra(app)), listening)
         host, port = listening.getsockname()[:2]
         log.info("serving", url=f"http://{host}:{port}", store=app.db.dialect, works=works)
     else:
@@ -103,16 +107,29 @@ async def serve(
     for task in waits:
         task.cancel()
     app.deliver.stopping = True
-    if server is not None and settings.stop_delay_s and not worker.failed.is_set():
+    if served is not None and settings.stop_delay_s and not worker.failed.is_set():
         await asyncio.sleep(settings.stop_delay_s)  # /readyz says so meanwhile
-    if server is not None and serving is not None:
-        server.should_exit = True
-        await serving
+    await stopped(served)
     await worker.stop()
+    await stopped(probes)
     await app.close()
     watching.cancel()
     log.info("stopped")
     return 1 if worker.failed.is_set() else 0
+
+
+async def started(asgi: Tocsin, listening: socket.socket) -> tuple[Server, asyncio.Task[None]]:
+    server = server_of(asgi)
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    await server.serving.wait()
+    return server, serving
+
+
+async def stopped(served: tuple[Server, asyncio.Task[None]] | None) -> None:
+    """Requests under way are answered first."""
+    if served is not None:
+        served[0].should_exit = True
+        await served[1]
 
 
 def say_what_is_unusual(app: App, weaknesses: tuple[str, ...]) -> None:

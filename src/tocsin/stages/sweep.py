@@ -61,6 +61,9 @@ class Sweep:
         self.others = others
         self.clock = clock
         self.next_cleaning_ms = 0
+        self.swept_ms = 0
+        self.lost_leases = 0
+        self.expired = 0
 
     async def sweep(self) -> None:
         """One round. Safe to run in several processes at once."""
@@ -73,6 +76,8 @@ class Sweep:
                 expired = await queue.take_back(
                     tx, "expire_deliveries", {"now": now_ms, "reason": "too old to be worth saying"}
                 )
+        self.lost_leases += lost
+        self.expired += expired
         if lost or expired:
             log.info("sweep.took_back", lost_leases=lost, expired=expired)
         await self.send_notices()
@@ -85,6 +90,7 @@ class Sweep:
                 await queue.cancel_orphans(tx, now_ms, now_ms - ORPHANS_MS)
             if not self.clock.is_far_off():
                 await self.clean(now_ms)
+        self.swept_ms = now_ms
 
     async def send_notices(self) -> None:
         """An endpoint that fails or was switched off is an event of its own, which rules can send elsewhere. Its id is

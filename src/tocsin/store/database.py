@@ -1,5 +1,6 @@
 """The seam to a database: transactions and reads of named queries. sqlite.py and postgres.py are the two behind it."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
@@ -56,6 +57,11 @@ class Database(Protocol):
     """One store. `transaction` is for writing; what leaves its block without an error is durable."""
 
     dialect: Dialect
+    errors: Counter[str]
+    """How often the database could not be used: `unavailable`, `broken`."""
+
+    def connections(self) -> tuple[int, int]:
+        """(in use, at the most)."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]: ...
 

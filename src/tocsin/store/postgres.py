@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import cache
@@ -72,7 +73,7 @@ class PostgresTransaction:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated(errors: Counter[str]) -> Iterator[None]:
     """asyncpg's ways of saying that the server is away, as StoreUnavailable.
 
     What it refuses to send is wrong in itself: trying again would not help, and nobody else must wait for it.
@@ -82,6 +83,7 @@ def translated() -> Iterator[None]:
     except (*UNREACHABLE, asyncpg.PostgresError) as error:
         if not is_away(error):
             raise
+        errors["unavailable"] += 1
         raise StoreUnavailable(f"PostgreSQL: {error or type(error).__name__}") from error
 
 
@@ -115,6 +117,7 @@ class PostgresDatabase:
         self.dsn = dsn
         self.pool = pool
         self.away = ""
+        self.errors: Counter[str] = Counter()
 
     @classmethod
     async def open(cls, dsn: str) -> "PostgresDatabase":
@@ -128,14 +131,18 @@ class PostgresDatabase:
             raise StoreUnfit(f"PostgreSQL {int(version) // 10_000} is too old; {OLDEST} or newer is needed.")
         return database
 
+    def connections(self) -> tuple[int, int]:
+        return self.pool.get_size() - self.pool.get_idle_size(), CONNECTIONS
+
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:
         """One that did not answer in time, or that nobody waits for any more, is cut off: asking it to roll back would
         only take as long again."""
         if self.away:
+            self.errors["unavailable"] += 1
             raise StoreUnavailable(self.away)
         pool = self.pool
-        with translated():
+        with translated(self.errors):
             connection = await pool.acquire(timeout=ACQUIRE_S)
             try:
                 yield connection
@@ -196,7 +203,7 @@ class PostgresDatabase:
         """Under an advisory lock, so that of several processes that start together one migrates and the others wait.
 
         A table that others use is not waited for long: everybody who came later would stand behind us."""
-        with translated():
+        with translated(self.errors):
             for left in reversed(range(LOCK_TRIES)):
                 try:
                     async with self.pool.acquire() as connection, connection.transaction():

@@ -7,6 +7,7 @@ loop goes on meanwhile and gathers the next group.
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -63,6 +64,7 @@ class SqliteDatabase:
         self.vfs = vfs
         self.synchronous = synchronous
         self.broken = False
+        self.errors: Counter[str] = Counter()
         try:
             self.writer = self._connect()
         except apsw.Error as error:
@@ -97,6 +99,9 @@ class SqliteDatabase:
             self.readers.append(reader)
         return reader
 
+    def connections(self) -> tuple[int, int]:
+        return int(self.lock.locked()), 1
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         loop = asyncio.get_running_loop()
@@ -123,6 +128,7 @@ class SqliteDatabase:
             async with asyncio.timeout(LOCK_WAIT_S):
                 await self.lock.acquire()
         except TimeoutError as error:
+            self.errors["unavailable"] += 1
             raise StoreUnavailable(f"{self.path.name}: the disk does not keep up.") from error
 
     async def _begin(self, until_s: float) -> None:
@@ -136,6 +142,7 @@ class SqliteDatabase:
                 return
             except apsw.BusyError as error:
                 if loop.time() >= until_s:
+                    self.errors["unavailable"] += 1
                     raise StoreUnavailable(f"{self.path.name} is locked by another program.") from error
             except apsw.Error as error:
                 raise self._meaning(error) from error
@@ -161,10 +168,12 @@ class SqliteDatabase:
         if isinstance(error, apsw.IOError):
             # SQLite would go on and acknowledge the next commit, although this one may or may not be on the disk.
             self.broken = True
+            self.errors["broken"] += 1
             return StoreBroken(f"The disk failed under {self.path.name}: {error}")
         if isinstance(
             error, (apsw.FullError, apsw.ReadOnlyError, apsw.BusyError, apsw.CantOpenError, apsw.LockedError)
         ):
+            self.errors["unavailable"] += 1
             return StoreUnavailable(f"{self.path.name}: {error}")
         return error
 

@@ -1,14 +1,34 @@
-"""What Prometheus sees. Read from the stages' own counters when asked; nothing is labelled by endpoint or tenant."""
+"""What Prometheus sees. Read from the stages' own counters when asked; nothing is labelled by tenant, endpoint or
+pipeline, or by what somebody else said. docs/operations.md says what each is for."""
 
-from collections.abc import Iterator
+import platform
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from tocsin import __version__
 from tocsin.app import App
+from tocsin.model.tally import Histogram
 from tocsin.store.database import StoreUnavailable
+
+
+def counter(name: str, about: str, labels: tuple[str, ...], counts: Mapping[Any, float]) -> Metric:
+    """A key is a label's value, or a tuple of them."""
+    family = CounterMetricFamily(name, about, labels=labels)
+    for key, count in sorted(counts.items()):
+        family.add_metric([key] if isinstance(key, str) else list(map(str, key)), count)
+    return family
+
+
+def histogram(name: str, about: str, labels: tuple[str, ...], found: Iterable[tuple[Any, Histogram]]) -> Metric:
+    family = HistogramMetricFamily(name, about, labels=labels)
+    for key, one in sorted(found, key=lambda pair: str(pair[0])):
+        values = [key] if isinstance(key, str) else list(map(str, key))
+        family.add_metric(values, one.buckets(), one.total)
+    return family
 
 
 class Stages(Collector):
@@ -20,43 +40,83 @@ class Stages(Collector):
 
     def collect(self) -> Iterator[Metric]:
         app = self.app
-        events = CounterMetricFamily("tocsin_events", "Events taken in, by what became of them", labels=["outcome"])
-        for outcome, count in app.intake.counts.items():
-            events.add_metric([outcome], count)
-        yield events
-        groups = "Transactions that intake wrote: many events share one under load"
-        yield CounterMetricFamily("tocsin_intake_groups", groups, app.intake.groups)
-        attempts = CounterMetricFamily("tocsin_attempts", "Attempts made, by outcome", labels=["outcome"])
-        for outcome in ("sent", "failed", "rate_limited"):
-            attempts.add_metric([outcome], app.deliver.counts[outcome])
-        yield attempts
-        ended = CounterMetricFamily("tocsin_deliveries", "Recorded steps of deliveries, by status", labels=["status"])
-        for status in ("delivered", "retrying", "dead", "expired"):
-            ended.add_metric([status], app.deliver.counts[f"recorded_{status}"])
-        yield ended
-        yield CounterMetricFamily(
-            "tocsin_lease_lost", "Results that came after their lease", app.deliver.counts["lease_lost"]
+        about = {"version": __version__, "python": platform.python_version(), "store": app.db.dialect}
+        build = GaugeMetricFamily("tocsin_build_info", "Which Tocsin this is; always 1", labels=list(about))
+        build.add_metric(list(about.values()), 1)
+        yield build
+        yield from self.intake()
+        yield from self.deliver()
+        yield from self.audit()
+        yield histogram(
+            "tocsin_request_seconds", "Requests, by route and status", ("route", "status"), app.requests.by_key.items()
         )
+        yield from self.store()
+
+    def intake(self) -> Iterator[Metric]:
+        intake = self.app.intake
+        yield counter("tocsin_events", "Events taken in, by what became of them", ("outcome",), intake.counts)
+        about = "Requests to POST /v1/events that were refused, by what was wrong"
+        yield counter("tocsin_events_refused", about, ("reason",), intake.measured.refused)
+        about = "Events in each transaction of intake: many share one under load"
+        yield histogram("tocsin_intake_group_events", about, (), [((), intake.measured.groups)])
+        about = "Deliveries that were planned as suppressed, by why"
+        yield counter("tocsin_suppressed", about, ("reason",), intake.measured.suppressed)
         yield GaugeMetricFamily(
-            "tocsin_intake_waiting", "Events that wait for their transaction", app.intake.waiting_events
+            "tocsin_intake_waiting", "Events that wait for their transaction", intake.waiting_events
         )
-        yield GaugeMetricFamily("tocsin_sending", "Attempts on their way", app.deliver.queue.sending)
-        audit = CounterMetricFamily("tocsin_audit_entries", "Entries of the audit trail", labels=["outcome"])
-        for outcome in ("done", "denied"):
-            audit.add_metric([outcome], app.trail.counts[outcome])
-        yield audit
+
+    def deliver(self) -> Iterator[Metric]:
+        deliver, sweep = self.app.deliver, self.app.sweep
+        found = deliver.measured
+        about = "Attempts made, by provider, outcome and what went wrong"
+        yield counter("tocsin_attempts", about, ("provider", "outcome", "reason"), found.attempts)
+        yield counter("tocsin_retries", "Attempts that were not the first", ("provider",), found.retries)
+        about = "How long an attempt took"
+        yield histogram("tocsin_attempt_seconds", about, ("provider",), found.took.by_key.items())
+        about = "Recorded steps of deliveries, by provider, status and what went wrong"
+        yield counter("tocsin_deliveries", about, ("provider", "status", "reason"), found.recorded)
+        about = "From the event being accepted to its message being delivered, waiting that was wanted included"
+        yield histogram("tocsin_delivery_seconds", about, ("provider",), found.latency.by_key.items())
+        yield CounterMetricFamily("tocsin_lease_lost", "Results that came after their lease", found.lease_lost)
+        about = "Deliveries taken back from workers that died or hung"
+        yield CounterMetricFamily("tocsin_leases_taken_back", about, sweep.lost_leases)
+        about = "Deliveries that became too old while they waited"
+        yield CounterMetricFamily("tocsin_expired_waiting", about, sweep.expired)
+        yield GaugeMetricFamily("tocsin_sending", "Attempts on their way", deliver.queue.sending)
+        about = "Results that wait to be written"
+        yield GaugeMetricFamily("tocsin_unrecorded", about, deliver.recorder.unrecorded)
+        if self.app.works:
+            beat = GaugeMetricFamily(
+                "tocsin_last_round_timestamp_seconds", "When a job of this process last did its round", labels=["job"]
+            )
+            beat.add_metric(["claim"], deliver.looked_ms / 1000)
+            beat.add_metric(["sweep"], sweep.swept_ms / 1000)
+            yield beat
+
+    def audit(self) -> Iterator[Metric]:
+        trail = self.app.trail
+        counts = {outcome: trail.counts[outcome] for outcome in ("done", "denied")}
+        yield counter("tocsin_audit_entries", "Entries of the audit trail", ("outcome",), counts)
         yield CounterMetricFamily(
             "tocsin_audit_denials_unwritten",
             "Refusals that were not written down, for there were too many",
-            app.trail.counts["denied_unwritten"],
+            trail.counts["denied_unwritten"],
         )
+
+    def store(self) -> Iterator[Metric]:
+        db = self.app.db
+        errors = {kind: db.errors[kind] for kind in ("unavailable", "broken")}
+        yield counter("tocsin_store_errors", "How often the store could not be used", ("kind",), errors)
+        busy, most = db.connections()
+        yield GaugeMetricFamily("tocsin_store_connections_busy", "Connections to the store in use", busy)
+        yield GaugeMetricFamily("tocsin_store_connections_limit", "Connections to the store at the most", most)
         yield GaugeMetricFamily("tocsin_up", "Whether the store answers", 0 if self.queue is None else 1)
         if self.queue is None:
             return
         waiting, sending, dead, soonest_ms = self.queue
         yield GaugeMetricFamily("tocsin_deliveries_waiting", "Deliveries that are not at their end", waiting + sending)
         yield GaugeMetricFamily("tocsin_dead_letters", "Deliveries that failed for good", dead)
-        overdue_s = 0.0 if soonest_ms is None else max(0.0, (app.clock_ms() - soonest_ms) / 1000)
+        overdue_s = 0.0 if soonest_ms is None else max(0.0, (self.app.clock_ms() - soonest_ms) / 1000)
         yield GaugeMetricFamily("tocsin_oldest_due_seconds", "How long the oldest due delivery has waited", overdue_s)
 
 

@@ -73,22 +73,26 @@ ROUTES: tuple[Route, ...] = (
     *members.ROUTES,
     *tenants.ROUTES,
 )
+PROBES = tuple(route for route in system.ROUTES if route.path in ("/healthz", "/readyz", "/metrics"))
+"""What TOCSIN_METRICS_PORT answers."""
+
 log = structlog.get_logger()
 
 
 class Tocsin:
     """The ASGI application. `POST /v1/events` goes straight to its door; the rest through Starlette."""
 
-    def __init__(self, app: App, extra: tuple[StarletteRoute, ...] = ()) -> None:
+    def __init__(self, app: App, extra: tuple[StarletteRoute, ...] = (), *, routes: tuple[Route, ...] = ROUTES) -> None:
         self.app = app
         self.tokens = Tokens(app.db, app.clock_ms, app.beside)
         self.denials = Denials(app)
         self.events = events.EventsDoor(app, self.tokens)
         self.rest = Starlette(
-            routes=[*extra, *(self.route(route) for route in ROUTES)],
+            routes=[*extra, *(self.route(route) for route in routes)],
             exception_handlers={HTTPException: not_a_route, Exception: our_fault},
         )
         self.rest.state.document = document(ROUTES)
+        self.takes_events = routes is ROUTES
         self.observed = Observed(app, self.answer)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -98,7 +102,7 @@ class Tocsin:
             await self.rest(scope, receive, send)
 
     async def answer(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["path"] == "/v1/events" and scope["method"] == "POST":
+        if scope["path"] == "/v1/events" and scope["method"] == "POST" and self.takes_events:
             scope[ROUTE] = "POST /v1/events"
             try:
                 await self.events(scope, receive, send)

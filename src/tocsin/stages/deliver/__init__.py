@@ -7,7 +7,6 @@ claiming.py takes on, opening.py unseals, recording.py writes down; here is what
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
@@ -29,6 +28,7 @@ from tocsin.rules.next_step import Tried, next_step
 from tocsin.rules.outage import Hosts
 from tocsin.stages.deliver.claiming import Claimer
 from tocsin.stages.deliver.conversation import Conversations, Held, Over, Said, keys_of
+from tocsin.stages.deliver.measured import why_failed
 from tocsin.stages.deliver.opening import Open, Opener, answered, host_of, kept, masked, shown
 from tocsin.stages.deliver.recording import Finished, Recorder, unsent
 from tocsin.stages.deliver.wording import Wording
@@ -90,17 +90,15 @@ class Deliver:
         self.conversations = Conversations(db, clock_ms)
         self.claimer = Claimer(self.queue, tuning, lease_ms=lease_ms)
         self.recorder = Recorder(db, clock_ms, trail)
+        self.measured = self.recorder.measured
         self.recorder.on_room = self.pump
         self.claim_now = asyncio.Event()
         self.recorder.on_due = self.claim_now.set
         self.senders: set[asyncio.Task[None]] = set()
         self.stopping = False
         self.more_waits = False
+        self.looked_ms = 0
         self.claiming = asyncio.Lock()
-
-    @property
-    def counts(self) -> Counter[str]:
-        return self.recorder.counts
 
     # What intake hands over, leased to this process already.
 
@@ -167,6 +165,7 @@ class Deliver:
         """Claims what is due. Returns how long nothing more is due, in seconds, at most `poll_s`; 0 for "go on"."""
         if self.stopping or self.recorder.cannot_record:
             return self.poll_s
+        self.looked_ms = self.clock_ms()
         await self.take_back_doubtful()
         if self.more_waits and not self.is_low:
             return self.poll_s
@@ -402,8 +401,9 @@ class Deliver:
             response_body=shown(reply),
             request_body=kept(said.request.body) if said.request is not None and delivery.body is None else None,
         )
-        self.recorder.finish(Finished(item, step, attempt, self.paused.get(delivery.endpoint_id, 0)))
-        self.counts[step.attempt_outcome] += 1
+        why = "" if step.attempt_outcome == "sent" else why_failed(said.outcome, reply)
+        self.recorder.finish(Finished(item, step, attempt, self.paused.get(delivery.endpoint_id, 0), why=why))
+        self.measured.attempt(delivery.provider_type, step.attempt_outcome, why, attempt.number, said.took_ms)
         return step.attempt_outcome != "sent"
 
     async def drain(self, grace_s: float) -> None:

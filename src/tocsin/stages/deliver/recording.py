@@ -1,7 +1,6 @@
 """Recording: results are written in groups, with what they mean for their endpoints."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from typing import Literal
 
@@ -12,6 +11,7 @@ from tocsin.model.audit import ITSELF, Act
 from tocsin.model.delivery import Attempt, Claimed
 from tocsin.model.rule import TEST_RULE
 from tocsin.rules.next_step import DISABLE_AFTER, WARN_AFTER, Step
+from tocsin.stages.deliver.measured import Measured
 from tocsin.store import queue
 from tocsin.store.audit import Trail
 from tocsin.store.database import Database, StoreBroken, StoreUnavailable, Transaction
@@ -36,6 +36,7 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
     attempt: Attempt
     paused_until_ms: int = 0
     was_tried: bool = True
+    why: str = ""
 
 
 class Recorder:
@@ -52,7 +53,7 @@ class Recorder:
         self.cannot_record = False
         self.unrecorded = 0
         self.noted: dict[str, int] = {}
-        self.counts: Counter[str] = Counter()
+        self.measured = Measured()
         self.on_room: Callable[[], None] = lambda: None
         self.on_due: Callable[[], None] = lambda: None
         self.on_notice: Callable[[], None] = lambda: None
@@ -125,7 +126,7 @@ class Recorder:
                 kept = await queue.finish(tx, results, now_ms)
                 lost = len(results) - len(kept)
                 if lost:
-                    self.counts["lease_lost"] += lost
+                    self.measured.lease_lost += lost
                     log.warning("deliver.lease_lost", count=lost)
                 counted = [f for f in finished if f.attempt.delivery_id in kept]
                 disabled = await self._effects(tx, counted, now_ms)
@@ -133,7 +134,9 @@ class Recorder:
                 await queue.release(tx, released)
         if results:
             for f in counted:
-                self.counts[f"recorded_{f.step.status}"] += 1
+                status, created_ms = f.step.status, f.claimed.delivery.created_ms
+                why = "" if status == "delivered" else f.why
+                self.measured.record(f.claimed.delivery.provider_type, status, why, f.step.due_ms - created_ms)
         if released or any(f.step.status == "retrying" for f in finished):
             self.on_due()
         if disabled:

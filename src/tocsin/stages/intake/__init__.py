@@ -19,6 +19,7 @@ from tocsin.provider_kit.provider import Tuning
 from tocsin.sources.draft import Draft
 from tocsin.stages.intake.batch import Batch, Trace, as_event
 from tocsin.stages.intake.config import NOTHING, Operator, TenantConfig, compiled
+from tocsin.stages.intake.measured import Measured
 from tocsin.stages.intake.submission import HandOver, Nowhere, Receipt, Submission, fail
 from tocsin.store import intake as store
 from tocsin.store.database import Database, StoreBroken, StoreUnavailable, Transaction
@@ -68,7 +69,7 @@ class Intake:
         self.waiting_bytes = 0
         self.wake = asyncio.Event()
         self.counts = {"accepted": 0, "duplicate": 0, "refused": 0}
-        self.groups = 0
+        self.measured = Measured()
         self.under_way: list[list[Submission]] = []
         self.failed_s: float | None = None
 
@@ -193,7 +194,6 @@ class Intake:
         raise StoreUnavailable("other processes keep writing the same events")
 
     async def _write(self, group: list[Submission]) -> None:
-        self.groups += 1
         batch = Batch(self, self.clock_ms())
         try:
             async with self.db.transaction() as tx:
@@ -204,6 +204,8 @@ class Intake:
             if batch.handed and isinstance(error, StoreUnavailable):
                 self.hand_over.doubt(batch.lease)
             raise
+        self.measured.groups.add(sum(len(submission.drafts) for submission in group))
+        self.measured.suppress(batch.suppressed)
         if batch.handed:
             self.hand_over.give(batch.handed)
         if batch.due:

@@ -71,6 +71,7 @@ class Batch:
         self.events: list[tuple[Event, str]] = []
         self.deliveries: list[tuple[Delivery, str, str | None, int | None]] = []
         self.handed: list[Claimed] = []
+        self.suppressed: list[str] = []
         self.due: dict[str, int] = {}
         self.known: dict[store.EventKey, str] = {}
         self.runs: dict[RunKey, Run] = {}
@@ -296,6 +297,8 @@ class Batch:
             folded_into=send.folded_into,
         )
         policy = "" if rule.retry == NO_POLICY else msgspec.json.encode(rule.retry).decode()
+        if send.suppressed:
+            self.suppressed.append(send.suppressed)
         if at_once:
             lease, until_ms = self.lease, self.now_ms + self.intake.lease_ms
             self.deliveries.append((delivery, policy, lease, until_ms))

@@ -108,6 +108,7 @@ class EventsDoor:
         try:
             status, body, headers = 202, await self.accept(scope, receive), JSON_HEADERS
         except Refusal as refusal:
+            self.app.intake.measured.refused[word_of(refusal)] += 1
             status, body, headers = answer_of(refusal)
         await send({"type": "http.response.start", "status": status, "headers": [*headers, length(body)]})
         await send({"type": "http.response.body", "body": body})
@@ -136,6 +137,12 @@ class EventsDoor:
                 raise Invalid(field, repr(OWN), "another name: what Tocsin itself finds out has this one")
         receipts = await self.app.intake.accept(principal.tenant_id, drafts, size=len(body), key=key, body=body)
         return encoded(batch_answer(receipts) if is_batch else receipts[0])
+
+
+def word_of(refusal: Refusal) -> str:
+    """What was wrong, for a label: `invalid`, `unauthorised`, `busy` … Two are told by their status."""
+    by_status = {413: "too_large", 429: "rate_limited"}
+    return by_status.get(refusal.status, type(refusal).__name__.lower())
 
 
 def batch_answer(receipts: list[Receipt]) -> Accepted:
