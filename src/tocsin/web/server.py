@@ -82,17 +82,19 @@ log = structlog.get_logger()
 class Tocsin:
     """The ASGI application. `POST /v1/events` goes straight to its door; the rest through Starlette."""
 
-    def __init__(self, app: App, extra: tuple[StarletteRoute, ...] = (), *, routes: tuple[Route, ...] = ROUTES) -> None:
+    def __init__(
+        self, app: App, extra: tuple[StarletteRoute, ...] = (), *, routes: tuple[Route, ...] | None = None
+    ) -> None:
         self.app = app
         self.tokens = Tokens(app.db, app.clock_ms, app.beside)
         self.denials = Denials(app)
         self.events = events.EventsDoor(app, self.tokens)
         self.rest = Starlette(
-            routes=[*extra, *(self.route(route) for route in routes)],
+            routes=[*extra, *(self.route(route) for route in (ROUTES if routes is None else routes))],
             exception_handlers={HTTPException: not_a_route, Exception: our_fault},
         )
         self.rest.state.document = document(ROUTES)
-        self.takes_events = routes is ROUTES
+        self.takes_events = routes is None
         self.observed = Observed(app, self.answer)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
