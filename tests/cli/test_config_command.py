@@ -7,7 +7,7 @@ import pytest
 
 from tests.cli.conftest import Command, Done
 from tests.harness import Running
-from tocsin.cli.yaml_file import File
+from tocsin.model.yaml_text import File
 
 pytestmark = pytest.mark.anyio
 

@@ -36,7 +36,7 @@ def export(url: Url = DEFAULT_URL, token: Token = "") -> None:
     from tocsin.cli.client import ask
     from tocsin.cli.config_export import exported
     from tocsin.cli.output import fail, safe
-    from tocsin.cli.yaml_file import written
+    from tocsin.model.yaml_text import written
 
     known = ask("GET", "/v1/config", url=url, token=token)
     providers = ask("GET", "/v1/providers", url=url, token=token)["items"]
@@ -90,7 +90,7 @@ def apply(
     from tocsin.cli.client import Refused, try_to_ask
     from tocsin.cli.config_apply import apply as apply_
     from tocsin.cli.output import fail
-    from tocsin.cli.yaml_file import Wrong
+    from tocsin.model.yaml_text import Wrong
 
     found = planned(files, prune, last, url, token)
     show(found, output)
@@ -113,7 +113,7 @@ def planned(files: list[str], prune: bool, last: int, url: str, token: str) -> "
     from tocsin.cli.config_file import load
     from tocsin.cli.config_plan import made
     from tocsin.cli.output import fail, safe
-    from tocsin.cli.yaml_file import Wrong
+    from tocsin.model.yaml_text import Wrong
 
     def ask(method: str, path: str, body: Any) -> Any:
         return try_to_ask(method, path, body, url=url, token=token)

@@ -9,13 +9,14 @@ tests:          a list, for `tocsin rules test`
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from tocsin.cli.yaml_file import File, Place, Wrong, place_of, read
 from tocsin.model.errors import Invalid
+from tocsin.model.yaml_text import File, Place, Wrong, place_of
 from tocsin.web.routes import invalid_field
 
 KNOWN_BY = {"endpoints": "name", "rules": "name", "silences": "reason", "tests": "name"}
@@ -115,3 +116,13 @@ def once(entries: Sequence[Entry]) -> None:
             where = f"{first.file.name}:{first.file.line(first.place)}"
             raise entry.file.wrong(entry.place, f"“{entry.name}” is there already, at {where}")
         known[entry.name] = entry
+
+
+def read(path: str) -> File:
+    """Raises Wrong, for a file that is not there, too."""
+    try:
+        return File(path, Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise Wrong(path, 0, "", f"{error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Wrong(path, 0, "", "it is not UTF-8") from None

@@ -11,8 +11,8 @@ from tocsin.cli import config_form as form
 from tocsin.cli.client import Refused
 from tocsin.cli.config_file import Entry, Files
 from tocsin.cli.config_form import Json
-from tocsin.cli.yaml_file import Wrong
 from tocsin.model.errors import Invalid
+from tocsin.model.yaml_text import Wrong
 from tocsin.web.api.webhooks import WebhookIn
 
 Ask = Callable[[str, str, Any], Any]

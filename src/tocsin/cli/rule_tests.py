@@ -10,12 +10,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from tocsin.cli.config_file import Entry, Files
-from tocsin.cli.yaml_file import Wrong
 from tocsin.model.endpoint import Options
 from tocsin.model.errors import Invalid
 from tocsin.model.noise import Noise
 from tocsin.model.rule import Rule
 from tocsin.model.world import Silence
+from tocsin.model.yaml_text import Wrong
 from tocsin.provider_kit.provider import Tuning
 from tocsin.provider_kit.text import duration
 from tocsin.providers import PROVIDERS

@@ -30,7 +30,7 @@ def run_tests(
     from tocsin.cli import rule_tests
     from tocsin.cli.config_file import load
     from tocsin.cli.output import fail, rows
-    from tocsin.cli.yaml_file import Wrong
+    from tocsin.model.yaml_text import Wrong
 
     try:
         loaded = load(files)
@@ -93,7 +93,7 @@ def by_file(path: str, last: int, url: str, token: str) -> list[dict[str, Any]]:
     from tocsin.cli.config_file import load
     from tocsin.cli.config_form import rule_body
     from tocsin.cli.output import fail
-    from tocsin.cli.yaml_file import Wrong
+    from tocsin.model.yaml_text import Wrong
 
     try:
         entries = load([path]).entries("rules")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.cli.yaml_file import MOST_NODES, File, Wrong, field_of, place_of, written
+from tocsin.model.yaml_text import MOST_NODES, File, Wrong, field_of, place_of, written
 
 WORDS = [
     "22:00",

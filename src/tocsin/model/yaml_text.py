@@ -1,4 +1,4 @@
-"""YAML files, with the line of everything in them, so that what is wrong can be named by its place.
+"""YAML, with the line of everything in them, so that what is wrong can be named by its place.
 
 What a plain word means is JSON's idea of it: null, true and false, numbers; all else is text. `22:00`, `no` and `on`
 are text, and a key that comes twice is refused.
@@ -6,7 +6,6 @@ are text, and a key that comes twice is refused.
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -90,16 +89,6 @@ def scalar(text: str, *, is_plain: bool) -> Any:
     if INTEGER.match(text):
         return int(text)
     return float(text) if NUMBER.match(text) else text
-
-
-def read(path: str) -> File:
-    """Raises Wrong, for a file that is not there, too."""
-    try:
-        return File(path, Path(path).read_text("utf-8"))
-    except OSError as error:
-        raise Wrong(path, 0, "", f"{error.strerror}") from None
-    except UnicodeDecodeError:
-        raise Wrong(path, 0, "", "it is not UTF-8") from None
 
 
 def field_of(place: Place) -> str:
