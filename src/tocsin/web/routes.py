@@ -261,7 +261,12 @@ def no_nul(field: str, text: str) -> str:
 
 def page_limit(call: Call) -> int:
     """`?limit=`, 1 to 100; 50 where it is not given."""
-    return int(call.request.query_params.get("limit") or 50)
+    return number_of(call, "limit", 50)
+
+
+def number_of(call: Call, name: str, standard: int) -> int:
+    """A whole number among the query parameters, which has been checked already; `standard` where none is given."""
+    return int(msgspec.convert(call.request.query_params.get(name) or standard, int, strict=False))
 
 
 def check_query(route: Route, request: Request) -> None:

@@ -20,6 +20,7 @@ from tocsin.web.routes import (
     as_cursor,
     filters_of,
     name_cursor,
+    number_of,
     page,
     page_limit,
     reply,
@@ -78,9 +79,9 @@ def pattern_of(event_type: str) -> str:
 
 
 async def delivery_log(call: Call) -> Response:
-    filters = filters_of(call, ("page", "event_type", "status"))
-    limit = int(call.request.query_params.get("limit") or PAGE_ITEMS)
-    number = int(filters.get("page", 1))
+    filters = filters_of(call, ("event_type", "status"))
+    limit = number_of(call, "limit", PAGE_ITEMS)
+    number = number_of(call, "page", 1)
     told: store.Told = "tried"
     if status := filters.get("status"):
         told = "success" if status == "success" else "failed"
