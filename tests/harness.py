@@ -31,6 +31,7 @@ from tocsin.store import identity
 from tocsin.store.identity import Member
 from tocsin.web.api.tokens import make_token
 from tocsin.web.server import Tocsin, listen, server_of
+from tocsin.web.stream import Hub
 from tocsin.worker import Worker
 
 PATIENCE_S = 15.0
@@ -316,6 +317,7 @@ class Running:
         self.receiver = receiver
         self.worker = worker
         self.client = client
+        self.hub: Hub
 
     @property
     def dialect(self) -> str:
@@ -465,7 +467,8 @@ async def running(
     worker = Worker(app)
     worker.start()
     listening = listen("127.0.0.1", 0)
-    server = server_of(Tocsin(app))
+    asgi = Tocsin(app)
+    server = server_of(asgi)
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)
     await server.startup(sockets=[listening])  # and not serve() and shutdown(), which sleep for tenths of a second
@@ -473,6 +476,7 @@ async def running(
     session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S * 2))
     try:
         tocsin = Running(app, clock, receiver, worker, Client(session, base, "", []))
+        tocsin.hub = asgi.hub
         tocsin.client.token = await tocsin.token("admin")
         yield tocsin
     finally:

@@ -31,6 +31,12 @@ def rows(items: Sequence[dict[str, Any]], columns: Sequence[str], form: str) -> 
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
+def line(item: dict[str, Any], columns: Sequence[str], form: str) -> None:
+    """One of a list that goes on: at once, without a heading."""
+    shown = json.dumps(item) if form == "json" else "\t".join(safe(item.get(column)) for column in columns)
+    print(shown, flush=True)
+
+
 def fail(message: str, code: int) -> NoReturn:
     print(f"tocsin: {safe(message)}", file=sys.stderr)
     raise typer.Exit(code)

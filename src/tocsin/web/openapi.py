@@ -164,6 +164,7 @@ def parameters(route: Route) -> list[dict[str, Any]]:
         param = what if isinstance(what, Param) else Param(what)
         schema = msgspec.json.schema(param.shape)
         found.append({"name": name, "in": "query", "description": param.about, "schema": schema})
+    found += [header(name, about) for name, about in route.headers.items()]
     if route.if_match:
         found.append(header("If-Match", IF_MATCH))
     if route.method == "GET" and route.role and route.media == "application/json":

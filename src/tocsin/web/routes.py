@@ -164,6 +164,7 @@ class Route(Struct, frozen=True, kw_only=True):
     status: int = 200
     also: tuple[int, ...] = ()  # other statuses that it may answer with, with the same body
     query: Mapping[str, str | Param] = {}
+    headers: Mapping[str, str] = {}  # of the request, with what they mean
     media: str = "application/json"
     action: str = ""
     problems: tuple[int, ...] = ()

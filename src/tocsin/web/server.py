@@ -37,18 +37,20 @@ from tocsin.web.api import (
     secrets,
     silences,
     slack_door,
+    stream,
     system,
     tenants,
     tokens,
     webhooks,
 )
-from tocsin.web.auth import Tokens
+from tocsin.web.auth import Principal, Tokens
 from tocsin.web.denials import Denials
 from tocsin.web.etags import conditional
 from tocsin.web.observed import OTHER, ROUTE, Observed
 from tocsin.web.openapi import document
 from tocsin.web.problems import PROBLEM_TYPE, Problem, answer_of, encoded
 from tocsin.web.routes import Call, Route, check_query
+from tocsin.web.stream import TRANSPORT, Hub
 
 ROUTES: tuple[Route, ...] = (
     *events.ROUTES,
@@ -60,6 +62,7 @@ ROUTES: tuple[Route, ...] = (
     *config.ROUTES,
     *deliveries.ROUTES,
     *runs.ROUTES,
+    *stream.ROUTES,
     *inbox.ROUTES,
     *silences.ROUTES,
     *secrets.ROUTES,
@@ -96,9 +99,13 @@ class Tocsin:
         self.rest.state.document = document(ROUTES)
         self.takes_events = routes is None
         self.observed = Observed(app, self.answer)
+        self.rest.state.hub = self.hub = Hub(app, stream.SHAPE)
+        self.rest.state.authenticate = self.authenticate
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
+            if scope["path"] == "/v1/stream":
+                scope[TRANSPORT] = getattr(getattr(send, "__self__", None), "transport", None)
             await self.observed(scope, receive, send)
         else:
             await self.rest(scope, receive, send)
@@ -118,6 +125,10 @@ class Tocsin:
             return
         await self.rest(scope, receive, send)
 
+    async def authenticate(self, request: Request) -> Principal:
+        """Raises Unauthorised."""
+        return await self.tokens.principal(request.headers.get("authorization", "").encode("latin-1"))
+
     def route(self, route: Route) -> StarletteRoute:
         name = f"{route.method} {route.path}"
 
@@ -126,7 +137,7 @@ class Tocsin:
             principal = None
             try:
                 if route.role:
-                    principal = await self.tokens.principal(request.headers.get("authorization", "").encode("latin-1"))
+                    principal = await self.authenticate(request)
                     principal.require(route.role, route.needs)
                 check_query(route, request)
                 call = Call(self.app, request, principal)
@@ -201,6 +212,12 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.serving.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Streams end with a word, so that nobody waits for them."""
+        if isinstance(self.config.app, Tocsin):
+            self.config.app.hub.stop()
+        await super().shutdown(sockets)
 
 
 def server_of(asgi: Any) -> Server:

@@ -56,6 +56,7 @@ class Recorder:
         self.measured = Measured()
         self.on_room: Callable[[], None] = lambda: None
         self.on_due: Callable[[], None] = lambda: None
+        self.on_recorded: Callable[[], None] = lambda: None  # for those who watch live
         self.on_notice: Callable[[], None] = lambda: None
 
     @property
@@ -141,6 +142,7 @@ class Recorder:
             self.on_due()
         if disabled:
             self.on_notice()
+        self.on_recorded()
 
     async def _effects(self, tx: Transaction, finished: list[Finished], now_ms: int) -> bool:
         """What the results mean for their endpoints. Returns whether there is a notice to send."""

@@ -70,6 +70,7 @@ class Intake:
         self.wake = asyncio.Event()
         self.counts = {"accepted": 0, "duplicate": 0, "refused": 0}
         self.measured = Measured()
+        self.on_stored: Callable[[], None] = lambda: None  # for those who watch live
         self.under_way: list[list[Submission]] = []
         self.failed_s: float | None = None
 
@@ -219,6 +220,7 @@ class Intake:
             self.counts["accepted"] += len(answer) - duplicates
             if not submission.done.done():
                 submission.done.set_result(answer)
+        self.on_stored()
 
     async def config(self, tx: Transaction, tenant_id: str) -> TenantConfig:
         """Compiled anew when somebody changed it: what is committed before an event counts for that event."""

@@ -21,6 +21,10 @@ source = :source
 -- list_events_by_severity
 severity = :severity
 
+-- list_events_by_uids
+-- A JSON list of them.
+uid IN (SELECT value FROM json_each(:uids))
+
 -- find_event
 -- By our uid or by the source's own id; the newest where two sources use the same.
 SELECT tenant_id, uid, id, source, type, kind, severity, pipeline, run_id, stage, time_ms, received_ms, content, trace
@@ -43,6 +47,10 @@ SELECT d.id, e.id, d.event_type, d.rule_id, d.endpoint_id, d.provider_type, d.st
 
 -- list_deliveries_by_id
 d.id = :id
+
+-- list_deliveries_by_ids
+-- A JSON list of them.
+d.id IN (SELECT value FROM json_each(:ids))
 
 -- list_deliveries_by_status
 d.status = :status
@@ -109,6 +117,10 @@ run_id = :run_id
 -- list_runs_by_parent_run_id
 -- The index is used where the query says its condition word for word.
 parent_run_id = :parent_run_id AND parent_run_id <> ''
+
+-- list_runs_by_keys
+-- A JSON list of [pipeline, run_id].
+(pipeline, run_id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(:keys))
 
 -- get_run
 SELECT tenant_id, id, pipeline, run_id, attempt, status, started_ms, finished_ms, updated_ms, error, stages, about,
