@@ -1,10 +1,11 @@
 """Deliveries: the log, dead letters, replay."""
 
 import datetime as dt
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 from starlette.responses import Response
 
 from tocsin.app import App
@@ -12,6 +13,8 @@ from tocsin.model.delivery import WAITING, Status
 from tocsin.model.errors import Conflict, Invalid, NotFound
 from tocsin.providers import PROVIDERS
 from tocsin.store import log
+from tocsin.web.auth import Principal
+from tocsin.web.replies import sees_words, without_words
 from tocsin.web.routes import (
     A_TIME,
     LAST,
@@ -139,13 +142,28 @@ async def shown_with_attempts(app: App, tenant_id: str, found: dict[str, Any]) -
     )  # fmt: skip
 
 
+Shown = TypeVar("Shown", bound=DeliveryOut)
+
+
+def for_reader(by: Principal, shown: Shown) -> Shown:
+    """Without what the receiver said, where the reader is a viewer."""
+    if sees_words(by):
+        return shown
+    seen = replace(shown, reason=without_words(by, shown.reason), error_message=without_words(by, shown.error_message))
+    if isinstance(seen, DeliveryWithAttempts):
+        log = [replace(one, response_body="", error_message=without_words(by, one.error_message)) for one in seen.log]
+        return replace(seen, log=tuple(log))
+    return seen
+
+
 async def list_(call: Call) -> Response:
     limit = page_limit(call)
     filters: dict[str, Any] = filters_of(call, (*FILTERS, "since", "until"))
     filters |= {name: moment_ms(filters[name]) for name in ("since", "until") if name in filters}
     before = cursor_of(call, LAST)
     found = await log.list_deliveries(call.app.db, call.tenant_id, before=before, limit=limit + 1, filters=filters)
-    return reply(page([DeliveryOut(**fields(row)) for row in found], limit, lambda delivery: str(delivery.id)))
+    items = [for_reader(call.by, DeliveryOut(**fields(row))) for row in found]
+    return reply(page(items, limit, lambda delivery: str(delivery.id)))
 
 
 def moment_ms(text: str) -> int:
@@ -161,7 +179,7 @@ async def find(call: Call) -> dict[str, Any]:
 
 
 async def get(call: Call) -> Response:
-    return reply(await shown_with_attempts(call.app, call.tenant_id, await find(call)))
+    return reply(for_reader(call.by, await shown_with_attempts(call.app, call.tenant_id, await find(call))))
 
 
 async def replay(call: Call) -> Response:

@@ -22,6 +22,7 @@ from tocsin.store import why as store_why
 from tocsin.web.auth import Tokens
 from tocsin.web.once import checked_key
 from tocsin.web.problems import answer_of, encoded
+from tocsin.web.replies import fates_for
 from tocsin.web.routes import (
     LAST,
     PAGE,
@@ -236,7 +237,7 @@ async def why(call: Call) -> Response:
                 others.append(compile_rule(rule))
             except Invalid as error:  # saved by an older or another program
                 broken.append(Decision(rule.id, rule.name, "not_matched", f"the rule does not hold: {error.detail}"))
-    fates = await store_why.fates_of_event(app.db, call.tenant_id, event.uid)
+    fates = fates_for(call.by, await store_why.fates_of_event(app.db, call.tenant_id, event.uid))
     decisions = (*trace.decisions, *broken)
     found = explain(event, decisions, trace.omitted, fates, app.clock_ms(), others=others)
     return reply(EventWhy(event.id, event.type, rfc3339(trace.at_ms), **msgspec.structs.asdict(found)))

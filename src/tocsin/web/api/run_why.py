@@ -11,6 +11,7 @@ from tocsin.rules.run_state import attempt_named
 from tocsin.stages.intake import Trace
 from tocsin.store import log
 from tocsin.store import why as store
+from tocsin.web.replies import fates_for
 from tocsin.web.routes import Call, no_nul, reply, rfc3339
 
 
@@ -48,7 +49,7 @@ async def why(call: Call) -> Response:
     now_ms = app.clock_ms()
     events, fates = await store.events_of_run(app.db, run)
     by_event: dict[str, list[Fate]] = {}
-    for fate in fates:
+    for fate in fates_for(call.by, fates):
         by_event.setdefault(fate.event_uid, []).append(fate)
     chapters = []
     for event, stored in events:
