@@ -241,7 +241,7 @@ async def fill(app: App, size: Size) -> None:
 async def put_runs(app: App, runs: list[Run]) -> None:
     for start in range(0, len(runs), 5_000):
         async with app.db.transaction() as tx:
-            await intake.save(tx, [], runs[start : start + 5_000], [], [], {}, alone=True)
+            await intake.save(tx, [], runs[start : start + 5_000], [], [], {}, alone=True, writer=None)
 
 
 async def put_timers(app: App, timers: list[Timer]) -> None:

@@ -43,6 +43,7 @@ from tocsin.store.audit import Trail
 from tocsin.store.database import Database
 from tocsin.store.migrate import migrate
 from tocsin.store.postgres import PostgresDatabase
+from tocsin.store.retention import Cleaner, Kept
 from tocsin.store.sealing import KEY_BYTES, Keyring, parse_keys
 from tocsin.store.secrets import Vault
 from tocsin.store.sqlite import SqliteDatabase
@@ -252,6 +253,7 @@ class App:
             self.tuning,
             hand_over=self.deliver if works else Nowhere(),
             lease_ms=LEASE_MS,
+            name="" if db.dialect == "sqlite" else uuid_utils.uuid7().hex,
             operator=self.operator,
             flood=Flood(settings.flood_per_minute) if settings.flood_per_minute else None,
         )
@@ -261,7 +263,7 @@ class App:
             db,
             clock,
             self.intake.accept,
-            retention_ms=settings.retention_days * DAY_MS,
+            cleaner=Cleaner(db, self.trail, kept_of(settings)),
             clock=self.steady,
             others=(end_silences, self.timers.fire, AuditHeads().tell),
         )
@@ -327,6 +329,17 @@ class App:
         await asyncio.gather(*self.under_way, return_exceptions=True)
         await self.outbound.close()
         await self.db.close()
+
+
+def kept_of(settings: Settings) -> Kept:
+    return Kept(
+        events=settings.retention_days,
+        attempts=settings.retention_attempt_days,
+        dead=settings.retention_dead_days,
+        runs=settings.retention_run_days,
+        inbox=settings.retention_inbox_days,
+        audit=settings.retention_audit_days,
+    )
 
 
 class FromEnvironment(Struct, frozen=True):

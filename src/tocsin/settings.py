@@ -28,6 +28,7 @@ class SettingsError(Exception):
 
 
 Seconds = Annotated[float, Meta(gt=0, le=120)]
+Days = Annotated[int, Meta(ge=1, le=3650)]
 
 
 class Settings(Hidden, frozen=True, forbid_unknown_fields=True):
@@ -52,7 +53,12 @@ class Settings(Hidden, frozen=True, forbid_unknown_fields=True):
     metrics_port: Annotated[int, Meta(ge=0, le=65535)] = field(name="TOCSIN_METRICS_PORT")
     drain_s: Seconds = field(name="TOCSIN_DRAIN_SECONDS")
     stop_delay_s: Annotated[float, Meta(ge=0, le=120)] = field(name="TOCSIN_STOP_DELAY_SECONDS")
-    retention_days: Annotated[int, Meta(ge=1, le=3650)] = field(name="TOCSIN_RETENTION_DAYS")
+    retention_days: Days = field(name="TOCSIN_RETENTION_DAYS")
+    retention_attempt_days: Days = field(name="TOCSIN_RETENTION_ATTEMPT_DAYS")
+    retention_dead_days: Days = field(name="TOCSIN_RETENTION_DEAD_DAYS")
+    retention_run_days: Days = field(name="TOCSIN_RETENTION_RUN_DAYS")
+    retention_inbox_days: Days = field(name="TOCSIN_RETENTION_INBOX_DAYS")
+    retention_audit_days: Days = field(name="TOCSIN_RETENTION_AUDIT_DAYS")
     max_body_bytes: Annotated[int, Meta(ge=1024, le=64 * 1024 * 1024)] = field(name="TOCSIN_MAX_BODY_BYTES")
     flood_per_minute: Annotated[int, Meta(ge=0, le=100_000)] = field(name="TOCSIN_FLOOD_PER_MINUTE")
     slack_enabled: bool = field(name="NOTIFICATIONS_SLACK_ENABLED")

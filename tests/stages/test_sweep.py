@@ -1,6 +1,7 @@
 """What time brings about, and what is left when a process ends."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ DAY = 86_400
 
 async def test_old_rows_go_and_what_waits_stays(start: Start) -> None:
     # F-retention: what still waits is never removed
-    tocsin = await start(TOCSIN_RETENTION_DAYS="2")
+    tocsin = await start(TOCSIN_RETENTION_DAYS="2", TOCSIN_RETENTION_DEAD_DAYS="2")
     hook, off = tocsin.receiver.hook("/hook"), tocsin.receiver.hook("/off")
     await tocsin.rule(await tocsin.webhook(hook), event_types=["run.failed"])
     gone = await tocsin.webhook(off)
@@ -35,6 +36,60 @@ async def test_old_rows_go_and_what_waits_stays(start: Start) -> None:
     await tocsin.settle()
     (message,) = off.expect(1)
     assert message.json["id"] == "waits"
+
+
+async def test_each_kind_of_row_has_its_time(start: Start) -> None:
+    tocsin = await start(
+        TOCSIN_RETENTION_DAYS="4", TOCSIN_RETENTION_ATTEMPT_DAYS="2", TOCSIN_RETENTION_DEAD_DAYS="6",
+        TOCSIN_RETENTION_RUN_DAYS="8", TOCSIN_RETENTION_INBOX_DAYS="3", TOCSIN_RETENTION_AUDIT_DAYS="9",
+    )  # fmt: skip
+    hook, off = tocsin.receiver.hook("/hook"), tocsin.receiver.hook("/off")
+    await tocsin.rule(await tocsin.webhook(hook), event_types=["run.failed"])
+    await tocsin.rule(await tocsin.webhook(off), event_types=["run.warning"])
+    mia = await tocsin.as_("developer", user="mia")
+    inbox = {"provider_type": "in_app", "name": "mine", "enabled_events": ["run.failed"], "settings": {}}
+    (await mia.post("/v1/webhooks", inbox)).ok(201)
+    off.answer(410)
+    for run in ("1", "2"):
+        await tocsin.send(id=f"sent {run}", pipeline="p", run_id=run)
+    await tocsin.send(id="dead", type="run.warning")
+    await tocsin.settle()
+    hook.expect(2)
+    off.expect(1)
+
+    async def left() -> dict[str, int]:
+        sent = await tocsin.deliveries(event_type="run.failed", provider_type="webhook")
+        dead = await tocsin.deliveries(status="dead")
+        return {
+            "sent": len(sent),
+            "attempts": sum([len((await one(delivery))["log"]) for delivery in sent]),
+            "dead": len(dead),
+            "attempts of dead": sum([len((await one(delivery))["log"]) for delivery in dead]),
+            "runs": len((await tocsin.client.get("/v1/runs")).ok()["items"]),
+            "inbox": len((await mia.get("/v1/inbox")).ok()["items"]),
+            "audit": (await tocsin.client.get("/v1/audit?limit=100")).ok()["items"][-1]["number"],
+        }
+
+    async def one(delivery: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = (await tocsin.client.get(f"/v1/deliveries/{delivery['id']}")).ok()
+        return found
+
+    whole = {"sent": 2, "attempts": 2, "dead": 1, "attempts of dead": 1, "runs": 2, "inbox": 2, "audit": 1}
+    assert await left() == whole
+    steps = [
+        (2, {"attempts": 0}),
+        (1, {"inbox": 0}),
+        (1, {"sent": 0}),
+        (2, {"dead": 0, "attempts of dead": 0}),
+        (2, {"runs": 1}),  # the last one of its pipeline stays
+    ]
+    for days, changed in steps:
+        await tocsin.move(days * DAY + 60)
+        whole |= changed
+        assert await left() == whole, (days, changed)
+    await tocsin.move(DAY)
+    assert (await left())["audit"] > 1
+    assert (await tocsin.client.get("/v1/audit/verify")).ok()["ok"]
 
 
 async def test_what_nobody_would_look_at_is_found(tocsin: Running) -> None:

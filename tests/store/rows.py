@@ -65,7 +65,7 @@ async def add_deliveries(tx: Transaction, *deliveries: Delivery, alone: bool = T
     """Each with an event of its own, due at once at its endpoint."""
     events = {d.event_uid: event(d.event_uid, d.tenant_id) for d in deliveries}
     planned = [(d, "", None, None) for d in deliveries]
-    await intake.save(tx, [(e, "{}") for e in events.values()], [], [], planned, {}, alone=alone)
+    await intake.save(tx, [(e, "{}") for e in events.values()], [], [], planned, {}, alone=alone, writer=None)
     for one in deliveries:
         await intake.wake(tx, {one.endpoint_id: one.due_ms})
 

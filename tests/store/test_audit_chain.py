@@ -134,6 +134,42 @@ async def test_keys_are_rotated_under_it(db: Database, keyring: Keyring) -> None
     assert (await found(db, new)).bad == 1
 
 
+async def test_old_entries_go_and_the_rest_is_still_verified(db: Database, keyring: Keyring) -> None:
+    times = iter(range(1000, 9000, 1000))
+    trail = Trail(keyring, lambda: next(times))
+    for number in range(6):
+        async with db.transaction() as tx:
+            await trail.add(tx, Act("default", MIA, "rule.create", "rule", f"rul_{number}"))
+    early = (await audit.after(db, "default", 0))[1]
+    assert await trail.outdated(db, 1000) == []
+    assert await trail.outdated(db, 4500) == ["default"]
+    async with db.transaction() as tx:
+        assert await trail.prune(tx, "default", 4500, 3)  # there may be more
+    async with db.transaction() as tx:
+        assert not await trail.prune(tx, "default", 4500, 3)
+    assert await trail.outdated(db, 4500) == []
+    verdict = await found(db, keyring)
+    assert (verdict.ok, verdict.first, verdict.last, verdict.entries) == (True, 5, 6, 2)
+    assert (await found(db, keyring, f"2.{early.hash.hex()}.{early.seal.hex()}")).ok
+    await write(db, keyring, 1)
+    await db.script("UPDATE audit SET actor = 'ben' WHERE number = 5")
+    assert (await found(db, keyring)).bad == 5
+    await db.script("DELETE FROM audit WHERE number = 5; UPDATE audit_head SET removed_until = 5")
+    assert (await found(db, keyring)).bad == 5
+
+
+async def test_the_last_entry_stays_however_old(db: Database, keyring: Keyring) -> None:
+    await write(db, keyring, 3)
+    trail = Trail(keyring, lambda: 1)
+    async with db.transaction() as tx:
+        await trail.prune(tx, "default", 2**60, 100)
+    assert await trail.outdated(db, 2**60) == []
+    verdict = await found(db, keyring)
+    assert (verdict.ok, verdict.first, verdict.last) == (True, 3, 3)
+    await write(db, keyring, 1)
+    assert (await found(db, keyring)).last == 4
+
+
 async def test_writers_at_the_same_time_make_one_chain(db: Database, keyring: Keyring) -> None:
     await asyncio.gather(*(write(db, keyring, 3) for _ in range(6)))
     verdict = await found(db, keyring)

@@ -38,6 +38,8 @@ ASKED = [
     "delete_old_attempts",
     "delete_old_deliveries",
     "delete_old_events",
+    "delete_old_runs",
+    "reconcile",
     "list_attempts",
     "replay_deliveries",
     "cancel_delivery",

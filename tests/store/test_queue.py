@@ -271,8 +271,9 @@ async def test_old_rows_go_and_what_waits_stays(db: Database, keyring: Keyring) 
         await queue.finish(tx, [result(made["sent"], "l"), result(made["young"], "l")], 1)
         await queue.release(tx, [("default", ids["waits"], "l", 0)])
     async with db.transaction() as tx:
-        assert await retention.delete_old(tx, "default", 150) == 3
-        assert await retention.delete_old(tx, "default", 150) == 0
+        kept = retention.Kept(events=1, attempts=1, dead=1, runs=1, inbox=1, audit=1)
+        assert await retention.delete_old(tx, "default", 150 + retention.DAY_MS, kept) == 3
+        assert await retention.delete_old(tx, "default", 150 + retention.DAY_MS, kept) == 0
     assert await log.get_delivery(db, "default", ids["sent"]) is None
     assert (await state(db, ids["waits"]))[0] == "pending"
     assert (await state(db, ids["young"]))[0] == "delivered"

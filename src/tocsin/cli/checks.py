@@ -25,10 +25,11 @@ from tocsin.outbound.http import parse_connect_to
 from tocsin.outbound.proxy import parse_proxy
 from tocsin.outbound.tls import system_trust
 from tocsin.settings import Settings, SettingsError, provider_tuning, read_settings
-from tocsin.store import config, log, retention, sqlite
+from tocsin.store import config, ledger, log, retention, sqlite
 from tocsin.store.database import Database, StoreBroken, StoreUnavailable, StoreUnfit
 from tocsin.store.migrate import pending
 from tocsin.store.sealing import WrongKey
+from tocsin.web.api.stats import named
 from tocsin.web.routes import LAST
 from tocsin.web.server import listen
 
@@ -39,6 +40,7 @@ EARLIEST_YEAR = 2025
 CLOCK_WARNING_MS, CLOCK_PROBLEM_MS = 5_000, 30_000
 """Processes that share a store compare its times with their own clocks; a lease is 60 s."""
 
+LOST = "Somebody or something else wrote to the database. Compare with a back-up; have the senders send again."
 LITTLE_BYTES, FEW_BYTES = 1024**3, 100 * 1024**2
 HEALTH_S = 2.0
 
@@ -54,8 +56,9 @@ class Finding(Struct, frozen=True):
     mend: str = ""
 
 
-def examine() -> list[Finding]:
-    """Every check, in an order in which the first problem is the one to mend first."""
+def examine(*, reconcile: bool = False) -> list[Finding]:
+    """Every check, in an order in which the first problem is the one to mend first. `reconcile` adds one that reads the
+    whole store."""
     findings = [python()]
     try:
         settings = read_settings()
@@ -66,7 +69,7 @@ def examine() -> list[Finding]:
     findings += [process(settings), port(settings)]
     if settings.is_sqlite:
         findings.append(sqlite_version())
-    findings += asyncio.run(store(settings))
+    findings += asyncio.run(store(settings, reconcile=reconcile))
     return [masked(finding, settings) for finding in findings]
 
 
@@ -227,7 +230,7 @@ def sqlite_version() -> Finding:
     return Finding("problem", "sqlite", f"{said} can corrupt a write-ahead log; {oldest} or newer is needed.", mend)
 
 
-async def store(settings: Settings) -> list[Finding]:
+async def store(settings: Settings, *, reconcile: bool) -> list[Finding]:
     """The database: reachable, able to hold what is promised, of this program's version, and sealed with our key."""
     if settings.is_sqlite and not (Path(settings.data_dir) / DATABASE_FILE).exists():
         return [Finding("ok", "store", "none yet; it is made at the first start")]
@@ -246,7 +249,8 @@ async def store(settings: Settings) -> list[Finding]:
             said = f"{len(waiting)} to run: {', '.join(f'{one.number:04d}_{one.name}' for one in waiting)}."
             return [*findings, Finding("warning", "migrations", said, "Run `tocsin migrate`, or start the server.")]
         findings += [Finding("ok", "migrations", "up to date"), await sealed(settings, database)]
-        return [*findings, await times(database)]
+        findings.append(await times(database))
+        return [*findings, *await accounts(database)] if reconcile else findings
     except Exception as error:
         return [*findings, store_problem(settings, error)]
     finally:
@@ -312,6 +316,17 @@ async def times(database: Database) -> Finding:
     if abs(ahead_ms) < CLOCK_WARNING_MS:
         return Finding("ok", "times", f"within {CLOCK_WARNING_MS // 1000} s of PostgreSQL's clock")
     return Finding("warning" if abs(ahead_ms) < CLOCK_PROBLEM_MS else "problem", "times", f"{said}.", SET_CLOCK)
+
+
+async def accounts(database: Database) -> list[Finding]:
+    """What was accepted against what is there: every tenant, every day that is kept."""
+    findings, events, deliveries = [], 0, 0
+    for tenant_id in await retention.tenants(database):
+        for days in await ledger.reconcile(database, tenant_id, 0, clock_ms() // ledger.DAY_MS):
+            events, deliveries = events + days.accepted, deliveries + days.planned
+            findings += [Finding("problem", "reconcile", f"{tenant_id}, {said}.", LOST) for said in named(days)]
+    said = f"{events} events and {deliveries} deliveries are all accounted for"
+    return findings or [Finding("ok", "reconcile", said)]
 
 
 async def beside_newest_event(database: Database) -> Finding:

@@ -1,11 +1,18 @@
 """`tocsin doctor`: what is well, what is not, and how to mend it."""
 
+from typing import Annotated
+
 import typer
 
 from tocsin.cli.options import Output
 
 
-def doctor(output: Output = "auto") -> None:
+def doctor(
+    reconcile: Annotated[
+        bool, typer.Option("--reconcile", help="Also hold what was accepted against what is there, of all days.")
+    ] = False,
+    output: Output = "auto",
+) -> None:
     """Check this machine, the settings and the store: one line each, with what to do about it.
 
     Exit code 0 where nothing is a problem (warnings are allowed), 1 where something is. It changes nothing that a
@@ -22,7 +29,7 @@ def doctor(output: Output = "auto") -> None:
 
     if output not in ("auto", "table", "tsv", "json"):
         fail(f"--output: expected auto, table, tsv or json, found {output!r}.", 2)
-    findings: list[Finding] = examine()
+    findings: list[Finding] = examine(reconcile=reconcile)
     if output == "table" or (output == "auto" and sys.stdout.isatty()):
         for finding in findings:
             print(safe(f"{finding.level:<8} {finding.check:<11} {finding.found}  {finding.mend}".rstrip()))

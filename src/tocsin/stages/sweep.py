@@ -10,11 +10,15 @@ from tocsin.model.rule import Rule
 from tocsin.sources.draft import Draft
 from tocsin.store import queue, retention
 from tocsin.store.database import Database
+from tocsin.store.retention import Cleaner
 
 LEASE_LOSSES = 10
 """After so many dead workers a message is taken to be what kills them."""
 
 CLEANING_MS = 10_000
+RETENTION_MS = 600_000
+"""How often it looks for old rows. While there are more than one round removes, it looks again after CLEANING_MS."""
+
 ORPHANS_MS = 7 * 24 * 3600 * 1000
 """Longer than any message waits."""
 
@@ -41,8 +45,8 @@ Round = Callable[[Database, int, Accept], Awaitable[None]]
 
 
 class Sweep:
-    """`retention_ms` is how long events, deliveries and attempts are kept. `others` are done in every round, too.
-    `clock` says when leases cannot be told from lost ones, and when ages mean nothing."""
+    """`cleaner` removes what is old. `others` are done in every round, too. `clock` says when leases cannot be told
+    from lost ones, and when ages mean nothing."""
 
     def __init__(
         self,
@@ -50,17 +54,18 @@ class Sweep:
         clock_ms: Callable[[], int],
         accept: Accept,
         *,
-        retention_ms: int,
+        cleaner: Cleaner,
         clock: Setting,
         others: Sequence[Round] = (),
     ) -> None:
         self.db = db
         self.clock_ms = clock_ms
         self.accept = accept
-        self.retention_ms = retention_ms
+        self.cleaner = cleaner
         self.others = others
         self.clock = clock
         self.next_cleaning_ms = 0
+        self.next_retention_ms = 0
         self.swept_ms = 0
         self.lost_leases = 0
         self.expired = 0
@@ -89,7 +94,11 @@ class Sweep:
             async with self.db.transaction() as tx:
                 await queue.cancel_orphans(tx, now_ms, now_ms - ORPHANS_MS)
             if not self.clock.is_far_off():
-                await self.clean(now_ms)
+                async with self.db.transaction() as tx:
+                    await retention.delete_old_keys(tx, now_ms - KEY_KEPT_MS)
+        if now_ms >= self.next_retention_ms and not self.clock.is_far_off():
+            more = await self.cleaner.clean(now_ms)
+            self.next_retention_ms = now_ms + (CLEANING_MS if more else RETENTION_MS)
         self.swept_ms = now_ms
 
     async def send_notices(self) -> None:
@@ -112,18 +121,6 @@ class Sweep:
             log.warning("sweep.overdue", endpoints=len(overdue))
             async with self.db.transaction() as tx:
                 await queue.wake(tx, dict.fromkeys(overdue, now_ms))
-
-    async def clean(self, now_ms: int) -> None:
-        """Bounded: at most some ten thousand rows of each tenant a round, so that nobody waits for it."""
-        for tenant_id in await retention.tenants(self.db):
-            for _ in range(5):
-                async with self.db.transaction() as tx:
-                    gone = await retention.delete_old(tx, tenant_id, now_ms - self.retention_ms)
-                if not gone:
-                    break
-        async with self.db.transaction() as tx:
-            await retention.delete_old_keys(tx, now_ms - KEY_KEPT_MS)
-            await retention.delete_old_threads(tx, now_ms - self.retention_ms)
 
 
 def notice_of(

@@ -56,6 +56,27 @@ class Trail:
         await self._put(tx, bytes(previous), self._entry(act, number + 1))
         self.counts[act.outcome] += 1
 
+    async def outdated(self, db: Database, before_ms: int) -> list[str]:
+        """The tenants that have entries older than this."""
+        return [row[0] for row in await db.read("audit_outdated", {"before_ms": before_ms})]
+
+    async def prune(self, tx: Transaction, tenant_id: str, before_ms: int, limit: int) -> bool:
+        """Removes the oldest entries, down to the last one, which stays; notes, sealed, which and the hash that the
+        chain goes on from. Returns whether there may be more."""
+        await tx.fetch("lock_audit", {"tenant_id": tenant_id, "start": START, "nothing": b""})
+        head, _, removed, *_ = (await tx.fetch("audit_head", {"tenant_id": tenant_id}))[0]
+        values = {"tenant_id": tenant_id, "removed": removed, "until": removed + limit, "head": head}
+        found = await tx.fetch("audit_removable", values | {"before_ms": before_ms})
+        if not found:
+            return False
+        until, hash_ = found[0][0], bytes(found[0][1])
+        seal = self.keyring.sign(signed(tenant_id, until, hash_, "removed"))
+        noted = {"tenant_id": tenant_id, "until": until, "hash": hash_, "seal": seal, "now": self.clock_ms()}
+        await tx.fetch("delete_audit", {"tenant_id": tenant_id, "until": until})
+        await tx.fetch("note_audit_removed", noted)
+        log.info("audit.removed", tenant=tenant_id, until=until)
+        return bool(until == removed + limit)
+
     async def _is_ours(self, tx: Transaction, tenant_id: str, number: int, hash_: bytes) -> bool:
         found = await tx.fetch("audit_seal", {"tenant_id": tenant_id, "number": number})
         return bool(found) and self.keyring.signed(signed(tenant_id, number, hash_), bytes(found[0][0])) is True

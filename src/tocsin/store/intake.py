@@ -9,7 +9,7 @@ from tocsin.model.event import Event
 from tocsin.model.rule import Rule
 from tocsin.model.run import Run
 from tocsin.model.world import Silence
-from tocsin.store import preferences, rows, silences
+from tocsin.store import ledger, preferences, rows, silences
 from tocsin.store.database import Row, Transaction
 from tocsin.store.preferences import Stored
 
@@ -77,10 +77,12 @@ async def save(
     buckets: Mapping[tuple[str, str], int],
     *,
     alone: bool,
+    writer: str | None,
 ) -> None:
     """Events with their traces, runs, deliveries with their retry policies (JSON) and, where this process takes them at
     once, lease and its end. Raises Contended where another process wrote one of these events or new runs first;
-    `alone` says that there is none.
+    `alone` says that there is none. `writer` is who writes, no other at the same time under this name; None
+    is not counted.
     """
     kept_events, made_runs, *_ = await tx.run_together(
         [
@@ -88,6 +90,7 @@ async def save(
             ("insert_runs", [run_row(run) for run in new_runs]),
             ("update_runs", [changed_run_row(run) for run in changed_runs]),
             ("insert_deliveries", [delivery_row(*delivery) for delivery in deliveries]),
+            ("count_taken", [] if writer is None else ledger.taken(events, deliveries, writer)),
             ("put_buckets", [(*key, bucket_us) for key, bucket_us in sorted(buckets.items())]),
         ]
     )

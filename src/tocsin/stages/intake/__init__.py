@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 
 import structlog
 
@@ -40,7 +41,8 @@ log = structlog.get_logger()
 
 class Intake:
     """`clock_ms` and `new_id` are app.py's; `alone` says that no other process writes to this store; `operator` is what
-    the operator's settings give for all endpoints of a kind, `flood` the limit of every endpoint."""
+    the operator's settings give for all endpoints of a kind, `flood` the limit of every endpoint; `name` is this
+    process's among those that write to the store."""
 
     def __init__(
         self,
@@ -51,6 +53,7 @@ class Intake:
         *,
         hand_over: HandOver,
         lease_ms: int,
+        name: str = "",
         operator: Operator = NOTHING,
         flood: Flood | None = None,
     ) -> None:
@@ -60,6 +63,7 @@ class Intake:
         self.tuning = tuning
         self.hand_over = hand_over
         self.lease_ms = lease_ms
+        self.name = name
         self.operator = operator
         self.flood = flood
         self.alone = db.dialect == "sqlite"
@@ -72,6 +76,7 @@ class Intake:
         self.measured = Measured()
         self.on_stored: Callable[[], None] = lambda: None  # for those who watch live
         self.under_way: list[list[Submission]] = []
+        self.slots: set[int] = set()
         self.failed_s: float | None = None
 
     async def accept(
@@ -195,7 +200,9 @@ class Intake:
         raise StoreUnavailable("other processes keep writing the same events")
 
     async def _write(self, group: list[Submission]) -> None:
-        batch = Batch(self, self.clock_ms())
+        slot = next(number for number in count() if number not in self.slots)
+        self.slots.add(slot)
+        batch = Batch(self, self.clock_ms(), f"{self.name}.{slot}")
         try:
             async with self.db.transaction() as tx:
                 answers = await batch.store(tx, group)
@@ -205,6 +212,8 @@ class Intake:
             if batch.handed and isinstance(error, StoreUnavailable):
                 self.hand_over.doubt(batch.lease)
             raise
+        finally:
+            self.slots.discard(slot)
         self.measured.groups.add(sum(len(submission.drafts) for submission in group))
         self.measured.suppress(batch.suppressed)
         if batch.handed:

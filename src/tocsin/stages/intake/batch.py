@@ -63,8 +63,9 @@ class Surroundings(Protocol):
 class Batch:
     """One transaction's work: the events of a group, with what follows from them."""
 
-    def __init__(self, intake: Surroundings, now_ms: int) -> None:
+    def __init__(self, intake: Surroundings, now_ms: int, writer: str) -> None:
         self.intake = intake
+        self.writer = writer
         self.now_ms = now_ms
         self.worlds: dict[str, World] = {}
         self.lease = intake.hand_over.new_lease()
@@ -338,6 +339,7 @@ class Batch:
             self.deliveries,
             self.buckets,
             alone=self.intake.alone,
+            writer=self.writer,
         )
         for tenant_id, world in sorted(self.worlds.items()):
             await noise.save(tx, tenant_id, world, self.now_ms)

@@ -24,6 +24,24 @@ SELECT h.tenant_id, h.number, a.hash, a.seal FROM audit_head h
   JOIN audit a ON a.tenant_id = h.tenant_id AND a.number = h.number
  ORDER BY h.tenant_id;
 
+-- audit_outdated
+-- The tenants whose oldest entry is older; never the last entry alone.
+SELECT h.tenant_id FROM audit_head h
+  JOIN audit a ON a.tenant_id = h.tenant_id AND a.number = h.removed_until + 1
+ WHERE a.time_ms < :before_ms AND a.number < h.number;
+
+-- audit_removable
+SELECT number, hash FROM audit
+ WHERE tenant_id = :tenant_id AND number > :removed AND number <= :until AND number < :head AND time_ms < :before_ms
+ ORDER BY number DESC LIMIT 1;
+
+-- delete_audit
+DELETE FROM audit WHERE tenant_id = :tenant_id AND number <= :until;
+
+-- note_audit_removed
+UPDATE audit_head SET removed_until = :until, removed_hash = :hash, removed_seal = :seal, removed_ms = :now
+ WHERE tenant_id = :tenant_id;
+
 -- audit_from
 SELECT tenant_id, number, time_ms, actor, token_id, role, address, request_id, user_agent, action, kind, object_id, outcome,
        reason, before, after, hash, seal

@@ -171,17 +171,26 @@ DELETE FROM attempt WHERE (tenant_id, delivery_id, number) IN (
   SELECT a.tenant_id, a.delivery_id, a.number FROM attempt a
    WHERE a.tenant_id = :tenant_id AND a.delivery_id < :before
      AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.tenant_id = a.tenant_id AND d.id = a.delivery_id
-                        AND d.status IN ('pending', 'sending', 'retrying'))
+                        AND (d.status IN ('pending', 'sending', 'retrying')
+                             OR (d.status = 'dead' AND d.id >= :dead_before)))
    LIMIT :limit) RETURNING number;
 
 -- delete_old_deliveries
 DELETE FROM delivery WHERE (tenant_id, id) IN (
   SELECT d.tenant_id, d.id FROM delivery d
    WHERE d.tenant_id = :tenant_id AND d.id < :before
-     AND d.status IN ('delivered', 'dead', 'expired', 'cancelled', 'suppressed')
+     AND (d.status IN ('delivered', 'expired', 'cancelled', 'suppressed') OR (d.status = 'dead' AND d.id < :dead_before))
      AND NOT (d.folded_into <> '' AND EXISTS (
        SELECT 1 FROM delivery head WHERE head.tenant_id = d.tenant_id AND head.id = d.folded_into
           AND head.status IN ('pending', 'sending', 'retrying')))
+   LIMIT :limit) RETURNING id, status, status = 'suppressed' AND folded_into <> '';
+
+-- delete_old_runs
+-- The last one of a pipeline stays: the next is compared with it.
+DELETE FROM run WHERE (tenant_id, id) IN (
+  SELECT r.tenant_id, r.id FROM run r
+   WHERE r.tenant_id = :tenant_id AND r.id < :before AND r.updated_ms < :before_ms
+     AND EXISTS (SELECT 1 FROM run n WHERE n.tenant_id = r.tenant_id AND n.pipeline = r.pipeline AND n.id > r.id)
    LIMIT :limit) RETURNING id;
 
 -- delete_old_events
