@@ -98,6 +98,8 @@ BODIES: dict[str, Any] = {
     "token.rotate": {},
     "member.create": {"user_id": "new", "role": "viewer"},
     "member.update": {"role": "developer"},
+    "secret.create": {"name": "new", "value": "s3cr3t"},
+    "secret.update": {"value": "an0ther"},
 }
 """By action. A route that changes something and is not here has no body. URL and WEBHOOK: what the test has made."""
 
@@ -126,6 +128,9 @@ class Furniture:
         if resource == "members":
             body = {"user_id": f"u{self.count}", "role": "viewer"}
             return str((await client.post("/v1/members", body)).ok(201)["user_id"])
+        if resource == "secrets":
+            body = {"name": f"s{self.count}", "value": "s3cr3t"}
+            return str((await client.post("/v1/secrets", body)).ok(201)["name"])
         if resource == "pipelines":
             body = self.filled(BODIES["pipeline.update"])
             (await client.request("PUT", "/v1/pipelines/p/notifications", body)).ok()
@@ -178,6 +183,9 @@ async def test_every_route_that_changes_something_makes_one_entry_and_so_does_it
     assert set(BODIES) <= seen
     made.hook.all_new()
     assert (await tocsin.client.get("/v1/audit/verify")).ok()["ok"]
+    said = (await tocsin.client.get("/v1/audit/export")).body
+    assert b"s3cr3t" not in said
+    assert b"an0ther" not in said
 
 
 async def test_what_changes_nothing_and_what_fails_leave_no_entry(tocsin: Running) -> None:
