@@ -73,6 +73,7 @@ async def test_the_sums_meet(tocsin: Running) -> None:
     assert deliveries["planned"] == sum(deliveries[fate] for fate in ledger.FATES)
 
 
+ONE_WRITER = "writer = (SELECT min(writer) FROM day_taken)"
 LOSSES = {
     "DELETE FROM delivery WHERE status = 'delivered'": "3 deliveries of those planned missing",
     "DELETE FROM delivery WHERE folded_into <> ''": "3 deliveries of those planned missing",
@@ -80,7 +81,7 @@ LOSSES = {
     "UPDATE event SET tenant_id = 'elsewhere' WHERE id = 'a1'": "1 event of those accepted missing",
     "UPDATE event SET uid = replace(uid, 'evt_', 'evt_f') WHERE id = 'a1'": "1 event of those accepted missing",
     "DELETE FROM day_taken": "13 events too many: never accepted",
-    "UPDATE day_taken SET deliveries = deliveries - 2": "2 deliveries too many: never planned",
+    f"UPDATE day_taken SET deliveries = deliveries - 2 WHERE {ONE_WRITER}": "2 deliveries too many: never planned",
 }
 
 
