@@ -54,6 +54,7 @@ LEASE_MS = 60_000
 STEP_MS = 1000
 """By so much a clock does not drift between two looks: somebody set it, or the machine slept."""
 
+NEAR_MS = 20
 DAY_MS = 86_400_000
 REQUEST_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 """Bounds of the histogram of requests, by route and status."""
@@ -92,9 +93,9 @@ class SteadyClock:
         before_ms = steady_ms()
         theirs_ms = clock_ms() if db.dialect == "sqlite" else int((await db.read("database_time"))[0][0])
         now_ms = steady_ms()
-        if now_ms - before_ms >= STEP_MS:
-            return  # it took too long to tell
         by_ms = theirs_ms - (before_ms + now_ms) // 2 - self.ahead_ms
+        if abs(by_ms) <= (now_ms - before_ms) // 2 + NEAR_MS:
+            return  # as near as such a look can tell
         self.ahead_ms += by_ms
         if abs(by_ms) >= STEP_MS:
             self.set_ms = now_ms

@@ -28,7 +28,7 @@ AWAY_STATES = frozenset({"25006", "25P03", "42501"})
 OLDEST = 13
 CONNECTIONS = 8
 COMMAND_S = 10
-ACQUIRE_S = 2.0
+ACQUIRE_S = 2.8
 CLOSING_S = 3.0
 PULSE_EVERY_S = 0.5
 PULSE_WITHIN_S = 1.5
@@ -243,7 +243,7 @@ async def pool_of(dsn: str) -> Any:
         reset=nothing_to_reset,
         server_settings={
             "application_name": "tocsin",
-            "lock_timeout": "2000",
+            "lock_timeout": "1500",
             "statement_timeout": str(COMMAND_S * 1000),
             "idle_in_transaction_session_timeout": "15000",
             "jit": "off",

@@ -88,7 +88,7 @@ class Deliver:
         self.paused: dict[str, int] = {}
         self.opener = Opener(db, keyring, tuning, operator, vault)
         self.conversations = Conversations(db, clock_ms)
-        self.claimer = Claimer(self.queue, tuning, lease_ms=lease_ms)
+        self.claimer = Claimer(self.queue, tuning, lease_ms=lease_ms, alone=db.dialect == "sqlite")
         self.recorder = Recorder(db, clock_ms, trail)
         self.measured = self.recorder.measured
         self.recorder.on_room = self.pump
@@ -141,7 +141,7 @@ class Deliver:
 
     @property
     def is_low(self) -> bool:
-        return self.queue.size < self.queue.capacity // 8
+        return self.queue.size < self.claimer.low
 
     # Claiming.
 

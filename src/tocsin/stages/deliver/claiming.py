@@ -18,15 +18,21 @@ from tocsin.store.database import Transaction
 
 READY_AT_ONCE = 64
 CLAIMED_AT_ONCE = 500
+AHEAD = 512
+"""Where others deliver too: so many may wait in one process. What it has taken nobody else can send."""
+
 LOOK_AGAIN_MS = 20
 """Where there is no room for more at present."""
 
 
 class Claimer:
-    """`fair` is what waits in memory: it says how much more of an endpoint there is room for."""
+    """`fair` is what waits in memory: it says how much more of an endpoint there is room for. `alone`: nobody else
+    delivers from this store."""
 
-    def __init__(self, fair: FairQueue[Claimed], tuning: Mapping[str, Tuning], *, lease_ms: int) -> None:
+    def __init__(self, fair: FairQueue[Claimed], tuning: Mapping[str, Tuning], *, lease_ms: int, alone: bool) -> None:
         self.fair = fair
+        self.ahead = fair.capacity if alone else AHEAD
+        self.low = fair.capacity // 8 if alone else AHEAD // 2
         self.tuning = tuning
         self.lease_ms = lease_ms
 
@@ -35,10 +41,11 @@ class Claimer:
         ready = await queue.ready(tx, now_ms, READY_AT_ONCE)
         wanted: dict[str, int] = {}
         left: dict[str, queue.Requeue] = {}
+        each = max(1, (self.ahead - self.fair.size) // max(1, len(ready)))
         for endpoint in ready:
             if off := self.tuning[endpoint.provider_type].off:
                 await queue.suppress(tx, endpoint.endpoint_id, off, now_ms)
-            count, not_before_ms = self.share(endpoint, now_ms)
+            count, not_before_ms = self.share(endpoint, now_ms, each)
             if count:
                 wanted[endpoint.endpoint_id] = count
             left[endpoint.endpoint_id] = queue.Requeue(
@@ -57,8 +64,8 @@ class Claimer:
         await queue.requeue(tx, left.values())
         return await self.with_events(tx, got, {e.endpoint_id: e.version for e in ready}, lease, now_ms)
 
-    def share(self, endpoint: queue.Ready, now_ms: int) -> tuple[int, int]:
-        """How many of an endpoint's due deliveries to take now, and when to look again."""
+    def share(self, endpoint: queue.Ready, now_ms: int, most: int) -> tuple[int, int]:
+        """How many of an endpoint's due deliveries to take now, at the most `most`, and when to look again."""
         if not endpoint.is_open:
             return 0, now_ms
         if endpoint.paused_until_ms > now_ms:
@@ -67,6 +74,7 @@ class Claimer:
         waiting = self.fair.endpoint(endpoint.endpoint_id, endpoint.tenant_id)
         if free == 0 or (free < CLAIMED_AT_ONCE and free < waiting.size // 4):
             return 0, now_ms + LOOK_AGAIN_MS
+        free = min(free, most)
         rate_per_s = self.tuning[endpoint.provider_type].rate_per_s
         if rate_per_s is None:
             return free, now_ms

@@ -31,8 +31,11 @@ GROUP_EVENTS = 512
 WRITERS = 3
 MOST_WAITING = 20_000
 MOST_WAITING_BYTES = 64 * 1024 * 1024
-ANSWER_S = 2.4
-"""After so long nobody waits for the store any more; answers are looked over every LOOK_OVER_S."""
+BEGUN_WITHIN_S, BEGUN_WITHIN_S_FAILING = 2.4, 0.8
+"""What has not been begun after so long is not stored: the store does not keep up, or does not take anything."""
+
+ANSWER_S = 8.0
+"""What has been begun is waited for: to say "not known" has the sender send it again."""
 
 LOOK_OVER_S = 0.2
 FAILED_LATELY_S = 5.0
@@ -131,14 +134,14 @@ class Intake:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(LOOK_OVER_S)
-            late_s = loop.time() - ANSWER_S
-            while self.waiting and self.waiting[0].since_s < late_s:
+            within_s = BEGUN_WITHIN_S_FAILING if self.is_failing() else BEGUN_WITHIN_S
+            while self.waiting and self.waiting[0].since_s < loop.time() - within_s:
                 late = self._next()
                 self.counts["refused"] += len(late.drafts)
                 fail(late, Busy("Tocsin takes in more than it can write just now.", retry_after_s=2))
             for group in self.under_way:
                 for submission in group:
-                    if submission.since_s < late_s:
+                    if submission.since_s < loop.time() - ANSWER_S:
                         fail(submission, Busy("The store takes long; whether it has this is not known.", 2))
 
     def is_failing(self) -> bool:
