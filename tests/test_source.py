@@ -95,6 +95,16 @@ def test_certificates_are_always_checked() -> None:
         assert switch not in text, switch
 
 
+def test_nothing_is_written_for_spreadsheets() -> None:
+    # S20: tables are for terminals and pipes, exports are JSON
+    assert [file for file in TREES if re.search(r"^\s*(import|from) csv\b", text_of(file), re.MULTILINE)] == []
+    assert not any("text/csv" in text_of(file) for file in TREES)
+
+
+def text_of(file: str) -> str:
+    return (ROOT / "src/tocsin" / file).read_text("utf-8")
+
+
 PINNED = re.compile(r"^[a-z0-9][a-z0-9._-]*(?:\[[a-z0-9,_-]+\])?==[0-9][^ ;\\]*(?: ; .+?)? ?\\$")
 
 
