@@ -135,7 +135,12 @@ async def test_the_sums_meet_while_old_rows_are_removed(start: Start) -> None:
     assert "of those planned missing" in (await reconciled(tocsin, 30))["differences"][0]
 
 
-async def test_the_sums_meet_while_it_is_busy(tocsin: Running) -> None:
+@pytest.mark.parametrize("slice_rows", [500_000, 7])
+async def test_the_sums_meet_while_it_is_busy(
+    tocsin: Running, monkeypatch: pytest.MonkeyPatch, slice_rows: int
+) -> None:
+    """A big day is counted in slices."""
+    monkeypatch.setattr(ledger, "SLICE_ROWS", slice_rows)
     hook = tocsin.receiver.hook("/a")
     await tocsin.webhook(hook, enabled_events=["run.failed"])
 

@@ -22,6 +22,10 @@ DELETE FROM day_removed WHERE day < :before_day;
 SELECT day FROM day_taken WHERE tenant_id = :tenant_id AND day >= :first_day
 UNION SELECT day FROM day_removed WHERE tenant_id = :tenant_id AND day >= :first_day;
 
+-- counted_rows
+SELECT CAST(coalesce(sum(events + deliveries), 0) AS BIGINT) FROM day_taken
+ WHERE tenant_id = :tenant_id AND day >= :first_day AND day < :end_day;
+
 -- reconcile
 -- One statement, so that all of it is of one moment.
 SELECT 'taken' AS what, CAST(coalesce(sum(events), 0) AS BIGINT) AS events,
