@@ -96,6 +96,10 @@ BODIES: dict[str, Any] = {
     "notification.test": {"channel": "email"},
     "token.create": {"name": "new", "role": "viewer"},
     "token.rotate": {},
+    "webhook.change_many": {"action": "enable", "ids": ["WEBHOOK"], "expected": 1},
+    "rule.change_many": {"action": "delete", "name": "no such", "expected": 0},
+    "silence.end_many": {"action": "end", "reason": "no such", "expected": 0},
+    "delivery.cancel_many": {"webhook_id": "WEBHOOK", "expected": 0},
     "member.create": {"user_id": "new", "role": "viewer"},
     "member.update": {"role": "developer"},
     "secret.create": {"name": "new", "value": "s3cr3t"},
@@ -118,9 +122,15 @@ class Furniture:
         client, self.count = self.tocsin.client, self.count + 1
         resource = path.split("/")[2]
         if resource == "webhooks":
-            return str((await self.tocsin.webhook(self.hook))["id"])
+            made = await self.tocsin.webhook(self.hook)
+            if action == "webhook.restore":
+                (await client.delete(f"/v1/webhooks/{made['id']}")).ok(204)
+            return str(made["id"])
         if resource == "alert-rules":
-            return str((await self.tocsin.rule(self.webhook, is_active=False))["id"])
+            made = await self.tocsin.rule(self.webhook, is_active=False)
+            if action == "rule.restore":
+                (await client.delete(f"/v1/alert-rules/{made['id']}")).ok(204)
+            return str(made["id"])
         if resource == "silences":
             return str((await client.post("/v1/silences", BODIES["silence.create"])).ok(201)["id"])
         if resource == "tokens":

@@ -147,5 +147,5 @@ async def test_certificates_are_kept_sealed_and_used(tocsin: Running) -> None:
     opened = await config.open_endpoint(tocsin.app.db, tocsin.app.keyring, "default", webhook["id"])
     assert opened.secret_settings == {"client_key": ONE.key}
     async with tocsin.app.db.transaction() as tx:
-        (row,) = await tx.fetch("get_endpoint", {"tenant_id": "default", "id": webhook["id"]})
+        (row,) = await tx.fetch("get_endpoint", {"tenant_id": "default", "id": webhook["id"], "deleted": 0})
     assert "PRIVATE KEY" not in repr(tuple(row))

@@ -208,17 +208,25 @@ async def delete_endpoint(tx: Transaction, tenant_id: str, endpoint_id: str, now
     return bool(gone)
 
 
-async def get_endpoint(db: Reader, tenant_id: str, endpoint_id: str) -> Endpoint:
-    found = await db.read("get_endpoint", {"tenant_id": tenant_id, "id": endpoint_id})
+async def restore_endpoint(tx: Transaction, tenant_id: str, endpoint_id: str, now_ms: int) -> bool:
+    """As it was when it was deleted. What was cancelled then stays so; it can be replayed."""
+    back = await tx.fetch("restore_endpoint", {"tenant_id": tenant_id, "id": endpoint_id, "now": now_ms})
+    await tx.fetch("bump_config", {"tenant_id": tenant_id})
+    return bool(back)
+
+
+async def get_endpoint(db: Reader, tenant_id: str, endpoint_id: str, *, deleted: bool = False) -> Endpoint:
+    """One that is there, or one that was deleted. Raises NotFound."""
+    found = await db.read("get_endpoint", {"tenant_id": tenant_id, "id": endpoint_id, "deleted": int(deleted)})
     if not found:
         raise NotFound("No such webhook.")
     return rows.endpoint(found[0])
 
 
 async def list_endpoints(
-    db: Database, tenant_id: str, *, after: str, limit: int, filters: dict[str, str]
+    db: Reader, tenant_id: str, *, after: str, limit: int, filters: dict[str, str], deleted: bool = False
 ) -> list[Endpoint]:
-    values = {"tenant_id": tenant_id, "after": after, "limit": limit} | filters
+    values: dict[str, Any] = {"tenant_id": tenant_id, "after": after, "limit": limit, "deleted": int(deleted)} | filters
     return [rows.endpoint(row) for row in await db.read("list_endpoints", values, tuple(sorted(filters)))]
 
 
@@ -268,7 +276,7 @@ async def add_rule(tx: Transaction, rule: Rule) -> None:
 
 
 async def change_rule(tx: Transaction, rule: Rule, now_ms: int) -> None:
-    known = await tx.fetch("get_rule", {"tenant_id": rule.tenant_id, "id": rule.id})
+    known = await tx.fetch("get_rule", {"tenant_id": rule.tenant_id, "id": rule.id, "deleted": 0})
     if not known or not await tx.fetch("update_rule", rule_values(rule, now_ms)):
         raise NotFound("No such alert rule.")
     if scheduled(rows.rule(known[0])) != scheduled(rule):
@@ -289,23 +297,26 @@ async def delete_rule(tx: Transaction, tenant_id: str, rule_id: str, now_ms: int
     return bool(gone)
 
 
-async def get_rule(db: Reader, tenant_id: str, rule_id: str) -> Rule:
-    found = await db.read("get_rule", {"tenant_id": tenant_id, "id": rule_id})
+async def restore_rule(tx: Transaction, tenant_id: str, rule_id: str, now_ms: int) -> Rule:
+    """As it was when it was deleted; its schedule begins anew. Raises NotFound."""
+    rule = await get_rule(tx, tenant_id, rule_id, deleted=True)
+    await tx.fetch("restore_rule", {"tenant_id": tenant_id, "id": rule_id, "now": now_ms})
+    await noise.watch_schedule(tx, rule, now_ms)
+    await tx.fetch("bump_config", {"tenant_id": tenant_id})
+    return await get_rule(tx, tenant_id, rule_id)
+
+
+async def get_rule(db: Reader, tenant_id: str, rule_id: str, *, deleted: bool = False) -> Rule:
+    """One that is there, or one that was deleted. Raises NotFound."""
+    found = await db.read("get_rule", {"tenant_id": tenant_id, "id": rule_id, "deleted": int(deleted)})
     if not found:
         raise NotFound("No such alert rule.")
     return rows.rule(found[0])
 
 
-async def rule_now(tx: Transaction, tenant_id: str, rule_id: str) -> Rule:
-    """As this transaction has left it. Raises NotFound."""
-    found = await tx.fetch("get_rule", {"tenant_id": tenant_id, "id": rule_id})
-    if not found:
-        raise NotFound("No such alert rule.")
-    return rows.rule(found[0])
-
-
-async def list_rules(db: Database, tenant_id: str, *, after: str, limit: int) -> list[Rule]:
-    found = await db.read("list_rules", {"tenant_id": tenant_id, "after": after, "limit": limit})
+async def list_rules(db: Reader, tenant_id: str, *, after: str, limit: int, deleted: bool = False) -> list[Rule]:
+    values = {"tenant_id": tenant_id, "after": after, "limit": limit, "deleted": int(deleted)}
+    found = await db.read("list_rules", values)
     return [rows.rule(row) for row in found]
 
 

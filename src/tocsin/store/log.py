@@ -1,12 +1,13 @@
 """Reading what happened: events, runs, deliveries and attempts; and bringing deliveries back."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from tocsin.model.delivery import WAITING
 from tocsin.model.event import Event
 from tocsin.model.run import Run
 from tocsin.store import rows
-from tocsin.store.database import Database, Row, Transaction
+from tocsin.store.database import Database, Reader, Row, Transaction
 
 COLUMNS = (
     "id",
@@ -56,8 +57,13 @@ async def enabled_events(db: Database, tenant_id: str) -> list[tuple[str, str, t
     return [(id_, name, types) for id_, name, types in asking if types]
 
 
+def as_list(ids: Iterable[str]) -> str:
+    """For the filters that take a list."""
+    return rows.text(list(ids))
+
+
 async def list_deliveries(
-    db: Database, tenant_id: str, *, before: str, limit: int, filters: dict[str, Any]
+    db: Reader, tenant_id: str, *, before: str, limit: int, filters: dict[str, Any]
 ) -> list[dict[str, Any]]:
     values = {"tenant_id": tenant_id, "before": before, "limit": limit} | filters
     found = await db.read("list_deliveries", values, tuple(sorted(filters)))

@@ -4,7 +4,7 @@ import base64
 import datetime as dt
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -142,6 +142,10 @@ PAGE: dict[str, str | Param] = {
     "cursor": "`next` of the page before",
 }
 """What every list takes."""
+
+DELETED: Param = Param(
+    "`true`: those that were deleted and can be restored, in place of the others", Literal["true", "false"]
+)
 
 
 class Route(Struct, frozen=True, kw_only=True):
@@ -287,6 +291,10 @@ def check_query(route: Route, request: Request) -> None:
         param = route.query[name]
         if text and isinstance(param, Param):
             param.check(name, text)
+
+
+def asks_deleted(call: Call) -> bool:
+    return call.request.query_params.get("deleted") == "true"
 
 
 def filters_of(call: Call, known: tuple[str, ...]) -> dict[str, str]:

@@ -22,6 +22,7 @@ from tocsin.web import once, request_id
 from tocsin.web.api import (
     alert_rules,
     audit,
+    bulk,
     config,
     deliveries,
     events,
@@ -62,6 +63,7 @@ ROUTES: tuple[Route, ...] = (
     *rule_preview.ROUTES,
     *config.ROUTES,
     *deliveries.ROUTES,
+    *bulk.ROUTES,
     *runs.ROUTES,
     *stream.ROUTES,
     *inbox.ROUTES,

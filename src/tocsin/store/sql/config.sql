@@ -19,14 +19,15 @@ SELECT e.tenant_id, e.id, e.user_id, e.provider_type, e.name, e.description, e.a
        e.options, e.header_names, e.is_active, e.disabled_reason, s.consecutive_failures, s.last_used_ms, s.last_error, e.created_by,
        e.created_ms, e.updated_ms
   FROM endpoint e JOIN endpoint_state s ON s.endpoint_id = e.id AND s.tenant_id = e.tenant_id
- WHERE e.tenant_id = :tenant_id AND e.id = :id AND e.deleted_ms IS NULL;
+ WHERE e.tenant_id = :tenant_id AND e.id = :id AND CASE WHEN e.deleted_ms IS NULL THEN 0 ELSE 1 END = :deleted;
 
 -- list_endpoints
 SELECT e.tenant_id, e.id, e.user_id, e.provider_type, e.name, e.description, e.address_hint, e.enabled_events, e.settings,
        e.options, e.header_names, e.is_active, e.disabled_reason, s.consecutive_failures, s.last_used_ms, s.last_error, e.created_by,
        e.created_ms, e.updated_ms
   FROM endpoint e JOIN endpoint_state s ON s.endpoint_id = e.id AND s.tenant_id = e.tenant_id
- WHERE e.tenant_id = :tenant_id AND e.deleted_ms IS NULL AND e.id > :after AND e.created_by <> 'preferences' {filters}
+ WHERE e.tenant_id = :tenant_id AND CASE WHEN e.deleted_ms IS NULL THEN 0 ELSE 1 END = :deleted AND e.id > :after
+   AND e.created_by <> 'preferences' {filters}
  ORDER BY e.id LIMIT :limit;
 
 -- list_endpoints_by_user_id
@@ -71,6 +72,10 @@ UPDATE endpoint SET disabled_reason = :reason, version = version + 1, updated_ms
 UPDATE endpoint SET deleted_ms = :now, version = version + 1, updated_ms = :now
  WHERE tenant_id = :tenant_id AND id = :id AND deleted_ms IS NULL RETURNING id;
 
+-- restore_endpoint
+UPDATE endpoint SET deleted_ms = NULL, version = version + 1, updated_ms = :now
+ WHERE tenant_id = :tenant_id AND id = :id AND deleted_ms IS NOT NULL RETURNING id;
+
 -- cancel_waiting
 -- What is being sent at this moment too: its result comes to nothing.
 UPDATE delivery SET status = 'cancelled', reason = :reason, updated_ms = :now, lease = NULL, lease_until_ms = NULL
@@ -106,12 +111,14 @@ VALUES (:tenant_id, :id, :name, :event_types, :pipelines, :labels, :condition, :
 -- get_rule
 SELECT tenant_id, id, name, event_types, pipelines, labels, condition, endpoint_ids, retry, rate_limit, settings, noise, is_active,
        created_by, created_ms, updated_ms
-  FROM rule WHERE tenant_id = :tenant_id AND id = :id AND deleted_ms IS NULL;
+  FROM rule WHERE tenant_id = :tenant_id AND id = :id AND CASE WHEN deleted_ms IS NULL THEN 0 ELSE 1 END = :deleted;
 
 -- list_rules
 SELECT tenant_id, id, name, event_types, pipelines, labels, condition, endpoint_ids, retry, rate_limit, settings, noise, is_active,
        created_by, created_ms, updated_ms
-  FROM rule WHERE tenant_id = :tenant_id AND deleted_ms IS NULL AND id > :after ORDER BY id LIMIT :limit;
+  FROM rule
+ WHERE tenant_id = :tenant_id AND CASE WHEN deleted_ms IS NULL THEN 0 ELSE 1 END = :deleted AND id > :after
+ ORDER BY id LIMIT :limit;
 
 -- update_rule
 UPDATE rule SET name = :name, event_types = :event_types, pipelines = :pipelines, labels = :labels, condition = :condition,
@@ -122,3 +129,7 @@ UPDATE rule SET name = :name, event_types = :event_types, pipelines = :pipelines
 -- delete_rule
 UPDATE rule SET deleted_ms = :now, updated_ms = :now
  WHERE tenant_id = :tenant_id AND id = :id AND deleted_ms IS NULL RETURNING id;
+
+-- restore_rule
+UPDATE rule SET deleted_ms = NULL, updated_ms = :now
+ WHERE tenant_id = :tenant_id AND id = :id AND deleted_ms IS NOT NULL RETURNING id;

@@ -26,9 +26,11 @@ from tocsin.store import config
 from tocsin.store.database import Reader
 from tocsin.web.api.webhooks import checked_patterns
 from tocsin.web.routes import (
+    DELETED,
     PAGE,
     Call,
     Route,
+    asks_deleted,
     cursor_of,
     no_nul,
     page,
@@ -239,7 +241,9 @@ async def get(call: Call) -> Response:
 
 async def list_(call: Call) -> Response:
     limit = page_limit(call)
-    found = await config.list_rules(call.app.db, call.tenant_id, after=cursor_of(call, ""), limit=limit + 1)
+    found = await config.list_rules(
+        call.app.db, call.tenant_id, after=cursor_of(call, ""), limit=limit + 1, deleted=asks_deleted(call)
+    )
     return reply(page([shown(rule) for rule in found], limit, lambda rule: str(rule.id)))
 
 
@@ -253,6 +257,13 @@ async def change(call: Call) -> Response:
         await config.change_rule(tx, rule, call.app.clock_ms())
         await call.audit(tx, "rule.update", "rule", rule.id, shown(known), shown(rule))
     return await get(call)
+
+
+async def restore(call: Call) -> Response:
+    async with call.changing() as tx:
+        rule = await config.restore_rule(tx, call.tenant_id, no_nul("id", call.path("id")), call.app.clock_ms())
+        await call.audit(tx, "rule.restore", "rule", rule.id, None, shown(rule))
+    return tagged(shown(rule))
 
 
 async def delete(call: Call) -> Response:
@@ -284,7 +295,16 @@ ROUTES = (
         summary="Rules",
         role="viewer",
         answer=RuleOut,
-        query=PAGE,
+        query={"deleted": DELETED} | PAGE,
+    ),
+    Route(
+        method="POST",
+        path=f"{ID}/restore",
+        handler=restore,
+        action="rule.restore",
+        summary="Bring back a rule that was deleted",
+        role="developer",
+        answer=RuleOut,
     ),
     Route(method="GET", path=ID, handler=get, summary="One rule", role="viewer", answer=RuleOut),
     Route(

@@ -1,10 +1,10 @@
 """Deliveries: the log, dead letters, replay."""
 
 import datetime as dt
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 from starlette.responses import Response
 
@@ -40,16 +40,19 @@ REPLAYED, CANCELLED = {"status": "waits again"}, {"status": "cancelled"}
 
 
 class RecoverIn(Struct, frozen=True, forbid_unknown_fields=True):
-    """`dry_run` says the count and changes nothing."""
+    """`dry_run` says the count and changes nothing; where `expected` is given and is not the count, neither is anything
+    changed."""
 
     since: Moment
     until: Moment | None = None
     status: tuple[Literal["dead", "expired", "cancelled", "suppressed"], ...] = ("dead", "expired")
     dry_run: bool = False
+    expected: Annotated[int, Meta(ge=0)] | None = None
 
 
 class ReplayIn(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which deliveries to send again. At least one of the filters must be given."""
+    """Which deliveries to send again, the newest 10,000 of them. At least one of the filters must be given. `dry_run`
+    says the count and changes nothing; where `expected` is given and is not the count, neither is anything changed."""
 
     status: tuple[Literal["dead", "expired", "cancelled", "suppressed", "delivered"], ...] = ("dead", "expired")
     webhook_id: str | UnsetType = UNSET
@@ -59,6 +62,7 @@ class ReplayIn(Struct, frozen=True, forbid_unknown_fields=True):
     since: Moment | UnsetType = UNSET
     until: Moment | UnsetType = UNSET
     dry_run: bool = False
+    expected: Annotated[int, Meta(ge=0)] | None = None
 
 
 class Replayed(Struct, frozen=True):
@@ -252,6 +256,8 @@ async def replay_matching(
     matching = matching[:MOST_REPLAYED]
     if given.dry_run:
         return reply(Replayed(len(matching), 0, dry_run=True))
+    if given.expected not in (None, len(matching)):
+        raise Conflict(f"Nothing was changed: {len(matching)} fit, and {given.expected} were expected.")
     async with app.db.transaction() as tx:
         await call.audit(tx, action, kind, id_, None, msgspec.to_builtins(given) | filters | {"count": len(matching)})
     replayed, now_ms = 0, app.clock_ms()
@@ -290,6 +296,7 @@ ROUTES = (
         summary="Send again all that match; dry_run says how many",
         role="developer",
         body=ReplayIn,
+        problems=(409,),
         answer=Replayed,
         status=202,
         also=(200,),

@@ -33,9 +33,11 @@ from tocsin.web.api.deliveries import (
 )
 from tocsin.web.references import check_may_use, in_place
 from tocsin.web.routes import (
+    DELETED,
     PAGE,
     Call,
     Route,
+    asks_deleted,
     cursor_of,
     filters_of,
     invalid_field,
@@ -331,14 +333,14 @@ async def create(call: Call) -> Response:
         return await call.made(tx, shown(endpoint, secret or UNSET))
 
 
-async def mine(call: Call, tx: Reader | None = None) -> Endpoint:
+async def mine(call: Call, tx: Reader | None = None, *, deleted: bool = False) -> Endpoint:
     """The endpoint of the path."""
-    return await own(call, no_nul("id", call.path("id")), tx)
+    return await own(call, no_nul("id", call.path("id")), tx, deleted=deleted)
 
 
-async def own(call: Call, id_: str, tx: Reader | None = None) -> Endpoint:
+async def own(call: Call, id_: str, tx: Reader | None = None, *, deleted: bool = False) -> Endpoint:
     """The endpoint, if the caller may see it; one of somebody else's is as one that does not exist."""
-    endpoint = await config.get_endpoint(tx or call.app.db, call.tenant_id, id_)
+    endpoint = await config.get_endpoint(tx or call.app.db, call.tenant_id, id_, deleted=deleted)
     if not call.by.sees_all() and endpoint.user_id != call.by.user_id:
         raise NotFound("No such webhook.")
     return endpoint
@@ -354,7 +356,9 @@ async def list_(call: Call) -> Response:
     if not call.by.sees_all():
         filters["user_id"] = call.by.user_id
     after = cursor_of(call, "")
-    found = await config.list_endpoints(call.app.db, call.tenant_id, after=after, limit=limit + 1, filters=filters)
+    found = await config.list_endpoints(
+        call.app.db, call.tenant_id, after=after, limit=limit + 1, filters=filters, deleted=asks_deleted(call)
+    )
     return reply(page([shown(endpoint) for endpoint in found], limit, lambda webhook: str(webhook.id)))
 
 
@@ -416,6 +420,16 @@ async def delete(call: Call) -> Response:
         await config.delete_endpoint(tx, call.tenant_id, endpoint.id, call.app.clock_ms())
         await call.audit(tx, "webhook.delete", "webhook", endpoint.id, shown(endpoint), None)
     return Response(status_code=204)
+
+
+async def restore(call: Call) -> Response:
+    """As it was; what waited for it was cancelled, and can be replayed."""
+    async with call.changing() as tx:
+        endpoint = await mine(call, tx, deleted=True)
+        await config.restore_endpoint(tx, call.tenant_id, endpoint.id, call.app.clock_ms())
+        after = await config.get_endpoint(tx, call.tenant_id, endpoint.id)
+        await call.audit(tx, "webhook.restore", "webhook", endpoint.id, None, shown(after))
+    return await get(call)
 
 
 async def enable(call: Call) -> Response:
@@ -530,7 +544,7 @@ ROUTES = (
         summary="Endpoints",
         role="viewer",
         answer=Webhook,
-        query={"provider_type": "Only this type"} | PAGE,
+        query={"provider_type": "Only this type"} | {"deleted": DELETED} | PAGE,
     ),
     Route(method="GET", path=ID, handler=get, summary="One endpoint", role="viewer", answer=Webhook),
     Route(
@@ -563,6 +577,15 @@ ROUTES = (
         role="developer",
         answer=DeliveryWithAttempts,
         problems=(409,),
+    ),
+    Route(
+        method="POST",
+        path=f"{ID}/restore",
+        handler=restore,
+        action="webhook.restore",
+        summary="Bring back an endpoint that was deleted",
+        role="developer",
+        answer=Webhook,
     ),
     Route(
         method="POST",
@@ -602,6 +625,7 @@ ROUTES = (
         summary="Send again what did not get through",
         role="developer",
         body=RecoverIn,
+        problems=(409,),
         answer=Replayed,
         also=(202,),
     ),
