@@ -78,6 +78,7 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    cookies: tuple[str, ...] = ()  # each as Set-Cookie has it
 
     @property
     def json(self) -> Any:
@@ -132,7 +133,7 @@ class Client:
             method, self.base + path, data=data, headers=sent, allow_redirects=False
         ) as reply:
             found = {name.lower(): value for name, value in reply.headers.items()}
-            answer = Answer(reply.status, found, await reply.read())
+            answer = Answer(reply.status, found, await reply.read(), tuple(reply.headers.getall("set-cookie", ())))
         self.history.append(answer)
         return answer
 

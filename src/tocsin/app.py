@@ -124,6 +124,11 @@ def new_token() -> str:
     return token_of(secrets.randbits(256))
 
 
+def new_key() -> str:
+    """256 random bits as text, for cookies and links."""
+    return secrets.token_urlsafe(32)
+
+
 def new_secret() -> str:
     """A Standard Webhooks signing secret: https://www.standardwebhooks.com"""
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()

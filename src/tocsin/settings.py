@@ -19,7 +19,7 @@ from tocsin.providers import PROVIDERS
 
 SECRET = {
     "TOCSIN_SECRET_KEY", "TOCSIN_DATABASE_URL", "SLACK_WEBHOOK_URL", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET",
-    "SENDGRID_API_KEY", "SMTP_PASSWORD", "TOCSIN_EGRESS_PROXY",
+    "SENDGRID_API_KEY", "SMTP_PASSWORD", "TOCSIN_EGRESS_PROXY", "TOCSIN_OIDC_CLIENT_SECRET",
 }  # fmt: skip
 
 
@@ -39,7 +39,29 @@ class Settings(Hidden, frozen=True, forbid_unknown_fields=True):
     host: str = field(name="TOCSIN_HOST")
     port: Annotated[int, Meta(ge=0, le=65535)] = field(name="TOCSIN_PORT")
     public_url: str = field(name="TOCSIN_PUBLIC_URL")
+    trusted_proxies: str = field(name="TOCSIN_TRUSTED_PROXIES")
     secret_key: str = field(name="TOCSIN_SECRET_KEY")
+    session_idle_minutes: Annotated[int, Meta(ge=5, le=43_200)] = field(name="TOCSIN_SESSION_IDLE_MINUTES")
+    session_hours: Annotated[int, Meta(ge=1, le=720)] = field(name="TOCSIN_SESSION_HOURS")
+    oidc_issuer: str = field(name="TOCSIN_OIDC_ISSUER")
+    oidc_client_id: str = field(name="TOCSIN_OIDC_CLIENT_ID")
+    oidc_client_secret: str = field(name="TOCSIN_OIDC_CLIENT_SECRET")
+    oidc_scopes: str = field(name="TOCSIN_OIDC_SCOPES")
+    oidc_name: str = field(name="TOCSIN_OIDC_NAME")
+    oidc_role_claim: str = field(name="TOCSIN_OIDC_ROLE_CLAIM")
+    oidc_role_map: str = field(name="TOCSIN_OIDC_ROLE_MAP")
+    oidc_default_role: Literal["", "viewer", "developer", "admin"] = field(name="TOCSIN_OIDC_DEFAULT_ROLE")
+    oidc_tenant_claim: str = field(name="TOCSIN_OIDC_TENANT_CLAIM")
+    oidc_tenant_map: str = field(name="TOCSIN_OIDC_TENANT_MAP")
+    oidc_link_by_email: bool = field(name="TOCSIN_OIDC_LINK_BY_EMAIL")
+    jwt_issuer: str = field(name="TOCSIN_JWT_ISSUER")
+    jwt_audience: str = field(name="TOCSIN_JWT_AUDIENCE")
+    jwt_jwks_url: str = field(name="TOCSIN_JWT_JWKS_URL")
+    jwt_public_key: str = field(name="TOCSIN_JWT_PUBLIC_KEY")
+    jwt_tenant_claim: str = field(name="TOCSIN_JWT_TENANT_CLAIM")
+    jwt_user_claim: str = field(name="TOCSIN_JWT_USER_CLAIM")
+    jwt_role_claim: str = field(name="TOCSIN_JWT_ROLE_CLAIM")
+    jwt_role_map: str = field(name="TOCSIN_JWT_ROLE_MAP")
     allow_targets: str = field(name="TOCSIN_ALLOW_TARGETS")
     deny_targets: str = field(name="TOCSIN_DENY_TARGETS")
     egress_only: str = field(name="TOCSIN_EGRESS_ONLY")

@@ -77,6 +77,12 @@ UNWRITTEN = {
     "/v1/inbox/read": "what one has read is one's own",
     "/v1/inbox/{id}/read": "what one has read is one's own",
     "/slack/interactivity": "nothing changes",
+    "/auth/login": "a session's: see test_sessions.py",
+    "/auth/logout": "a session's: see test_sessions.py",
+    "/auth/session": "a session's: see test_sessions.py",
+    "/auth/sessions": "a session's: see test_sessions.py",
+    "/auth/sessions/{id}": "a session's: see test_sessions.py",
+    "/auth/password": "a session's: see test_sessions.py",
 }
 """What is not GET and leaves no entry, each with its reason."""
 
@@ -104,6 +110,7 @@ BODIES: dict[str, Any] = {
     "member.update": {"role": "developer"},
     "secret.create": {"name": "new", "value": "s3cr3t"},
     "secret.update": {"value": "an0ther"},
+    "member.sign_in_link": {"email": "new@example.org"},
 }
 """By action. A route that changes something and is not here has no body. URL and WEBHOOK: what the test has made."""
 

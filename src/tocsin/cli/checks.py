@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 from msgspec import Struct
 
 from tocsin.app import DATABASE_FILE, KEY_FILE, clock_ms, keyring_of, open_database, switched_off
-from tocsin.cli.running import LOCK_FILE
+from tocsin.cli.running import LOCK_FILE, open_to_others
 from tocsin.model.errors import Refusal
 from tocsin.outbound.address_guard import parse_allow_targets
 from tocsin.outbound.http import parse_connect_to
@@ -66,7 +66,7 @@ def examine(*, reconcile: bool = False) -> list[Finding]:
         return [*findings, Finding("problem", "settings", str(error), "Correct it in the environment or the file.")]
     findings += [Finding("ok", "settings", "read and valid"), *targets(settings), *providers(settings)]
     findings += [data_directory(settings), key_file(settings), disk_space(settings), clock(clock_ms())]
-    findings += [process(settings), port(settings)]
+    findings += [process(settings), port(settings), *exposure(settings)]
     if settings.is_sqlite:
         findings.append(sqlite_version())
     findings += asyncio.run(store(settings, reconcile=reconcile))
@@ -101,6 +101,11 @@ def targets(settings: Settings) -> Iterator[Finding]:
 def providers(settings: Settings) -> Iterator[Finding]:
     for off in switched_off(provider_tuning(settings)):
         yield Finding("warning", "providers", f"{off}: its messages are suppressed.", "Set it to true to send again.")
+
+
+def exposure(settings: Settings) -> Iterator[Finding]:
+    if unsafe := open_to_others(settings):
+        yield Finding("warning", "exposure", unsafe, "Put TLS in front, or listen on 127.0.0.1.")
 
 
 def data_directory(settings: Settings) -> Finding:

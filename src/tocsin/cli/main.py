@@ -21,6 +21,8 @@ from tocsin.cli import (
     secret,
     send,
     serve,
+    setup_link,
+    sign_in_link,
     silence,
     tenant,
     token,
@@ -57,6 +59,8 @@ app.add_typer(secret.app, name="secret")
 app.add_typer(members.app, name="members")
 app.add_typer(tenant.app, name="tenant")
 app.add_typer(keys.app, name="keys")
+app.command()(setup_link.setup_link)
+app.command()(sign_in_link.sign_in_link)
 app.command()(migrate.migrate)
 app.command()(backup.backup)
 app.command()(restore.restore)

@@ -16,9 +16,13 @@ from starlette.routing import Route as StarletteRoute
 from tocsin.app import App, data_file, switched_off
 from tocsin.cli.supervisor import notify, watch
 from tocsin.settings import Settings, SettingsError, read_supervisor
+from tocsin.store import accounts
+from tocsin.web.origin import is_loopback
+from tocsin.web.people import setup_link
 from tocsin.web.server import PROBES, Server, Tocsin, listen, server_of
 from tocsin.worker import Worker
 
+ANY_HOST = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 LOCK_FILE = "tocsin.lock"
 log = structlog.get_logger()
 
@@ -93,6 +97,7 @@ async def serve(
         served = await started(Tocsin(app, extra(app)), listening)
         host, port = listening.getsockname()[:2]
         log.info("serving", url=f"http://{host}:{port}", store=app.db.dialect, works=works)
+        await show_setup_link(app, host, port)
     else:
         log.info("working", store=app.db.dialect)
     supervisor = read_supervisor()
@@ -132,6 +137,16 @@ async def stopped(served: tuple[Server, asyncio.Task[None]] | None) -> None:
         await served[1]
 
 
+async def show_setup_link(app: App, host: str, port: int) -> None:
+    """Where there is nobody yet: on the console and not in the log, because whoever has it is the operator."""
+    if await accounts.anybody(app.db):
+        return
+    base = app.settings.public_url or f"http://{'127.0.0.1' if host in ANY_HOST else host}:{port}"
+    link = await setup_link(app, base.rstrip("/"))
+    print(f"\nNobody has an account yet. This link makes the first one; it works once, for 24 hours:\n\n  {link}\n")
+    sys.stdout.flush()
+
+
 def say_what_is_unusual(app: App, weaknesses: tuple[str, ...]) -> None:
     for weakness in weaknesses:
         log.warning("reduced durability", reason=weakness)
@@ -141,5 +156,18 @@ def say_what_is_unusual(app: App, weaknesses: tuple[str, ...]) -> None:
         )
     for variable in app.settings.odd_secrets:
         log.warning("a SECRET_ variable is not the base64 of a text: not taken as a secret", variable=variable)
+    if unsafe := open_to_others(app.settings):
+        log.warning("open to others without TLS", reason=unsafe)
     for off in switched_off(app.tuning):
         log.warning("a provider is switched off", provider=off)
+
+
+def open_to_others(settings: Settings) -> str:
+    """Why tokens and passwords may be read on their way; "" where they may not."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    if is_loopback(host) or settings.public_url.startswith("https://"):
+        return ""
+    return (
+        f"TOCSIN_HOST={settings.host} can be reached from other machines, and there is no https: put TLS in front, and "
+        "set TOCSIN_PUBLIC_URL to its https address. Until then nobody can sign in from elsewhere."
+    )

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from tocsin.store import ledger
+from tocsin.store import accounts, ledger
 from tocsin.store.audit import Trail
 from tocsin.store.database import Database, Transaction
 
@@ -93,6 +93,7 @@ class Cleaner:
         today = now_ms // DAY_MS
         async with self.db.transaction() as tx:
             await delete_old_threads(tx, now_ms - self.kept.events * DAY_MS)
+            await accounts.delete_old(tx, now_ms)
             await ledger.sum_up(tx, today - 1)
             await ledger.forget(tx, today - self.kept.longest() - 31)
         return more

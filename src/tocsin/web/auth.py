@@ -1,6 +1,6 @@
 """Who is asking: bearer tokens, their tenant, their role and what they are good for."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import structlog
@@ -64,11 +64,16 @@ class Tokens:
     """Tokens by their hash, remembered for a second. `beside` does work that nobody waits for."""
 
     def __init__(
-        self, db: Database, clock_ms: Callable[[], int], beside: Callable[[Coroutine[Any, Any, None]], None]
+        self,
+        db: Database,
+        clock_ms: Callable[[], int],
+        beside: Callable[[Coroutine[Any, Any, None]], None],
+        foreign: Callable[[str], Awaitable[Principal]] | None = None,
     ) -> None:
         self.db = db
         self.clock_ms = clock_ms
         self.beside = beside
+        self.foreign = foreign  # tokens of another issuer (jwt_bearer.py), where there is one
         self.known: dict[bytes, tuple[int, Principal]] = {}
 
     async def principal(self, authorization: bytes) -> Principal:
@@ -89,6 +94,8 @@ class Tokens:
         text = token.strip().decode("latin-1")
         if scheme.lower() != b"bearer" or not text:
             raise Unauthorised("Send a token: Authorization: Bearer toc_… (made by `tocsin token create`).")
+        if self.foreign is not None and text.count(".") == 2:  # ours have no dots
+            return await self.foreign(text)
         if not is_token(text):
             raise Unauthorised("This is not a whole token: its checksum does not fit. Was it mistyped or cut off?")
         found = await identity.find_token(self.db, text)

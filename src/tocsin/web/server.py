@@ -36,6 +36,7 @@ from tocsin.web.api import (
     rule_preview,
     runs,
     secrets,
+    sign_in,
     silences,
     slack_door,
     stats,
@@ -46,10 +47,15 @@ from tocsin.web.api import (
     webhooks,
 )
 from tocsin.web.auth import Principal, Tokens
+from tocsin.web.client_address import client_address
+from tocsin.web.dashboard.views.people import page_routes
 from tocsin.web.denials import Denials
 from tocsin.web.etags import conditional
+from tocsin.web.headers import Guard
+from tocsin.web.jwt_bearer import JwtBearer
 from tocsin.web.observed import OTHER, ROUTE, Observed
 from tocsin.web.openapi import document
+from tocsin.web.people import People
 from tocsin.web.problems import PROBLEM_TYPE, Problem, answer_of, encoded
 from tocsin.web.routes import Call, Route, check_query
 from tocsin.web.stream import TRANSPORT, Hub
@@ -79,6 +85,7 @@ ROUTES: tuple[Route, ...] = (
     *tokens.ROUTES,
     *members.ROUTES,
     *tenants.ROUTES,
+    *sign_in.ROUTES,
 )
 PROBES = tuple(route for route in system.ROUTES if route.path in ("/healthz", "/readyz", "/metrics"))
 """What TOCSIN_METRICS_PORT answers."""
@@ -93,20 +100,27 @@ class Tocsin:
         self, app: App, extra: tuple[StarletteRoute, ...] = (), *, routes: tuple[Route, ...] | None = None
     ) -> None:
         self.app = app
-        self.tokens = Tokens(app.db, app.clock_ms, app.beside)
+        foreign = JwtBearer(app).principal if app.settings.jwt_issuer else None
+        self.tokens = Tokens(app.db, app.clock_ms, app.beside, foreign)
         self.denials = Denials(app)
-        self.events = events.EventsDoor(app, self.tokens)
+        self.people = People(app)
+        self.guard = Guard(self.people.sessions.site)
+        self.events = events.EventsDoor(app, self.tokens, self.people.sessions, self.guard.data)
+        pages = page_routes(self.people) if routes is None else []
         self.rest = Starlette(
-            routes=[*extra, *(self.route(route) for route in (ROUTES if routes is None else routes))],
+            routes=[*extra, *(self.route(route) for route in (ROUTES if routes is None else routes)), *pages],
             exception_handlers={HTTPException: not_a_route, Exception: our_fault},
         )
         self.rest.state.document = document(ROUTES)
+        self.rest.state.people = self.people
         self.takes_events = routes is None
         self.observed = Observed(app, self.answer)
         self.rest.state.hub = self.hub = Hub(app, stream.SHAPE)
         self.rest.state.authenticate = self.authenticate
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self.people.proxies and "client" in scope:
+            scope["client"] = (client_address(scope, self.people.proxies), 0)
         if scope["type"] == "http":
             if scope["path"] == "/v1/stream":
                 scope[TRANSPORT] = getattr(getattr(send, "__self__", None), "transport", None)
@@ -121,17 +135,21 @@ class Tocsin:
                 await self.events(scope, receive, send)
             except (StoreUnavailable, StoreBroken) as error:
                 response = unavailable(error)
-                await response(scope, receive, send)
+                await response(scope, receive, self.guard.around(send))
             except Exception:
                 log.exception("web.failed", route="POST /v1/events")
                 response = our_answer()
-                await response(scope, receive, send)
+                await response(scope, receive, self.guard.around(send))
             return
-        await self.rest(scope, receive, send)
+        await self.rest(scope, receive, self.guard.around(send))
 
     async def authenticate(self, request: Request) -> Principal:
-        """Raises Unauthorised."""
-        return await self.tokens.principal(request.headers.get("authorization", "").encode("latin-1"))
+        """By the token; by the session's cookie where there is no Authorization at all. Raises Unauthorised, and
+        Forbidden for a cookie that another site sends along."""
+        authorization = request.headers.get("authorization")
+        if authorization is None:
+            return await self.people.sessions.principal(request.method, request.headers)
+        return await self.tokens.principal(authorization.encode("latin-1"))
 
     def route(self, route: Route) -> StarletteRoute:
         name = f"{route.method} {route.path}"

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 import msgspec
+from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from tocsin.app import App
@@ -20,6 +21,7 @@ from tocsin.stages.intake import Receipt, Trace
 from tocsin.store import config, log
 from tocsin.store import why as store_why
 from tocsin.web.auth import Tokens
+from tocsin.web.headers import Header
 from tocsin.web.once import checked_key
 from tocsin.web.problems import answer_of, encoded
 from tocsin.web.replies import fates_for
@@ -37,6 +39,7 @@ from tocsin.web.routes import (
     rfc3339,
     too_large,
 )
+from tocsin.web.sessions import Sessions
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -101,9 +104,11 @@ class EventWhy(msgspec.Struct, frozen=True):
 class EventsDoor:
     """`POST /v1/events`, without a framework in between: the one route where microseconds count."""
 
-    def __init__(self, app: App, tokens: Tokens) -> None:
+    def __init__(self, app: App, tokens: Tokens, sessions: Sessions, headers: tuple[Header, ...]) -> None:
         self.app = app
         self.tokens = tokens
+        self.sessions = sessions
+        self.headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -111,12 +116,17 @@ class EventsDoor:
         except Refusal as refusal:
             self.app.intake.measured.refused[word_of(refusal)] += 1
             status, body, headers = answer_of(refusal)
-        await send({"type": "http.response.start", "status": status, "headers": [*headers, length(body)]})
+        await send(
+            {"type": "http.response.start", "status": status, "headers": [*headers, *self.headers, length(body)]}
+        )
         await send({"type": "http.response.body", "body": body})
 
     async def accept(self, scope: Scope, receive: Receive) -> bytes:
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        principal = await self.tokens.principal(headers.get(b"authorization", b""))
+        if b"authorization" in headers:
+            principal = await self.tokens.principal(headers[b"authorization"])
+        else:
+            principal = await self.sessions.principal("POST", Headers(scope=scope))
         principal.require("developer", "ingest")
         if scope["query_string"]:
             raise Invalid(scope["query_string"][:60].decode("latin-1"), "query parameters", "none: this route has none")
