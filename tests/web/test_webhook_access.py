@@ -149,3 +149,13 @@ async def test_certificates_are_kept_sealed_and_used(tocsin: Running) -> None:
     async with tocsin.app.db.transaction() as tx:
         (row,) = await tx.fetch("get_endpoint", {"tenant_id": "default", "id": webhook["id"], "deleted": 0})
     assert "PRIVATE KEY" not in repr(tuple(row))
+
+
+async def test_what_is_secret_may_be_named(tocsin: Running) -> None:
+    hook = tocsin.receiver.hook("/in")
+    await tocsin.client.post("/v1/secrets", {"name": "orders.token", "value": SECRET})
+    settings = {"auth": "bearer", "token": "secret:orders.token"}
+    await tocsin.webhook(hook, enabled_events=["*"], settings=settings)
+    await tocsin.send()
+    await tocsin.settle()
+    assert hook.expect(1)[0].headers["authorization"] == f"Bearer {SECRET}"

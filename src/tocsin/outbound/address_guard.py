@@ -350,7 +350,7 @@ def _check_name(name: str, port: int, allow: Allowed) -> None:
         raise _bad("no host", "a host name")
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in name.split(".")):
         raise _bad("a malformed host name", "letters, digits, hyphens and dots, without a dot at the end")
-    if name == "localhost" or name.endswith(".localhost"):
+    if is_this_machine(name):
         if not localhost_addresses(port, allow):
             raise _bad("a name of this machine", "a public host name")
     elif name == "metadata.google.internal":
@@ -370,6 +370,11 @@ def _plain_allowed(host: str, port: int, literal: Address | None, allow: Allowed
             _naming(literal, port, allow.private)
         )  # vetted already; here it must be allowed by name, not merely public
     return host == "localhost" and bool(localhost_addresses(port, allow))
+
+
+def is_this_machine(host: str) -> bool:
+    """RFC 6761: names that nobody is asked about."""
+    return host == "localhost" or host.endswith(".localhost")
 
 
 def localhost_addresses(port: int, allow: Allowed) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tocsin.model.wire import NoReply, NoReplyReason
-from tocsin.outbound.address_guard import Allowed, check_url, is_reachable, localhost_addresses, vet
+from tocsin.outbound.address_guard import Allowed, check_url, is_reachable, is_this_machine, localhost_addresses, vet
 from tocsin.outbound.proxy import Proxy, may_ask_for
 
 MAX_ADDRESSES = 8
@@ -114,7 +114,7 @@ class Call:
     def _ask_for(self, host: str, port: int) -> None:
         """Raises Blocked where the proxy must not be asked for this host."""
         try:
-            found = () if host.endswith("localhost") else self._resolve(host, port)
+            found = () if is_this_machine(host) else self._resolve(host, port)
         except OSError:
             found = ()  # a name that only the proxy can look up
         if not may_ask_for(host, port, found, self._allow):
@@ -149,7 +149,7 @@ class Call:
         raise error or OSError("no address")
 
     def _addresses(self, host: str, port: int) -> Sequence[str]:
-        local = host == "localhost" or host.endswith(".localhost")
+        local = is_this_machine(host)
         diverted = (host, port) in self._diverted
         try:
             found = localhost_addresses(port, self._allow) if local and not diverted else self._resolve(host, port)

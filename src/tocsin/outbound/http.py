@@ -45,6 +45,7 @@ from tocsin.outbound.address_guard import (
     check_sent,
     check_url,
     is_reachable,
+    is_this_machine,
     localhost_addresses,
     vet,
 )
@@ -156,7 +157,7 @@ class _VettedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        if host == "localhost" or host.endswith(".localhost"):
+        if is_this_machine(host):
             addresses: Sequence[str] = localhost_addresses(port, self._allow)
             if not addresses:
                 raise _Blocked
@@ -362,8 +363,11 @@ class Outbound:
         reply: aiohttp.ClientResponse | None = None
         try:
             if route.asked_for is not None:
-                async with asyncio.timeout(timeout_s):
+                clock = asyncio.get_running_loop().time
+                ends_s = clock() + timeout_s
+                async with asyncio.timeout_at(ends_s):
                     options |= await self._through_proxy(*route.asked_for)
+                timeout_s = ends_s - clock()
             reply = await route.session.request(
                 request.method,
                 route.url,
@@ -389,7 +393,7 @@ class Outbound:
             found: Sequence[str] = (host,)
         except ValueError:
             try:
-                found = () if host.endswith("localhost") else await self._resolve(host, port)
+                found = () if is_this_machine(host) else await self._resolve(host, port)
             except OSError:
                 found = ()  # a name that only the proxy can look up
         if not may_ask_for(host, port, found, self._allow):

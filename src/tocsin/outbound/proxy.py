@@ -15,7 +15,7 @@ from yarl import URL
 
 from tocsin.model.errors import Invalid
 from tocsin.model.hidden import Hidden
-from tocsin.outbound.address_guard import Allowed, is_reachable, localhost_addresses, vet
+from tocsin.outbound.address_guard import Allowed, is_reachable, is_this_machine, localhost_addresses, vet
 
 MAX_HEAD = 8192
 """Bytes of a proxy's answer to CONNECT."""
@@ -78,7 +78,7 @@ def said(status: int) -> str:
 
 def may_ask_for(host: str, port: int, found: Sequence[str], allow: Allowed) -> bool:
     """Whether the proxy may be asked for a host that has these addresses here; none where only the proxy knows them."""
-    if host == "localhost" or host.endswith(".localhost"):
+    if is_this_machine(host):
         found = localhost_addresses(port, allow) or ("127.0.0.1",)
     return all(vet(address, port, allow) for address in found) and is_reachable(host, found, port, allow)
 

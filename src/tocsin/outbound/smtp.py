@@ -23,7 +23,7 @@ from yarl import URL
 
 from tocsin.model.hidden import Hidden
 from tocsin.model.wire import NoReply, NoReplyReason, SmtpReply, SmtpRequest
-from tocsin.outbound.address_guard import PUBLIC, Allowed, is_reachable, refusal
+from tocsin.outbound.address_guard import PUBLIC, Allowed, is_reachable, is_this_machine, refusal
 from tocsin.outbound.http import CONNECT_S, MAX_ADDRESSES, Lookup, Resolve
 from tocsin.outbound.proxy import Proxy, Refused, tunnel
 from tocsin.outbound.tls import system_trust, trouble
@@ -318,7 +318,7 @@ class Mail:
         return _Way(addresses[:MAX_ADDRESSES], request.port, request.tls, host, by_proxy)
 
     async def _addresses(self, host: str, port: int, trusted: bool) -> Sequence[str]:
-        if host == "localhost" or host.endswith(".localhost"):  # RFC 6761: nobody is asked
+        if is_this_machine(host):  # RFC 6761: nobody is asked
             both = ("127.0.0.1", "::1")
             return tuple(one for one in both if may_dial(one, port, self._allow, trusted=trusted)) or both
         try:
