@@ -187,3 +187,25 @@ async def test_headers_that_are_refused(tocsin: Running, headers: dict[str, str]
     (await tocsin.client.post("/v1/webhooks", body)).problem(400, field)
     webhook = await tocsin.webhook("https://example.com/")
     (await tocsin.client.patch(f"/v1/webhooks/{webhook['id']}", {"headers": headers})).problem(400, field)
+
+
+async def test_a_users_mail_server_is_checked_when_it_is_saved(start: Start) -> None:
+    # S12: the operator's own may be private, a user's may not
+    tocsin = await start(TOCSIN_ALLOW_TARGETS="10.1.0.0/16", SMTP_HOST="127.0.0.1", EMAIL_FROM_ADDRESS="a@example.com")
+    body = {"provider_type": "email", "name": "x"}
+    settings: dict[str, Any] = {"to": ["ana@example.com"]}
+    (await tocsin.client.post("/v1/webhooks", body | {"settings": settings})).ok(201)
+    for host in ("127.0.0.1", "localhost", "mail.localhost", "169.254.169.254", "10.2.0.1", "0.0.0.0"):
+        given = settings | {"smtp_host": host, "smtp_port": 25, "from_address": "a@example.com"}
+        answer = await tocsin.client.post("/v1/webhooks", body | {"settings": given})
+        answer.problem(400, "settings.smtp_host")
+        assert host not in answer.body.decode()
+    for host in ("mail.example.com", "10.1.2.3"):
+        given = settings | {"smtp_host": host, "smtp_port": 25, "from_address": "a@example.com"}
+        (await tocsin.client.post("/v1/webhooks", body | {"settings": given})).ok(201)
+    for url in ("https://10.0.0.1", "https://127.0.0.1:8065"):
+        given = {"server_url": url, "token": "t" * 26, "channel_id": "4xp9fdt77pncbef59f4k1qe83o"}
+        answer = await tocsin.client.post(
+            "/v1/webhooks", {"provider_type": "mattermost_bot", "name": "x", "settings": given}
+        )
+        answer.problem(400, "settings.server_url")

@@ -21,6 +21,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from yarl import URL
 
+from tocsin.model.errors import Invalid
 from tocsin.model.hidden import Hidden
 from tocsin.model.wire import NoReply, NoReplyReason, SmtpReply, SmtpRequest
 from tocsin.outbound.address_guard import PUBLIC, Allowed, is_reachable, is_this_machine, refusal
@@ -331,6 +332,18 @@ class Mail:
             if self._proxy is None:
                 raise
             return ()  # a name that only the proxy can look up
+
+
+def check_server(host: str, port: int, allow: Allowed) -> None:
+    """Raises Invalid for a user's mail server that would not be dialled, as far as that is known without a look-up."""
+    try:
+        addresses: Sequence[str] = (str(ip_address(host)),)
+    except ValueError:
+        addresses = ("127.0.0.1",) if is_this_machine(host.lower()) else ()
+    may = all(may_dial(address, port, allow, trusted=False) for address in addresses)
+    if not may or (addresses and not is_reachable(host.lower(), addresses, port, allow)):
+        expected = "a public mail server, or one that TOCSIN_ALLOW_TARGETS names"
+        raise Invalid("settings.smtp_host", "an address that is not public", expected)
 
 
 def may_dial(address: str, port: int, allow: Allowed, *, trusted: bool) -> bool:

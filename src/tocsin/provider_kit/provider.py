@@ -50,7 +50,8 @@ class Provider(Struct, frozen=True, kw_only=True):
         None: it has no `webhook_url`, everything is in the settings.
     check_settings: where given, raises `Invalid` for settings that fit their types and yet will not do. It sees them
         with the operator's standard values filled in.
-    dialled: the settings that are addresses as well: URLs that requests go to.
+    dialled: the settings that are addresses as well: URLs that requests go to. mails: they may name a mail server, as
+        `smtp_host` and `smtp_port`.
     hint: where there is no address, what people know the endpoint by, such as its channel. No secret.
     operator: the settings that the operator may give for all endpoints in the environment (see settings.py), as groups:
         an endpoint that sets any of a group uses none of the operator's values of that group.
@@ -77,6 +78,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     about: str = ""
     check_settings: Callable[[Any], None] | None = None
     dialled: tuple[str, ...] = ()
+    mails: bool = False
     hint: Callable[[Any], str] = lambda settings: ""
     operator: tuple[tuple[str, ...], ...] = ()
     live: Live | None = None

@@ -289,6 +289,7 @@ def by_code(reply: SmtpReply) -> Outcome:
 
 PROVIDER = Provider(
     kind="email",
+    mails=True,
     label="Email",
     about="Mail to one or several people, through SendGrid or any mail server.",
     settings_type=EmailSettings,

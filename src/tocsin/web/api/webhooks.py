@@ -15,6 +15,7 @@ from tocsin.model.errors import Conflict, Invalid, NotFound
 from tocsin.model.hidden import Hidden
 from tocsin.model.noise import Digest, Templates
 from tocsin.outbound.address_guard import check_header, check_url
+from tocsin.outbound.smtp import check_server
 from tocsin.provider_kit import signing
 from tocsin.provider_kit.provider import Provider
 from tocsin.provider_kit.settings_form import hinted, secret_fields, split, with_operator
@@ -197,6 +198,8 @@ def checked_settings(app: App, provider: Provider, settings: dict[str, Any]) -> 
     known = typed_settings(app, provider, settings)
     if provider.check_settings is not None:
         provider.check_settings(known)
+    if provider.mails and settings.get("smtp_host"):  # the operator's own may be private
+        check_server(known.smtp_host, known.smtp_port, app.allow)
     for name in provider.dialled:
         if url := getattr(known, name):
             try:
