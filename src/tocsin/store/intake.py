@@ -49,7 +49,7 @@ class Config(Struct, frozen=True):
 async def config(tx: Transaction, tenant_id: str) -> Config:
     return Config(
         await tx.fetch("config_endpoints", {"tenant_id": tenant_id}),
-        [rows.rule(row) for row in await tx.fetch("config_rules", {"tenant_id": tenant_id})],
+        list(rows.readable(rows.rule, await tx.fetch("config_rules", {"tenant_id": tenant_id}))),
         await silences.config(tx, tenant_id),
         await preferences.everybody(tx, tenant_id),
     )

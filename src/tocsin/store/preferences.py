@@ -32,7 +32,11 @@ class Wanted(msgspec.Struct, frozen=True):
 
 async def everybody(tx: Transaction, tenant_id: str) -> list[Stored]:
     found = await tx.fetch("config_preferences", {"tenant_id": tenant_id})
-    return [(user_id, _preferences.decode(settings)) for user_id, settings in found]
+    return list(rows.readable(stored_of, found))
+
+
+def stored_of(row: Row) -> Stored:
+    return row[0], _preferences.decode(row[1])
 
 
 async def get(db: Database, tenant_id: str, user_id: str) -> Preferences | None:

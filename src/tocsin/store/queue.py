@@ -10,7 +10,7 @@ from tocsin.model.event import Event
 from tocsin.model.rule import RetryPolicy
 from tocsin.model.run import Run
 from tocsin.store import rows
-from tocsin.store.database import Transaction
+from tocsin.store.database import Row, Transaction
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -78,7 +78,8 @@ def as_ready(
 async def claim(
     tx: Transaction, wanted: Mapping[str, int], now_ms: int, lease: str, lease_until_ms: int
 ) -> list[Taken]:
-    """Up to so many due deliveries of each endpoint: first attempts, then, where there is room left, retries."""
+    """Up to so many due deliveries of each endpoint: first attempts, then, where there is room left, retries. One that
+    cannot be read is dead, and says so."""
     order = sorted(wanted)
     first = await tx.fetch_many("claim_first", [(lease, lease_until_ms, e, now_ms, wanted[e]) for e in order])
     left = dict(wanted)
@@ -87,7 +88,16 @@ async def claim(
     retries = await tx.fetch_many(
         "claim_retries", [(lease, lease_until_ms, e, now_ms, left[e]) for e in order if left[e] > 0]
     )
-    return [Taken(rows.delivery(row), rows.retry_policy(row[10]), bool(row[9])) for row in (*first, *retries)]
+    taken: list[Taken] = []
+    unreadable: list[Row] = []
+    for row in (*first, *retries):
+        try:
+            taken.append(Taken(rows.delivery(row), rows.retry_policy(row[10]), bool(row[9])))
+        except rows.UNREADABLE as error:
+            unreadable.append((f"what is stored of it cannot be read: {error}", now_ms, *row[:2]))
+    if unreadable:
+        await tx.run_many("bury_deliveries", unreadable)
+    return taken
 
 
 async def requeue(tx: Transaction, endpoints: Iterable[Requeue]) -> None:
@@ -99,13 +109,13 @@ async def requeue(tx: Transaction, endpoints: Iterable[Requeue]) -> None:
 async def events(tx: Transaction, wanted: Iterable[tuple[str, str]]) -> dict[str, Event]:
     """By (tenant, uid)."""
     found = await tx.fetch_many("events_of", sorted(set(wanted)))
-    return {event.uid: event for event in map(rows.event, found)}
+    return {event.uid: event for event in rows.readable(rows.event, found)}
 
 
 async def runs(tx: Transaction, keys: Iterable[tuple[str, str, str, int]]) -> list[Run]:
     """The runs as they stand now: of each (tenant, pipeline, run id, attempt) that attempt, and the newest."""
     asked = sorted(set(keys))
-    return [rows.run(row) for row in await tx.fetch_many("runs_of", asked)] if asked else []
+    return list(rows.readable(rows.run, await tx.fetch_many("runs_of", asked))) if asked else []
 
 
 async def companies(tx: Transaction, heads: Iterable[tuple[str, str]]) -> dict[str, Company]:

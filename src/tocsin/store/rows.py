@@ -1,8 +1,10 @@
 """Rows to values and back, for the tables that several queries read."""
 
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 import msgspec
+import structlog
 from msgspec.structs import replace
 
 from tocsin.model.delivery import Delivery, Words
@@ -14,6 +16,22 @@ from tocsin.model.run import Run, RunAbout, Stage
 from tocsin.store.database import Row
 
 encode = msgspec.json.encode
+log = structlog.get_logger()
+Value = TypeVar("Value")
+
+UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError)
+"""What decoding raises for a row that this program, or a good disk, did not write."""
+
+
+def readable(decode: Callable[[Row], Value], found: Iterable[Row]) -> Iterator[Value]:
+    """The values. A row that cannot be read is left out, and said so: it must not keep the others from their work."""
+    for row in found:
+        try:
+            yield decode(row)
+        except UNREADABLE as error:
+            log.error(
+                "store.unreadable", what=decode.__name__, row=[str(part)[:64] for part in row[:3]], reason=str(error)
+            )
 
 
 class Content(msgspec.Struct, frozen=True, omit_defaults=True):

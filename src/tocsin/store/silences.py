@@ -63,7 +63,7 @@ def silence_of(row: Row) -> Silence:
 
 async def config(tx: Transaction, tenant_id: str) -> tuple[Silence, ...]:
     """All that are not over, those to come included."""
-    return tuple(silence_of(row) for row in await tx.fetch("config_silences", {"tenant_id": tenant_id}))
+    return tuple(rows.readable(silence_of, await tx.fetch("config_silences", {"tenant_id": tenant_id})))
 
 
 async def count(tx: Transaction, tenant_id: str) -> int:
@@ -118,7 +118,11 @@ async def list_(db: Reader, tenant_id: str, *, before: str, limit: int, filters:
 async def due(db: Database, now_ms: int, after: str, limit: int) -> list[Due]:
     """Those that may have something to tell, of all tenants, by their ids."""
     found = await db.read("due_silences", {"now": now_ms, "after": after, "limit": limit})
-    return [Due(row[0], silence_of(row[1:])) for row in found]
+    return list(rows.readable(due_of, found))
+
+
+def due_of(row: Row) -> Due:
+    return Due(row[0], silence_of(row[1:]))
 
 
 async def untold(db: Database, tenant_id: str, silence_id: str) -> list[Untold]:

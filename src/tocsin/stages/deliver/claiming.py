@@ -21,6 +21,9 @@ CLAIMED_AT_ONCE = 500
 AHEAD = 512
 """Where others deliver too: so many may wait in one process. What it has taken nobody else can send."""
 
+UNKNOWN_MS = 60_000
+"""When to look again for a provider that this program does not know; a newer one beside it may."""
+
 LOOK_AGAIN_MS = 20
 """Where there is no room for more at present."""
 
@@ -43,6 +46,11 @@ class Claimer:
         left: dict[str, queue.Requeue] = {}
         each = max(1, (self.ahead - self.fair.size) // max(1, len(ready)))
         for endpoint in ready:
+            if endpoint.provider_type not in self.tuning:
+                left[endpoint.endpoint_id] = queue.Requeue(
+                    endpoint.endpoint_id, endpoint.bucket_us, endpoint.is_open, now_ms + UNKNOWN_MS
+                )
+                continue
             if off := self.tuning[endpoint.provider_type].off:
                 await queue.suppress(tx, endpoint.endpoint_id, off, now_ms)
             count, not_before_ms = self.share(endpoint, now_ms, each)
@@ -54,9 +62,8 @@ class Claimer:
         got = await queue.claim(tx, wanted, now_ms, lease, now_ms + self.lease_ms) if wanted else []
         counts = Counter(taken.delivery.endpoint_id for taken in got)
         for endpoint in ready:
-            rate_per_s = self.tuning[endpoint.provider_type].rate_per_s
             count = counts[endpoint.endpoint_id]
-            if count and rate_per_s is not None:
+            if count and (rate_per_s := self.tuning[endpoint.provider_type].rate_per_s) is not None:
                 rate = spaced(rate_per_s)
                 bucket_us = taken(rate, endpoint.bucket_us, now_ms * 1000, count)
                 again_ms = -(-next_us(rate, bucket_us, now_ms * 1000) // 1000)

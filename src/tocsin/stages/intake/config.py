@@ -77,13 +77,16 @@ def compiled(
             continue
         tuned = tuning[provider_type]
         unfit, live = "", False
-        wanted = msgspec.json.decode(options, type=Options)
+        wanted = Options()
+        types: tuple[str, ...] = ()
         try:
+            wanted = msgspec.json.decode(options, type=Options)
+            types = msgspec.json.decode(enabled_events, type=tuple[str, ...])
             fitting = msgspec.json.decode(settings, type=seen_type(provider.settings_type))
             short_ = provider.headline_does(fitting) and wanted.templates is None
             outlets[id_] = Outlet(provider, fitting, short_, wanted.templates)
             live = provider.live is not None and provider.live.is_on(fitting)
-        except msgspec.ValidationError as error:  # written by something other than this program
+        except msgspec.DecodeError as error:  # written by something other than this program
             unfit = f"its settings do not fit: {error}"
         owner = wants.get(preferred.owners.get(id_, user_id), NO_WISHES)
         channels[id_] = Channel(
@@ -102,7 +105,6 @@ def compiled(
             quiet=owner.quiet_hours,
             flood=flood,
         )
-        types = msgspec.json.decode(enabled_events, type=tuple[str, ...])
         if types:
             short.append(rule_of_endpoint(tenant_id, id_, name, types))
     closers = frozenset(id_ for id_, outlet in outlets.items() if outlet.provider.resolve is not None)
@@ -133,10 +135,18 @@ def preferences_of(tenant_id: str, config: Config, operator: Operator) -> tuple[
     default_channel = str(operator.get(PROVIDER_OF["slack"], {}).get("channel", ""))
     readers = [Reader(user_id, wants) for user_id, wants in config.preferences]
     made = (preferring.MADE, preferring.ENVIRONMENT)
-    rows = [(row[0], row[2], msgspec.json.decode(row[5]), row[10]) for row in config.endpoints if row[10] in made]
+    rows = [(row[0], row[2], settings_of(row[5]), row[10]) for row in config.endpoints if row[10] in made]
     places = preferring.endpoints_at(rows, default_channel)
     unreached = {id_: preferring.not_set_up(place, operator) for place, (id_, _) in places.items()}
     return preferring.preferred(tenant_id, readers, places, default_channel), unreached
+
+
+def settings_of(stored: str) -> dict[str, Any]:
+    """Nothing where they cannot be read: the endpoint is left out for it elsewhere."""
+    try:
+        return msgspec.json.decode(stored, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return {}
 
 
 def compared(watches: RuleIndex) -> Matcher | None:

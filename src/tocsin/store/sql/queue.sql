@@ -49,6 +49,10 @@ UPDATE delivery SET status = :status, reason = :reason, attempts = :attempts, fa
  WHERE tenant_id = :tenant_id AND id = :id AND lease = :lease
 RETURNING id;
 
+-- bury_deliveries
+UPDATE delivery SET status = 'dead', reason = :reason, updated_ms = :now, lease = NULL, lease_until_ms = NULL
+ WHERE tenant_id = :tenant_id AND id = :id;
+
 -- release_deliveries
 -- Hands back what was claimed and not tried.
 UPDATE delivery SET status = CASE WHEN attempts = 0 THEN 'pending' ELSE 'retrying' END, lease = NULL, lease_until_ms = NULL,

@@ -65,6 +65,11 @@ UPDATE delivery d SET status = new.status, reason = new.reason, attempts = new.a
  WHERE d.tenant_id = new.tenant_id AND d.id = new.id AND d.lease = new.lease
 RETURNING d.id;
 
+-- bury_deliveries
+UPDATE delivery d SET status = 'dead', reason = new.reason, updated_ms = new.now, lease = NULL, lease_until_ms = NULL
+  FROM unnest(:reason::text[], :now::bigint[], :tenant_id::text[], :id::text[]) AS new (reason, now, tenant_id, id)
+ WHERE d.tenant_id = new.tenant_id AND d.id = new.id;
+
 -- release_deliveries
 UPDATE delivery d SET status = CASE WHEN d.attempts = 0 THEN 'pending' ELSE 'retrying' END, lease = NULL,
        lease_until_ms = NULL, due_ms = new.due_ms
