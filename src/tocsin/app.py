@@ -38,7 +38,7 @@ from tocsin.stages.intake import Intake, Nowhere
 from tocsin.stages.silence_end import end_silences
 from tocsin.stages.sweep import LEASE_LOSSES, Sweep
 from tocsin.stages.timers import Timers
-from tocsin.store import config, queue
+from tocsin.store import config, partitions, queue
 from tocsin.store.audit import Trail
 from tocsin.store.database import Database
 from tocsin.store.migrate import migrate
@@ -281,6 +281,8 @@ class App:
         await app.steady.follow(db)
         app.steady.set_ms, app.steady.moved_ms = None, 0
         await app.take_environment()
+        if works and db.dialect == "postgres":
+            await partitions.make_ahead(db, app.clock_ms())  # before the first attempt is written
         if works and db.dialect == "sqlite":
             async with db.transaction() as tx:
                 await queue.take_back(tx, "my_old_leases", {"now": app.clock_ms(), "limit": LEASE_LOSSES})

@@ -77,8 +77,8 @@ async def test_each_kind_of_row_has_its_time(start: Start) -> None:
     whole = {"sent": 2, "attempts": 2, "dead": 1, "attempts of dead": 1, "runs": 2, "inbox": 2, "audit": 1}
     assert await left() == whole
     steps = [
-        (2, {"attempts": 0}),
-        (1, {"inbox": 0}),
+        (2, {"attempts": 0} if tocsin.dialect == "sqlite" else {}),
+        (1, {"attempts": 0, "inbox": 0}),  # with PostgreSQL they go by whole days
         (1, {"sent": 0}),
         (2, {"dead": 0, "attempts of dead": 0}),
         (2, {"runs": 1}),  # the last one of its pipeline stays

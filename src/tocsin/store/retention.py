@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from tocsin.store import accounts, ledger
+from tocsin.store import accounts, ledger, partitions
 from tocsin.store.audit import Trail
 from tocsin.store.database import Database, Transaction
 
@@ -79,6 +79,8 @@ class Cleaner:
     async def clean(self, now_ms: int) -> bool:
         """Bounded: at most some ten thousand rows of each tenant a round, so that nobody waits for it. Returns whether
         there is more."""
+        await partitions.make_ahead(self.db, now_ms)
+        await partitions.drop_old(self.db, now_ms - self.kept.attempts * DAY_MS)
         more = False
         for tenant_id in await tenants(self.db):
             for _ in range(ROUNDS):
