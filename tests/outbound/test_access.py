@@ -27,9 +27,10 @@ from tests.outbound.receivers import (
     receiving,
 )
 from tocsin.model.errors import Invalid
-from tocsin.model.wire import Basic, Bearer, ClientCredentials, Credentials, HttpRequest, NoReply, Reply, Tls
+from tocsin.model.wire import Basic, Bearer, ClientCredentials, Credentials, HttpReply, HttpRequest, NoReply, Reply, Tls
 from tocsin.outbound.http import Outbound
-from tocsin.outbound.tls import system_trust
+from tocsin.outbound.tls import CONTEXTS, Contexts, system_trust
+from tocsin.outbound.tokens import Tokens
 
 pytestmark = pytest.mark.anyio
 
@@ -362,3 +363,47 @@ async def test_what_is_no_certificate_is_not_sent_with() -> None:
             assert reply.reason == "invalid"
             assert SECRET not in repr((reply, tls))
     assert receiver.connections == 0
+
+
+def test_contexts_are_bounded_and_made_once() -> None:
+    contexts = Contexts(ssl.create_default_context())
+    ca = Authority().certificate
+    first = contexts.of(Tls(ca=ca))
+    assert contexts.of(Tls(ca=ca)) is first
+    for number in range(CONTEXTS + 5):
+        contexts.of(Tls(ca=ca + "\n" * number))
+    assert contexts.of.cache_info().currsize == CONTEXTS
+
+
+async def test_tokens_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tocsin.outbound.tokens.MAX_TOKENS", 2)
+    asked: list[bytes] = []
+
+    async def send(request: HttpRequest, timeout_s: float) -> Reply:
+        asked.append(request.body)
+        return HttpReply(200, {}, b'{"access_token": "t"}')
+
+    tokens_ = Tokens(send)
+    clients = [ClientCredentials("https://a.test/", str(number), SECRET) for number in range(3)]
+    for one in (*clients, clients[2], clients[0]):
+        assert (await tokens_.get(one, PATIENCE_S))[0] == "t"
+    assert len(asked) == 4  # the third was kept, the first had to go
+    await tokens_.close()
+
+
+async def test_whoever_gives_up_takes_the_token_from_nobody() -> None:
+    go = asyncio.Event()
+
+    async def send(request: HttpRequest, timeout_s: float) -> Reply:
+        await go.wait()
+        return HttpReply(200, {}, b'{"access_token": "t", "expires_in": null}')
+
+    tokens_ = Tokens(send)
+    one = ClientCredentials("https://a.test/", "me", SECRET)
+    patient = asyncio.create_task(tokens_.get(one, PATIENCE_S))
+    with pytest.raises(TimeoutError):
+        await tokens_.get(one, 0.01)
+    go.set()
+    assert await patient == ("t", True)
+    assert await tokens_.get(one, PATIENCE_S) == ("t", False)
+    await tokens_.close()
