@@ -221,7 +221,7 @@ async def test_secret_settings_are_sealed_and_come_back_masked(tocsin: Running) 
     await bot(tocsin)
     (shown,) = (await tocsin.client.get("/v1/webhooks")).ok()["items"]
     assert shown["settings"]["bot_token"] == "…" + TOKEN[-10:]
-    assert TOKEN not in str(await tocsin.app.db.read("all_sealed", {"after": "", "limit": 10}))
+    assert TOKEN not in str(await tocsin.app.db.read("sealed_endpoints", {"after": "", "limit": 10}))
     # What comes back as it is shown stays as it is.
     changed = shown["settings"] | {"mention_on_failure": False}
     (await tocsin.client.patch(f"/v1/webhooks/{shown['id']}", {"settings": changed})).ok()

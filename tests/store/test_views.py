@@ -116,7 +116,7 @@ async def test_a_long_message_does_not_break_the_log_for_everybody(
 ) -> None:
     """What is kept of a request is cut by bytes; the view must read it all the same."""
     body = ("x" * (cut_at - 65_530) + "ü" * 40_000).encode()
-    await seed_attempt(tocsin, request_body=kept(body))
+    await seed_attempt(tocsin, request_body=kept(body, ()))
     (row,) = await ask(tocsin, "SELECT payload FROM webhook_logs", tmp_path)
     assert body.startswith(row["payload"].encode())
     assert len(row["payload"].encode()) in (65_535, 65_536)

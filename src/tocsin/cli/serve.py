@@ -27,6 +27,7 @@ def serve(
 
     from msgspec.structs import replace
 
+    from tocsin.cli.hardening import leave_no_core_dump
     from tocsin.cli.opening import EXPECTED, code_of, settings_or_fail
     from tocsin.cli.running import run_process
 
@@ -35,6 +36,7 @@ def serve(
         settings = replace(settings, port=port)
     if only and settings.is_sqlite:
         fail("--only needs PostgreSQL: SQLite is for one process. Set TOCSIN_DATABASE_URL.", 2)
+    leave_no_core_dump()
     try:
         sys.exit(run_process(settings, api=only != "worker", works=only != "api"))
     except EXPECTED as error:

@@ -274,7 +274,7 @@ class Deliver:
         if isinstance(said.outcome, Retry) and said.outcome.settings:
             await self._changed(item, said.outcome.settings, now_ms)
         is_down = said.request is not None and self.hosts.is_down(host_of(said.request))
-        failed = self._finish(item, now_ms, said, host_is_down=is_down, unworded=wording.failed)
+        failed = self._finish(item, now_ms, said, host_is_down=is_down, unworded=wording.failed, inside=opened.inside)
         return failed, said.took_ms
 
     async def _send_fixed(self, item: Claimed, opened: Open, tuning: Tuning, now_ms: int) -> tuple[bool, float] | None:
@@ -364,8 +364,18 @@ class Deliver:
         outcome = Rejected("Tocsin could not make this message; see its log")
         self._finish(item, self.clock_ms(), Said(outcome, NoReply("invalid")), host_is_down=False)
 
-    def _finish(self, item: Claimed, started_ms: int, said: Said, *, host_is_down: bool, unworded: str = "") -> bool:
-        """Notes what came of an attempt. Returns whether it failed. `unworded`: why the templates could not be used."""
+    def _finish(
+        self,
+        item: Claimed,
+        started_ms: int,
+        said: Said,
+        *,
+        host_is_down: bool,
+        unworded: str = "",
+        inside: tuple[bytes, ...] = (),
+    ) -> bool:
+        """Notes what came of an attempt. Returns whether it failed. `unworded`: why the templates could not be used.
+        `inside` is what may not be seen of the request's body."""
         delivery = item.delivery
         tried = Tried(
             delivery.failures,
@@ -399,7 +409,9 @@ class Deliver:
             http_status=reply.status if isinstance(reply, HttpReply) else None,
             error="" if step.attempt_outcome == "sent" else step.reason,
             response_body=shown(reply),
-            request_body=kept(said.request.body) if said.request is not None and delivery.body is None else None,
+            request_body=(
+                kept(said.request.body, inside) if said.request is not None and delivery.body is None else None
+            ),
         )
         why = "" if step.attempt_outcome == "sent" else why_failed(said.outcome, reply)
         self.recorder.finish(Finished(item, step, attempt, self.paused.get(delivery.endpoint_id, 0), why=why))

@@ -1,9 +1,10 @@
 """Opening an endpoint for sending, and keeping its secrets out of whatever comes back."""
 
 import re
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from msgspec.structs import replace
@@ -29,13 +30,15 @@ TOKEN_CHARS = 12
 
 
 class Open(Hidden, frozen=True):
-    """An endpoint opened for sending, as of `version`. `until_ms`: when an old signing secret ends, if one does."""
+    """An endpoint opened for sending, as of `version`. `until_ms`: when an old signing secret ends, if one does.
+    `hidden` may be in no reply that is kept, `inside` in no request's body: parts of the address may be words there."""
 
     version: int
     provider: Provider
     target: Target
     until_ms: float
     hidden: tuple[bytes, ...]
+    inside: tuple[bytes, ...]
     options: Options = Options()
 
 
@@ -91,12 +94,16 @@ class Opener:
             settings = replace(settings, mention_on_failure=False)
         ends = [s.expires_ms for s in sealed.secrets if s.expires_ms is not None and s.expires_ms > now_ms]
         target = replace(sealed.target(settings, now_ms), trusted=trusted)
+        secret = [str(given.get(name, "")) for name in secret_fields(provider.settings_type)]
+        if given.get("username") and given.get("password"):  # as HTTP says it
+            secret.append(b64encode(f"{given['username']}:{given['password']}".encode()).decode())
         opened = self.opened[delivery.endpoint_id] = Open(
             sealed.version,
             provider,
             target,
             min(ends, default=float("inf")),
-            hidden_of(target, [str(given.get(name, "")) for name in secret_fields(provider.settings_type)]),
+            hidden_of(target, secret),
+            inside_of(target, secret),
             sealed.options,
         )
         return opened
@@ -114,8 +121,10 @@ def host_of(request: Request) -> str:
     return f"{request.host}:{request.port}" if isinstance(request, SmtpRequest) else ""
 
 
-def kept(body: bytes) -> bytes:
-    """What is kept of a request's body: it ends with a whole character, or PostgreSQL's view could not show it."""
+def kept(body: bytes, inside: tuple[bytes, ...]) -> bytes:
+    """What is kept of a request's body, without secrets: some providers want theirs in it. It ends with a whole
+    character, or PostgreSQL's view could not show it."""
+    body = cleaned(body, inside)
     return body if len(body) <= REQUEST_BYTES else body[:REQUEST_BYTES].decode("utf-8", "ignore").encode()
 
 
@@ -134,16 +143,31 @@ def hidden_of(target: Target, settings: list[str]) -> tuple[bytes, ...]:
     values = [value for _, value in target.headers] + settings
     words = [word for value in values for word in value.split() if len(word) >= TOKEN_CHARS]
     whole = (target.address, *target.secrets, path, *values)
-    found = {*parts, *words, *(text for text in whole if len(text) >= 4)}
-    return tuple(sorted((text.encode() for text in found), key=len, reverse=True))
+    return longest_first({*parts, *words, *(text for text in whole if len(text) >= 4)})
+
+
+def inside_of(target: Target, settings: list[str]) -> tuple[bytes, ...]:
+    """The same for a request's body."""
+    return longest_first({text for text in (target.address, *target.secrets, *settings) if len(text) >= 4})
+
+
+def longest_first(texts: set[str]) -> tuple[bytes, ...]:
+    """With the forms that they have in JSON and in a URL."""
+    forms = {form for text in texts for form in (text, msgspec.json.encode(text).decode()[1:-1], quote(text, safe=""))}
+    return tuple(sorted((text.encode() for text in forms), key=len, reverse=True))
 
 
 def masked(reply: Reply, hidden: tuple[bytes, ...]) -> Reply:
     """The reply without secrets: receivers echo what they got, and their words end up in reasons, notices and logs."""
     if isinstance(reply, NoReply) or len(reply.body) < 4:
         return reply
-    body = reply.body
+    body = cleaned(reply.body, hidden)
+    return reply if body is reply.body else replace(reply, body=body)
+
+
+def cleaned(body: bytes, hidden: tuple[bytes, ...]) -> bytes:
+    """The same where there is nothing to hide."""
     for secret in hidden:
         if secret in body:
             body = body.replace(secret, MASK)
-    return reply if body is reply.body else replace(reply, body=body)
+    return body

@@ -30,7 +30,7 @@ from tocsin.rules.incident import incident
 from tocsin.sources.draft import Draft
 from tocsin.sources.native import decode_native
 from tocsin.stages.deliver.conversation import keys_of
-from tocsin.stages.deliver.opening import hidden_of
+from tocsin.stages.deliver.opening import hidden_of, inside_of
 from tocsin.stages.intake import as_event
 from tocsin.store import config, log
 from tocsin.web.api.preview_samples import Sample, sample
@@ -273,7 +273,7 @@ def shown(request: Request, kind: str, target: Target) -> RequestOut:
     secrets = [str(getattr(target.settings, name) or "") for name in secret_fields(type(target.settings))]
     everywhere = texts(hidden_of(target, secrets))
     # In a body, what is a part of the address or a header may just as well be a word of the event's own.
-    inside = [target.address, *texts(hidden_of(Target("", None, target.secrets), secrets))]
+    inside = texts(inside_of(target, secrets))
     is_json = isinstance(request, InboxRequest) or "json" in content_type(request)
     body: Any = msgspec.json.decode(request.body) if is_json else request.body.decode("utf-8", "replace")
     body = clean(body, inside)
