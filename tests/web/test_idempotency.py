@@ -12,7 +12,9 @@ from tocsin.web.server import ROUTES
 
 pytestmark = pytest.mark.anyio
 
-MAKING = sorted(route.path for route in ROUTES if route.makes)
+MAKING = sorted(route.path for route in ROUTES if route.makes and "{" not in route.path)
+"""Each makes one of what its GET lists."""
+OF_ONE = {"/v1/members/{user}/sign-in-link"}
 SIGNING = "whsec_" + base64.b64encode(b"canaryINsecret-0123456789abcdef!").decode()
 
 
@@ -48,6 +50,7 @@ def test_the_routes_that_make_something_say_so() -> None:
     for route in ROUTES:
         assert route.makes == (route.method == "POST" and route.status == 201 and bool(route.role))
     assert {"/v1/webhooks", "/v1/alert-rules", "/v1/silences", "/v1/tokens"} <= set(MAKING)
+    assert {route.path for route in ROUTES if route.makes} == {*MAKING, *OF_ONE}
 
 
 @pytest.mark.parametrize("path", MAKING)
@@ -78,6 +81,14 @@ async def test_fifty_at_once_make_one(tocsin: Running, path: str) -> None:
     assert {answer.status for answer in answers} == {201}
     assert len({answer.body for answer in answers}) == 1
     assert await count(client, path) == before + 1
+
+
+async def test_one_link_to_sign_in(tocsin: Running) -> None:
+    # S25: of OF_ONE
+    (await tocsin.client.post("/v1/members", {"user_id": "mia", "role": "viewer", "email": "mia@example.com"})).ok(201)
+    answers = [await post(tocsin.client, "/v1/members/mia/sign-in-link", {}, key) for key in ("one", "one", "two")]
+    first, again, other = (answer.ok(201) for answer in answers)
+    assert first == again != other
 
 
 async def test_a_refusal_is_not_kept(tocsin: Running) -> None:
