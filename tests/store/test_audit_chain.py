@@ -114,6 +114,17 @@ async def test_a_chain_made_anew_without_the_key_is_found(db: Database, keyring:
     assert [entry.action for entry in await audit.after(db, "default", 4)] == [audit.BREAK, "rule.create"]
 
 
+async def test_an_end_that_was_set_back_stops_nobody_and_is_found(db: Database, keyring: Keyring) -> None:
+    await write(db, keyring, 4)
+    await db.script("UPDATE audit_head SET number = 2, hash = (SELECT hash FROM audit WHERE number = 2)")
+    await write(db, keyring, 1)
+    assert [entry.action for entry in await audit.after(db, "default", 4)] == [audit.BREAK, "rule.create"]
+    assert (await found(db, keyring)).bad == 4
+    await db.script("DELETE FROM audit_head")
+    await write(db, keyring, 1)
+    assert not (await found(db, keyring)).ok
+
+
 async def test_a_head_of_somebody_elses_is_refused(db: Database, keyring: Keyring) -> None:
     await write(db, keyring, 2)
     stranger = Keyring((b"x" * 32,), lambda: bytes(12))

@@ -10,6 +10,7 @@ import pytest
 from tests.postgres import PostgresServer
 from tocsin.app import open_database
 from tocsin.settings import read_settings
+from tocsin.store import ledger
 from tocsin.store import migrate as migrating
 from tocsin.store.database import Database, StoreUnavailable, StoreUnfit
 from tocsin.store.migrate import applied, migrate, migrations
@@ -113,6 +114,25 @@ async def test_a_migration_that_fails_leaves_nothing(fresh: dict[str, str], monk
     good = migrating.Migration(bad.number, "good", "CREATE TABLE half (id TEXT)")
     monkeypatch.setattr(migrating, "migrations", lambda dialect: [*whole, good])
     assert await migrate(db) == [good]
+    await db.close()
+
+
+async def test_what_was_there_before_counting_began_is_not_held_against_it(
+    fresh: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = await opened(fresh)
+    whole = migrations(db.dialect)
+    with monkeypatch.context() as patch:
+        patch.setattr(migrating, "migrations", lambda dialect: [one for one in whole if one.number < 13])
+        await migrate(db)
+    old = "evt_019000000000" + "7" * 20
+    columns = "tenant_id, uid, id, source, type, kind, severity, pipeline, run_id, stage, time_ms, received_ms"
+    values = f"'default', '{old}', 'e', 'http', 't', 'other', 'info', '', '', '', 1, 1"
+    await db.script(f"INSERT INTO event ({columns}, content, trace) VALUES ({values}, '{{}}', '{{}}')")
+    await migrate(db)
+    assert await ledger.reconcile(db, "default", 0, 30_000) == []
+    await db.script("DELETE FROM meta")
+    assert [one.stored for one in await ledger.reconcile(db, "default", 0, 30_000)] == [1]
     await db.close()
 
 

@@ -261,6 +261,19 @@ async def test_what_tocsin_does_itself(start: Start) -> None:
 # What was refused.
 
 
+async def test_a_token_that_is_not_made_for_it_is_written_down(tocsin: Running) -> None:
+    made = (await tocsin.client.post("/v1/tokens", {"name": "ci", "role": "admin", "scopes": ["read"]})).ok(201)
+    client = tocsin.client.with_token(made["token"])
+    (await client.post("/v1/alert-rules", {"name": "x"})).problem(403)
+    (await client.post("/v1/events", {"type": "run.failed"})).problem(403)
+    found = await entries(tocsin, query="&outcome=denied")
+    assert [(one["action"], one["token_id"]) for one in found] == [
+        ("rule.create", made["id"]), ("POST /v1/events", made["id"]),
+    ]  # fmt: skip
+    assert "scope write" in found[0]["reason"]
+    assert "scope ingest" in found[1]["reason"]
+
+
 async def test_a_flood_of_refusals_is_counted_and_not_written(tocsin: Running) -> None:
     viewer = await tocsin.as_("viewer", user="vera")
     for _ in range(BY_TOKEN + 7):

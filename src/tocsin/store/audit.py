@@ -20,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tocsin.model.audit import ITSELF, Act, Entry, short, text
-from tocsin.store.database import Database, Transaction
+from tocsin.store.database import Database, Row, Transaction
 from tocsin.store.sealing import Keyring
 
 START = bytes(32)
@@ -48,11 +48,15 @@ class Trail:
         """In the transaction of the change itself. Call it last in there: it holds the tenant's trail until the end."""
         values = {"tenant_id": act.tenant_id, "start": START, "nothing": b""}
         number, previous = (await tx.fetch("lock_audit", values))[0]
-        if number and not await self._is_ours(tx, act.tenant_id, number, bytes(previous)):
-            reason = f"Entry {number} is missing or has no seal of a known key"
+        last = await tx.fetch("audit_last", {"tenant_id": act.tenant_id})
+        if not self._is_end(act.tenant_id, number, bytes(previous), last):
+            there = last[0][0] if last else 0
+            reason = f"The end should be entry {number}, sealed with a known key; the last one there is {there}"
             entry = self._entry(Act(act.tenant_id, ITSELF, BREAK, "audit", str(number), reason=reason), number + 1)
-            number, previous = number + 1, await self._put(tx, bytes(previous), entry)
-            log.error("audit.break", tenant=act.tenant_id, number=number)
+            if there > number:  # the store's memory of the end was set back
+                entry, previous = replace(entry, number=there + 1), last[0][1]
+            number, previous = entry.number, await self._put(tx, bytes(previous), entry)
+            log.error("audit.break", tenant=act.tenant_id, number=number, reason=reason)
         await self._put(tx, bytes(previous), self._entry(act, number + 1))
         self.counts[act.outcome] += 1
 
@@ -77,9 +81,13 @@ class Trail:
         log.info("audit.removed", tenant=tenant_id, until=until)
         return bool(until == removed + limit)
 
-    async def _is_ours(self, tx: Transaction, tenant_id: str, number: int, hash_: bytes) -> bool:
-        found = await tx.fetch("audit_seal", {"tenant_id": tenant_id, "number": number})
-        return bool(found) and self.keyring.signed(signed(tenant_id, number, hash_), bytes(found[0][0])) is True
+    def _is_end(self, tenant_id: str, number: int, hash_: bytes, last: list[Row]) -> bool:
+        """Whether the last entry that is there is the one that the store remembers, and is sealed by us."""
+        if not last:
+            return number == 0
+        there, its_hash, seal = last[0]
+        is_known = (there, bytes(its_hash)) == (number, hash_)
+        return is_known and self.keyring.signed(signed(tenant_id, number, hash_), bytes(seal)) is True
 
     async def _put(self, tx: Transaction, previous: bytes, entry: Entry) -> bytes:
         """Returns its hash."""

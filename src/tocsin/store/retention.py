@@ -75,6 +75,7 @@ class Cleaner:
         self.db = db
         self.trail = trail
         self.kept = kept
+        self.summed_up = 0
 
     async def clean(self, now_ms: int) -> bool:
         """Bounded: at most some ten thousand rows of each tenant a round, so that nobody waits for it. Returns whether
@@ -96,6 +97,8 @@ class Cleaner:
         async with self.db.transaction() as tx:
             await delete_old_threads(tx, now_ms - self.kept.events * DAY_MS)
             await accounts.delete_old(tx, now_ms)
-            await ledger.sum_up(tx, today - 1)
-            await ledger.forget(tx, today - self.kept.longest() - 31)
+            if today != self.summed_up:
+                await ledger.sum_up(tx, today - 1)
+                await ledger.forget(tx, today - self.kept.longest() - 31)
+        self.summed_up = today
         return more

@@ -105,7 +105,7 @@ class Tocsin:
         self.denials = Denials(app)
         self.people = People(app)
         self.guard = Guard(self.people.sessions.site)
-        self.events = events.EventsDoor(app, self.tokens, self.people.sessions, self.guard.data)
+        self.events = events.EventsDoor(app, self.tokens, self.people.sessions, self.guard.data, self.denials)
         pages = page_routes(self.people) if routes is None else []
         self.rest = Starlette(
             routes=[*extra, *(self.route(route) for route in (ROUTES if routes is None else routes)), *pages],

@@ -4,8 +4,8 @@ INSERT INTO audit_head (tenant_id, number, hash, removed_hash, removed_seal)
 VALUES (:tenant_id, 0, :start, :start, :nothing)
 ON CONFLICT (tenant_id) DO UPDATE SET number = audit_head.number RETURNING number, hash;
 
--- audit_seal
-SELECT seal FROM audit WHERE tenant_id = :tenant_id AND number = :number;
+-- audit_last
+SELECT number, hash, seal FROM audit WHERE tenant_id = :tenant_id ORDER BY number DESC LIMIT 1;
 
 -- insert_audit
 INSERT INTO audit (tenant_id, number, time_ms, actor, token_id, role, address, request_id, user_agent, action, kind, object_id,

@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.responses import Response
 
 from tocsin.app import App
-from tocsin.model.errors import Invalid, NotFound, Refusal
+from tocsin.model.errors import Forbidden, Invalid, NotFound, Refusal
 from tocsin.model.event import Event, Severity
 from tocsin.rules.explain import Considered, Told, explain
 from tocsin.rules.index import compile_rule, rule_of_endpoint
@@ -21,6 +22,7 @@ from tocsin.stages.intake import Receipt, Trace
 from tocsin.store import config, log
 from tocsin.store import why as store_why
 from tocsin.web.auth import Tokens
+from tocsin.web.denials import Denials
 from tocsin.web.headers import Header
 from tocsin.web.once import checked_key
 from tocsin.web.problems import answer_of, encoded
@@ -104,11 +106,14 @@ class EventWhy(msgspec.Struct, frozen=True):
 class EventsDoor:
     """`POST /v1/events`, without a framework in between: the one route where microseconds count."""
 
-    def __init__(self, app: App, tokens: Tokens, sessions: Sessions, headers: tuple[Header, ...]) -> None:
+    def __init__(
+        self, app: App, tokens: Tokens, sessions: Sessions, headers: tuple[Header, ...], denials: Denials
+    ) -> None:
         self.app = app
         self.tokens = tokens
         self.sessions = sessions
         self.headers = headers
+        self.denials = denials
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -127,7 +132,11 @@ class EventsDoor:
             principal = await self.tokens.principal(headers[b"authorization"])
         else:
             principal = await self.sessions.principal("POST", Headers(scope=scope))
-        principal.require("developer", "ingest")
+        try:
+            principal.require("developer", "ingest")
+        except Forbidden as refusal:
+            await self.denials.write(Request(scope), ROUTES[0], principal, refusal)
+            raise
         if scope["query_string"]:
             raise Invalid(scope["query_string"][:60].decode("latin-1"), "query parameters", "none: this route has none")
         body = await whole_body(headers, receive, self.app.settings.max_body_bytes)
