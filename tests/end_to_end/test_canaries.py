@@ -4,6 +4,7 @@ What the answers that show a secret once show is left out; nothing else is.
 """
 
 import base64
+import http.client
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -46,6 +48,7 @@ CANARIES = {
     "named secret": "canaryNAMED-5533-value",
     "replaced secret": "canaryREPLACED-5544-value",
     "environment's secret": "canaryFROMENV-5555-value",
+    "password": "canaryPASSWORD-5566-of-mia",
     "signing": signing("canarySIGNING"),
     "next signing": signing("canaryNEXTSIGNING"),
     "key": base64.b64encode(KEY).decode(),
@@ -156,6 +159,7 @@ class Life:
         self.site = site
         self.server = server
         self.said: dict[str, bytes] = {}
+        self.given = {"token": site.token}
 
     def call(self, method: str, path: str, body: Any = None, *, status: int | None = None, once: str = "") -> Any:
         """`once` names the canary that this answer may show."""
@@ -204,10 +208,36 @@ class Life:
         self.call("PUT", "/v1/secrets/NAMED", {"value": CANARIES["replaced secret"]}, status=200)
         self.call("POST", f"/v1/webhooks/{webhooks[1]}/test")
         self.mistakes(first)
+        self.sign_in()
         commands = (("config", "export"), ("audit", "export"), ("doctor", "-o", "json"), ("secret", "list"))
         for words in commands if self.site.postgres is None else ():  # they ask the same API of both stores
             self.run(*words)
         self.ask_everything()
+
+    def sign_in(self) -> None:
+        """Somebody sets a password, signs in, and mistypes; what they are given joins the canaries."""
+        mia, password = {"user_id": "mia", "role": "viewer", "email": "mia@example.com"}, CANARIES["password"]
+        self.call("POST", "/v1/members", mia, status=201)
+        made = self.server.call("POST", "/v1/members/mia/sign-in-link", {})[2]["link"]
+        self.given["link to sign in"] = made.rpartition("=")[2]
+        form = {"token": self.given["link to sign in"], "password": password, "again": password}
+        assert self.send("/set-password", urlencode(form), "application/x-www-form-urlencoded")[0] == 303
+        for word in (password + "?", password):
+            login = json.dumps({"email": mia["email"], "password": word})
+            status, headers = self.send("/auth/login", login, "application/json")
+            assert status == (200 if word == password else 401)
+        self.given["session"] = headers["set-cookie"].partition("=")[2].partition(";")[0]
+        assert len(self.given["session"]) > 30
+
+    def send(self, path: str, body: str, media: str) -> tuple[int, dict[str, str]]:
+        """As a page of Tocsin's own would."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=30)
+        origin = {"origin": self.server.url, "sec-fetch-site": "same-origin", "content-type": media}
+        connection.request("POST", path, body, origin)
+        reply = connection.getresponse()
+        self.said[f"POST {path} ({len(self.said)})"] = reply.read()
+        connection.close()
+        return reply.status, {name.lower(): value for name, value in reply.getheaders()}
 
     def waiting(self, which: str) -> int:
         sql = f"SELECT count(*) FROM delivery WHERE status IN ('pending', 'sending', 'retrying') AND {which}"
@@ -244,7 +274,7 @@ class Life:
         """A fault of ours, with everything in reach: what is stored is no JSON any more."""
         self.site.rows("UPDATE endpoint SET options = '{'")
         self.site.rows("UPDATE tenant SET config_version = config_version + 1")
-        self.call("POST", "/v1/events", {"id": "e9", "type": "run.failed"}, status=500)
+        self.call("POST", "/v1/events", {"id": "e9", "type": "run.failed"})
         self.call("GET", "/v1/webhooks", status=500)
         assert "exception" in self.server.log()
 
@@ -281,7 +311,7 @@ def test_no_secret_is_anywhere(kind: str, tmp_path: Path, echo: Echo) -> None:
             found["/proc/PID/cmdline"] = Path(f"/proc/{server.pid}/cmdline").read_bytes()
             found["the log"] = server.log_file.read_bytes()
             assert b"Traceback" in found["the log"] or b"exception" in found["the log"]
-            for name, canary in {**CANARIES, "token": site.token}.items():
+            for name, canary in (CANARIES | life.given).items():
                 for form in forms(canary):
                     for what, text in found.items():
                         at = text.find(form)
