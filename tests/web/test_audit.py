@@ -321,7 +321,7 @@ async def test_a_change_that_is_long_is_told_by_its_size(tocsin: Running) -> Non
 
 
 async def test_filters_and_pages(tocsin: Running) -> None:
-    ana, ben = await tocsin.as_("admin", user="ana"), await tocsin.as_("developer", user="ben")
+    ana, ben = await tocsin.as_("admin", user="ana"), await tocsin.as_("admin", user="ben")
     rules = [await tocsin.rule(client=ana), await tocsin.rule(client=ben)]
     tocsin.clock.move(60)
     (await ben.patch(f"/v1/alert-rules/{rules[0]['id']}", {"name": "ben's now"})).ok()

@@ -129,7 +129,7 @@ async def test_members_of_another_tenant_are_not_there(tocsin: Running) -> None:
             await tocsin.client.patch("/v1/members/nobody", {"role": "viewer"}),
         ),
     ):
-        assert (answer.status, answer.body) == (404, absent.body)
+        assert (answer.status, answer.said) == (404, absent.said)
     (await tocsin.client.post("/v1/members", {"user_id": "zoe", "role": "viewer"})).ok(201)
     theirs = await tocsin.as_("admin", "theirs")
     assert (await theirs.get("/v1/members/zoe")).ok()["role"] == "admin"

@@ -251,7 +251,7 @@ async def test_nothing_is_set_up_and_why_says_so(start: Start) -> None:
     await (await tocsin.as_("viewer", user="bob")).get(SHORT)
     sent = await tocsin.send(type="safety_rollback")
     await tocsin.settle()
-    why = str((await ana.get(f"/v1/events/{sent['id']}/why")).ok())
+    why = str((await tocsin.client.get(f"/v1/events/{sent['id']}/why")).ok())
     assert "Slack is not set up: SLACK_BOT_TOKEN is not set" in why
     assert "email is not set up: neither SENDGRID_API_KEY nor SMTP_HOST is set" in why
     assert "no email address is known of bob" in why

@@ -275,7 +275,7 @@ async def test_cancelled_by_a_person_and_replayed(tocsin: Running) -> None:
     await tocsin.settle()
     hook.expect(1)
     (delivery,) = await tocsin.deliveries()
-    ana = await tocsin.as_("developer", user="ana")
+    ana = await tocsin.as_("admin", user="ana")
     (await ana.post(f"/v1/deliveries/{delivery['id']}/cancel", {})).ok()
     assert (await why(tocsin))["summary"] == (
         "Nobody was told: rule events of orders: cancelled by ana after 1 attempt."

@@ -19,6 +19,7 @@ MOST_NAMED = 3
 REASON_CHARS = 300
 NAME_CHARS = 80
 
+NOBODY = "Nobody was told"
 UPDATING = "waits to bring"
 """A run's message was sent, and an edit of it must wait."""
 
@@ -59,12 +60,13 @@ class Told(Struct, frozen=True):
 
 
 class Why(Struct, frozen=True):
-    """The answer about one event; `summary` is one sentence."""
+    """The answer about one event; `summary` is one sentence. `elsewhere`: so many deliveries are not shown here."""
 
     summary: str
     decisions: tuple[Considered, ...]
     omitted_decisions: int
     deliveries: tuple[Told, ...]
+    elsewhere: int = 0
 
 
 class Chapter(Struct, frozen=True):
@@ -84,9 +86,11 @@ def explain(
     *,
     others: Iterable[CompiledRule] = (),
     rules: int = 0,
+    elsewhere: int = 0,
 ) -> Why:
     """`others`: rules that planning did not look at: nothing in the event leads to them, or they are switched off.
-    `rules`: how many there were when it was decided, where the others are not given."""
+    `rules`: how many there were when it was decided, where the others are not given. `elsewhere`: deliveries that are
+    not among the fates, because they are not for whoever asks to see."""
     decided = [Considered(d.rule_id, d.rule, d.verdict, d.reason, d.endpoints) for d in decisions]
     near = [(FITS, one) for one in decided if one.verdict == "not_matched"]
     rest = [as_other(compiled, event) for compiled in others]
@@ -95,11 +99,17 @@ def explain(
     count = max(rules, len(decided) + omitted + len(rest))
     room = max(0, MOST_OTHERS - len(decided))
     return Why(
-        summary(decided, nearest, count, fates, now_ms),
+        not_nobody(summary(decided, nearest, count, fates, now_ms), elsewhere),
         (*decided, *(one for _, one in rest[:room])),
         omitted + len(rest[room:]),
         tuple(told(fate, now_ms) for fate in fates),
+        elsewhere,
     )
+
+
+def not_nobody(said: str, elsewhere: int) -> str:
+    """Where somebody else may have been told, nobody was not."""
+    return said.replace(NOBODY, "None of your webhooks was told", 1) if elsewhere else said
 
 
 def as_other(compiled: CompiledRule, event: Event) -> tuple[int, Considered]:
@@ -219,7 +229,7 @@ def summary(
 ) -> str:
     """One sentence that answers the question."""
     if not fates:
-        return f"Nobody was told: {silent(decided, nearest, rules)}."
+        return f"{NOBODY}: {silent(decided, nearest, rules)}."
     by_id = {decision.rule_id: decision for decision in decided}
     by_ending: dict[str, list[Fate]] = {"told": [], "waits": [], "not_told": []}
     for fate in fates:
@@ -227,7 +237,7 @@ def summary(
     if len(by_ending["not_told"]) == len(fates):
         first = fates[0]
         rule = f"rule {short(by_id[first.rule_id].rule)}: " if first.rule_id in by_id else ""
-        return f"Nobody was told: {rule}{words_of(first, now_ms)}{more_reasons(fates, now_ms)}."
+        return f"{NOBODY}: {rule}{words_of(first, now_ms)}{more_reasons(fates, now_ms)}."
     clauses = [told_clause(by_ending["told"], by_id, now_ms), waits_clause(by_ending["waits"], now_ms)]
     clauses.append(not_told_clause(by_ending["not_told"], now_ms))
     return "; ".join(clause for clause in clauses if clause) + "."
@@ -309,8 +319,12 @@ def short(name: str) -> str:
 # A run.
 
 
-def story(run: Run, chapters: Sequence[Chapter], now_ms: int) -> str:
-    """One sentence about a whole run: who was told of it, or why nobody was."""
+def story(run: Run, chapters: Sequence[Chapter], now_ms: int, *, elsewhere: int = 0) -> str:
+    """One sentence about a whole run: who was told of it, or why nobody was. `elsewhere` as in `explain`."""
+    return not_nobody(whole_story(run, chapters, now_ms), elsewhere)
+
+
+def whole_story(run: Run, chapters: Sequence[Chapter], now_ms: int) -> str:
     name = short(f"{run.pipeline} {run.run_id}".strip())
     about = f"{name}, which {course(run, now_ms)}"
     endings: dict[str, list[Fate]] = {"told": [], "waits": [], "not_told": []}
@@ -326,9 +340,9 @@ def story(run: Run, chapters: Sequence[Chapter], now_ms: int) -> str:
         first = endings["waits"][0]
         return f"Nobody has been told yet of {about}; {short(first.endpoint)}: {words_of(first, now_ms)}."
     if not chapters:
-        return f"Nobody was told of {about}: its events are no longer kept."
-    said = key_chapter(chapters).why.summary.removeprefix("Nobody was told: ").removesuffix(".")
-    return f"Nobody was told of {about}: {said}."
+        return f"{NOBODY} of {about}: its events are no longer kept."
+    _, _, said = key_chapter(chapters).why.summary.removesuffix(".").partition(" told: ")
+    return f"{NOBODY} of {about}: {said}."
 
 
 def key_chapter(chapters: Sequence[Chapter]) -> Chapter:

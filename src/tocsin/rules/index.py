@@ -143,10 +143,14 @@ def types_of(rule: Rule) -> tuple[str, ...]:
     return (*rule.event_types, *sorted(CLOSES - set(rule.event_types)))
 
 
+OF_ENDPOINT = "ep"
+"""What the id of a rule begins with that stands for an endpoint's `enabled_events`."""
+
+
 def rule_of_endpoint(tenant_id: str, endpoint_id: str, name: str, event_types: tuple[str, ...]) -> Rule:
     """An endpoint's `enabled_events`, as the rule that they are short for."""
     return Rule(
-        id=f"ep:{endpoint_id}",
+        id=f"{OF_ENDPOINT}:{endpoint_id}",
         tenant_id=tenant_id,
         name=f"events of {name}",
         event_types=event_types,

@@ -10,6 +10,9 @@ from tocsin.model.preference import CATEGORIES, CHANNELS, EMAIL, PROVIDER_OF, SL
 from tocsin.model.rule import Rule
 from tocsin.provider_kit.mail import ADDRESS, ADDRESS_CHARS
 
+OF_PREFERENCES = "pref"
+"""What the id of a rule begins with that follows from preferences."""
+
 MADE = "preferences"
 """Endpoints that are there because somebody's preferences lead to them: `created_by`. Nobody else sees them listed."""
 
@@ -114,7 +117,7 @@ def rule(tenant_id: str, place: Place, endpoint_id: str, here: Sequence[Reader],
     elif not any(reader.wants.wants(name, place[0]) for reader in here):
         off = f"{category.label} by {channel}: that is off in the preferences of {whose}"
     return Rule(
-        id=f"pref:{endpoint_id or here[0].user_id}:{name}",
+        id=f"{OF_PREFERENCES}:{endpoint_id or here[0].user_id}:{name}",
         tenant_id=tenant_id,
         name=f"{category.label} by {channel}, as {whose} prefer{'s' * (len(here) == 1)}",
         event_types=category.event_types,

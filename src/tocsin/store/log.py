@@ -90,8 +90,10 @@ async def deliveries_of_event(db: Database, tenant_id: str, event_uid: str) -> l
     return await list_deliveries(db, tenant_id, before=LAST, limit=1000, filters={"event_id": event_uid})
 
 
-async def get_delivery(db: Database, tenant_id: str, id_: str) -> dict[str, Any] | None:
-    found = await list_deliveries(db, tenant_id, before=LAST, limit=1, filters={"id": id_})
+async def get_delivery(
+    db: Database, tenant_id: str, id_: str, filters: dict[str, str] | None = None
+) -> dict[str, Any] | None:
+    found = await list_deliveries(db, tenant_id, before=LAST, limit=1, filters={"id": id_} | (filters or {}))
     return found[0] if found else None
 
 

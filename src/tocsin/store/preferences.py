@@ -22,12 +22,14 @@ Told = Literal["tried", "success", "failed"]
 
 class Wanted(msgspec.Struct, frozen=True):
     """An endpoint that somebody's preferences need; the operator's settings say the rest. `mine`: those of the user who
-    is saving now, so that it is switched on again where Tocsin switched it off."""
+    is saving now, so that it is switched on again where Tocsin switched it off. `user_id`: whose own it is, "" for a
+    place that others may read, too."""
 
     provider_type: str
     settings: dict[str, Any]
     hint: str
     mine: bool
+    user_id: str = ""
 
 
 async def everybody(tx: Transaction, tenant_id: str) -> list[Stored]:
@@ -96,7 +98,7 @@ def made(tenant_id: str, wanted: Wanted, made_by: str, new_id: NewId, now_ms: in
     return Endpoint(
         id=new_id("whk"),
         tenant_id=tenant_id,
-        user_id="",
+        user_id=wanted.user_id,
         provider_type=wanted.provider_type,
         name=f"preferences: {wanted.hint}",
         description="Made for the preferences of those who want to be told here",

@@ -71,7 +71,7 @@ def compiled(
     short: list[Rule] = []
     for row in config.endpoints:
         id_, user_id, provider_type, name, enabled_events, settings, options = row[:7]
-        is_active, disabled_reason, version_, _made_by = row[7:]
+        is_active, disabled_reason, version_, made_by = row[7:]
         provider = PROVIDERS.get(provider_type)
         if provider is None:
             continue
@@ -88,7 +88,8 @@ def compiled(
             live = provider.live is not None and provider.live.is_on(fitting)
         except msgspec.DecodeError as error:  # written by something other than this program
             unfit = f"its settings do not fit: {error}"
-        owner = wants.get(preferred.owners.get(id_, user_id), NO_WISHES)
+        whose = "" if made_by == preferring.MADE else user_id  # one may read where others do, too
+        owner = wants.get(preferred.owners.get(id_, whose), NO_WISHES)
         channels[id_] = Channel(
             id_,
             provider_type,

@@ -30,8 +30,12 @@ SELECT e.tenant_id, e.id, e.user_id, e.provider_type, e.name, e.description, e.a
    AND e.created_by <> 'preferences' {filters}
  ORDER BY e.id LIMIT :limit;
 
--- list_endpoints_by_user_id
-e.user_id = :user_id
+-- list_endpoints_by_seen_by
+e.user_id IN (:seen_by, '')
+
+-- hidden_endpoints
+-- Those that are gone, too: what went there is kept.
+SELECT id FROM endpoint WHERE tenant_id = :tenant_id AND user_id NOT IN (:seen_by, '');
 
 -- list_endpoints_by_provider_type
 e.provider_type = :provider_type

@@ -73,6 +73,13 @@ d.provider_type = :provider_type
 -- list_deliveries_by_folded_into
 d.folded_into = :folded_into AND d.folded_into <> ''
 
+-- list_deliveries_by_seen_by
+d.endpoint_id IN (SELECT id FROM endpoint WHERE tenant_id = :tenant_id AND user_id IN (:seen_by, ''))
+
+-- list_deliveries_by_owned_by
+d.endpoint_id IN (SELECT id FROM endpoint WHERE tenant_id = :tenant_id
+                     AND (user_id = :owned_by OR (user_id = '' AND created_by = :owned_by)))
+
 -- list_deliveries_by_since
 d.created_ms >= :since
 

@@ -25,6 +25,7 @@ from tocsin.rules.noise_check import check_noise
 from tocsin.store import config
 from tocsin.store.database import Reader
 from tocsin.web.api.webhooks import checked_patterns
+from tocsin.web.ownership import check_may_change, own
 from tocsin.web.routes import (
     DELETED,
     PAGE,
@@ -193,12 +194,14 @@ def checked_rule(rule: Rule) -> CompiledRule:
     return compiled
 
 
-async def checked(call: Call, rule: Rule, tx: Reader | None = None) -> CompiledRule:
-    """Raises Invalid for endpoints the tenant does not have, too."""
+async def checked(call: Call, rule: Rule, tx: Reader | None = None, known: tuple[str, ...] = ()) -> CompiledRule:
+    """Raises Invalid for endpoints that the caller does not see, too; `known` are those it leads to already."""
     compiled = checked_rule(rule)
     for number, id_ in enumerate(rule.endpoint_ids):
+        if id_ in known:
+            continue
         try:
-            await config.get_endpoint(tx or call.app.db, call.tenant_id, no_nul("webhook_endpoint_ids", id_))
+            await own(call, no_nul("webhook_endpoint_ids", id_), tx)
         except NotFound:
             field = f"webhook_endpoint_ids[{number}]"
             raise Invalid(field, repr(id_[:60]), "the id of a webhook of this tenant") from None
@@ -252,8 +255,9 @@ async def change(call: Call) -> Response:
     async with call.changing() as tx:
         known = await find(call, tx)
         call.check_unchanged(shown(known))
+        await check_may_change(call, known, tx)
         rule = replace(known, noise=noise_of(given, known.noise), **changes(given))
-        await checked(call, rule, tx)
+        await checked(call, rule, tx, known.endpoint_ids)
         await config.change_rule(tx, rule, call.app.clock_ms())
         await call.audit(tx, "rule.update", "rule", rule.id, shown(known), shown(rule))
     return await get(call)
@@ -262,6 +266,7 @@ async def change(call: Call) -> Response:
 async def restore(call: Call) -> Response:
     async with call.changing() as tx:
         rule = await config.restore_rule(tx, call.tenant_id, no_nul("id", call.path("id")), call.app.clock_ms())
+        await check_may_change(call, rule, tx)
         await call.audit(tx, "rule.restore", "rule", rule.id, None, shown(rule))
     return tagged(shown(rule))
 
@@ -270,6 +275,7 @@ async def delete(call: Call) -> Response:
     async with call.changing() as tx:
         rule = await find(call, tx)
         call.check_unchanged(shown(rule))
+        await check_may_change(call, rule, tx)
         await config.delete_rule(tx, call.tenant_id, rule.id, call.app.clock_ms())
         await call.audit(tx, "rule.delete", "rule", rule.id, shown(rule), None)
     return Response(status_code=204)

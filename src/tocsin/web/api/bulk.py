@@ -1,4 +1,5 @@
-"""Many at once: webhooks, rules, silences, deliveries that wait. Nobody acts on more than they have seen."""
+"""Many at once: webhooks, rules, silences, deliveries that wait. Nobody acts on more than they have seen, nor on what
+is not theirs."""
 
 import datetime as dt
 from typing import Annotated, Any, Literal
@@ -12,6 +13,7 @@ from tocsin.model.errors import Conflict, Invalid
 from tocsin.rules.pattern import check_pattern, matches
 from tocsin.store import config, log, silences
 from tocsin.store.database import Transaction
+from tocsin.web.ownership import hidden_endpoints, may_change, owned_by, owns, seen_by
 from tocsin.web.routes import LAST, Call, Moment, Route, no_nul, reply
 
 MOST = 1000
@@ -113,16 +115,17 @@ async def done(call: Call, tx: Transaction, given: Bulk, what: tuple[str, str], 
 async def webhooks(call: Call) -> Response:
     given = await call.body(WebhooksBulk)
     filters, now_ms = filters_in(given), call.app.clock_ms()
-    own = {} if call.by.sees_all() else {"user_id": call.by.user_id}
-    own |= {"provider_type": filters["provider_type"]} if "provider_type" in filters else {}
+    asked = seen_by(call.by)
+    asked |= {"provider_type": filters["provider_type"]} if "provider_type" in filters else {}
     async with call.changing() as tx:
         known = await config.list_endpoints(
-            tx, call.tenant_id, after="", limit=MOST_LOOKED_AT, filters=own, deleted=given.action == "restore"
+            tx, call.tenant_id, after="", limit=MOST_LOOKED_AT, filters=asked, deleted=given.action == "restore"
         )
         ids = [
             one.id
             for one in known
-            if one.id in filters.get("ids", (one.id,))
+            if owns(call.by, one)
+            and one.id in filters.get("ids", (one.id,))
             and matches(filters.get("name", "*"), one.name)
             and filters.get("is_active", one.is_active) == one.is_active
             and filters.get("failing", bool(one.disabled_reason)) == bool(one.disabled_reason)
@@ -150,10 +153,12 @@ async def rules(call: Call) -> Response:
         known = await config.list_rules(
             tx, call.tenant_id, after="", limit=MOST_LOOKED_AT, deleted=given.action == "restore"
         )
+        hidden = await hidden_endpoints(call, tx)
         fitting = [
             one
             for one in known
-            if one.id in filters.get("ids", (one.id,))
+            if may_change(call.by, one, hidden)
+            and one.id in filters.get("ids", (one.id,))
             and matches(filters.get("name", "*"), one.name)
             and ("webhook_id" not in filters or filters["webhook_id"] in one.endpoint_ids)
             and filters.get("is_active", one.is_active) == one.is_active
@@ -202,6 +207,7 @@ async def cancel(call: Call) -> Response:
             filters[name] = int(moment.timestamp() * 1000)
     wanted = filters.pop("ids", None)
     filters |= {"ids": log.as_list(wanted)} if wanted else {}
+    filters |= owned_by(call.by)
     async with call.changing() as tx:
         ids: list[str] = []
         for status in sorted(WAITING):

@@ -23,11 +23,12 @@ from tocsin.web.api import alert_rules, pipelines, webhooks
 from tocsin.web.api import preferences as preferences_api
 from tocsin.web.api import silences as silences_api
 from tocsin.web.api.alert_rules import RuleIn, RuleOut, checked_rule, new_rule
-from tocsin.web.api.pipelines import MADE_FOR, Notification, NotificationOut
+from tocsin.web.api.pipelines import Notification, NotificationOut
 from tocsin.web.api.preferences import PreferencesIn, PreferencesOut
 from tocsin.web.api.rule_preview import Last, changed, config_of, last_events, setup_of, steps_of
 from tocsin.web.api.silences import SilenceOut
 from tocsin.web.api.webhooks import Webhook, WebhookIn
+from tocsin.web.ownership import MADE_FOR, hidden_endpoints, own, seen_by
 from tocsin.web.routes import LAST, Call, Route, no_nul, reply, rfc3339
 
 MOST = 100_000
@@ -121,13 +122,13 @@ class PlanOut(Struct, frozen=True):
 async def get(call: Call) -> Response:
     app, tenant_id = call.app, call.tenant_id
     now_ms = app.clock_ms()
-    mine = {} if call.by.sees_all() else {"user_id": call.by.user_id}
-    endpoints = await config.list_endpoints(app.db, tenant_id, after="", limit=MOST, filters=mine)
+    endpoints = await config.list_endpoints(app.db, tenant_id, after="", limit=MOST, filters=seen_by(call.by))
     rules = await config.list_rules(app.db, tenant_id, after="", limit=MOST)
     kept = await silences.list_(app.db, tenant_id, before=LAST, limit=MOST, filters={"open": now_ms})
+    hidden = await hidden_endpoints(call)
     by_pipeline: dict[str, tuple[NotificationOut, ...]] = {}
     for rule in rules:
-        if name := pipeline_of(rule):
+        if (name := pipeline_of(rule)) and not hidden.intersection(rule.endpoint_ids):
             by_pipeline[name] = (*by_pipeline.get(name, ()), pipelines.shown(rule))
     return reply(
         ConfigOut(
@@ -196,7 +197,7 @@ async def differing(call: Call, given: EndpointGiven) -> tuple[str, ...]:
     if not given.id:
         await webhooks.settings_of(call, app.db, provider, given.settings)
         return tuple(EndpointGiven.__struct_fields__)
-    known = await webhooks.own(call, no_nul("id", given.id))
+    known = await own(call, no_nul("id", given.id))
     if known.provider_type != given.provider_type:
         raise Invalid("provider_type", given.provider_type, f"{known.provider_type}, as it is: it cannot be changed")
     opened = await config.open_endpoint(app.db, app.keyring, call.tenant_id, known.id)

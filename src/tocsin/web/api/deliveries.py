@@ -10,10 +10,11 @@ from starlette.responses import Response
 
 from tocsin.app import App
 from tocsin.model.delivery import WAITING, Status
-from tocsin.model.errors import Conflict, Invalid, NotFound
+from tocsin.model.errors import Conflict, Forbidden, Invalid, NotFound
 from tocsin.providers import PROVIDERS
 from tocsin.store import log
 from tocsin.web.auth import Principal
+from tocsin.web.ownership import owned_by, seen_by
 from tocsin.web.replies import sees_words, without_words
 from tocsin.web.routes import (
     A_TIME,
@@ -164,6 +165,7 @@ async def list_(call: Call) -> Response:
     limit = page_limit(call)
     filters: dict[str, Any] = filters_of(call, (*FILTERS, "since", "until"))
     filters |= {name: moment_ms(filters[name]) for name in ("since", "until") if name in filters}
+    filters |= seen_by(call.by)
     before = cursor_of(call, LAST)
     found = await log.list_deliveries(call.app.db, call.tenant_id, before=before, limit=limit + 1, filters=filters)
     items = [for_reader(call.by, DeliveryOut(**fields(row))) for row in found]
@@ -175,10 +177,14 @@ def moment_ms(text: str) -> int:
     return int(moment.timestamp() * 1000)
 
 
-async def find(call: Call) -> dict[str, Any]:
-    found = await log.get_delivery(call.app.db, call.tenant_id, no_nul("id", call.path("id")))
+async def find(call: Call, *, to_change: bool = False) -> dict[str, Any]:
+    """Raises NotFound, and Forbidden where its webhook is not the caller's `to_change`."""
+    id_ = no_nul("id", call.path("id"))
+    found = await log.get_delivery(call.app.db, call.tenant_id, id_, seen_by(call.by))
     if found is None:
         raise NotFound("No such delivery.")
+    if to_change and await log.get_delivery(call.app.db, call.tenant_id, id_, owned_by(call.by)) is None:
+        raise Forbidden("This went to a webhook of the tenant's: only an admin may do that.")
     return found
 
 
@@ -187,7 +193,7 @@ async def get(call: Call) -> Response:
 
 
 async def replay(call: Call) -> Response:
-    found = await find(call)
+    found = await find(call, to_change=True)
     app, now_ms = call.app, call.app.clock_ms()
     async with app.db.transaction() as tx:
         expires_ms = now_ms + longest_age_s(found["provider_type"]) * 1000
@@ -203,7 +209,7 @@ async def replay(call: Call) -> Response:
 
 
 async def cancel(call: Call) -> Response:
-    found = await find(call)
+    found = await find(call, to_change=True)
     app = call.app
     async with app.db.transaction() as tx:
         done = await log.cancel(tx, call.tenant_id, found["id"], f"cancelled by {call.by.who}", app.clock_ms())
@@ -235,19 +241,20 @@ async def replay_by_filter(call: Call) -> Response:
 async def replay_matching(
     call: Call, given: ReplayIn | RecoverIn, filters: dict[str, Any], action: str, kind: str, id_: str
 ) -> Response:
-    """All that match, a page at a time; with `dry_run` only their number. One entry in the audit trail, written
-    before the first is sent."""
+    """All that match and are the caller's, a page at a time; with `dry_run` only their number. One entry in the audit
+    trail, written before the first is sent."""
     app = call.app
     if isinstance(given.since, dt.datetime):
         filters["since"] = int(given.since.timestamp() * 1000)
     if isinstance(given.until, dt.datetime):
         filters["until"] = int(given.until.timestamp() * 1000)
+    theirs = owned_by(call.by)
     matching: list[tuple[str, str]] = []
     for status in dict.fromkeys(given.status):
         before = LAST
         while len(matching) < MOST_REPLAYED:
             found = await log.list_deliveries(
-                app.db, call.tenant_id, before=before, limit=1000, filters=filters | {"status": status}
+                app.db, call.tenant_id, before=before, limit=1000, filters=filters | theirs | {"status": status}
             )
             matching += [(row["id"], row["provider_type"]) for row in found]
             if len(found) < 1000:

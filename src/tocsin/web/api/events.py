@@ -25,6 +25,7 @@ from tocsin.web.auth import Tokens
 from tocsin.web.denials import Denials
 from tocsin.web.headers import Header
 from tocsin.web.once import checked_key
+from tocsin.web.ownership import hidden_endpoints, is_hidden_rule
 from tocsin.web.problems import answer_of, encoded
 from tocsin.web.replies import fates_for
 from tocsin.web.routes import (
@@ -92,7 +93,7 @@ class EventOut(msgspec.Struct, frozen=True):
 
 class EventWhy(msgspec.Struct, frozen=True):
     """Why somebody was told of an event, or was not. `summary` is one sentence that answers; `decisions` are the rules,
-    those first that were asked when it came in."""
+    those first that were asked when it came in. `elsewhere`: so many deliveries went to webhooks of others."""
 
     event_id: str
     event_type: str
@@ -101,6 +102,7 @@ class EventWhy(msgspec.Struct, frozen=True):
     decisions: tuple[Considered, ...]
     omitted_decisions: int
     deliveries: tuple[Told, ...]
+    elsewhere: int
 
 
 class EventsDoor:
@@ -246,19 +248,22 @@ async def why(call: Call) -> Response:
     event, stored = await find(call)
     trace = msgspec.json.decode(stored, type=Trace)
     app = call.app
+    hidden = await hidden_endpoints(call)
     decided = {decision.rule_id for decision in trace.decisions}
     rules = await config.list_rules(app.db, call.tenant_id, after="", limit=MOST_RULES)
     rules += [rule_of_endpoint(call.tenant_id, *asks) for asks in await log.enabled_events(app.db, call.tenant_id)]
     others, broken = [], []
     for rule in rules:
-        if rule.id not in decided:
+        if rule.id not in decided and not is_hidden_rule(call, rule.id, hidden):
             try:
                 others.append(compile_rule(rule))
             except Invalid as error:  # saved by an older or another program
                 broken.append(Decision(rule.id, rule.name, "not_matched", f"the rule does not hold: {error.detail}"))
     fates = fates_for(call.by, await store_why.fates_of_event(app.db, call.tenant_id, event.uid))
-    decisions = (*trace.decisions, *broken)
-    found = explain(event, decisions, trace.omitted, fates, app.clock_ms(), others=others)
+    decisions = [one for one in (*trace.decisions, *broken) if not is_hidden_rule(call, one.rule_id, hidden)]
+    seen = [fate for fate in fates if fate.endpoint_id not in hidden]
+    elsewhere = len(fates) - len(seen)
+    found = explain(event, decisions, trace.omitted, seen, app.clock_ms(), others=others, elsewhere=elsewhere)
     return reply(EventWhy(event.id, event.type, rfc3339(trace.at_ms), **msgspec.structs.asdict(found)))
 
 

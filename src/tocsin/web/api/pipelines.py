@@ -16,8 +16,10 @@ from tocsin.model.rule import Rule
 from tocsin.provider_kit.text import cut, line
 from tocsin.rules.pattern import MAX_CHARS, is_exact
 from tocsin.store import config, pipelines
+from tocsin.store.database import Reader
 from tocsin.web.api.alert_rules import NOISE, NoiseOut, checked
 from tocsin.web.api.webhooks import checked_patterns, provider_of, typed_settings
+from tocsin.web.ownership import MADE_FOR, hidden_endpoints, own
 from tocsin.web.routes import (
     PAGE,
     Call,
@@ -34,9 +36,6 @@ from tocsin.web.routes import (
 
 LAST_RUNS = 100
 NAME_CHARS = 60
-MADE_FOR = "pipeline:"
-"""`created_by` of a rule that was set here is this and the pipeline's name."""
-
 FIELD_OF = {"mention_on_failure": "mentions", "use_rich_formatting": "format", "format": "format"}
 """By the setting of a webhook, the field here that sets it."""
 
@@ -163,7 +162,7 @@ async def rule_of(call: Call, name: str, given: Notification) -> Rule:
     """Checked, without an id."""
     now_ms = call.app.clock_ms()
     try:
-        endpoint = await config.get_endpoint(call.app.db, call.tenant_id, no_nul("webhook_id", given.webhook_id))
+        endpoint = await own(call, no_nul("webhook_id", given.webhook_id))
     except NotFound:
         raise Invalid("webhook_id", repr(given.webhook_id[:60]), "the id of a webhook of this tenant") from None
     for label, value in given.labels.items():
@@ -198,9 +197,15 @@ def naming(place: str) -> Iterator[None]:
         raise Invalid(f"{place}.{wrong.field}", wrong.found, wrong.expected) from None
 
 
+async def seen(call: Call, rules: list[Rule], db: Reader | None = None) -> list[Rule]:
+    """Those that lead to webhooks that the caller sees; the others are not theirs to replace."""
+    hidden = await hidden_endpoints(call, db)
+    return [rule for rule in rules if not hidden.intersection(rule.endpoint_ids)]
+
+
 async def get(call: Call) -> Response:
     name = name_of(call)
-    found = await pipelines.rules(call.app.db, call.tenant_id, MADE_FOR + name)
+    found = await seen(call, await pipelines.rules(call.app.db, call.tenant_id, MADE_FOR + name))
     return tagged(NotificationsOut(name, tuple(map(shown, found))))
 
 
@@ -215,7 +220,7 @@ async def put(call: Call) -> Response:
             wanted.append(await rule_of(call, name, given))
     now_ms = call.app.clock_ms()
     async with call.app.db.transaction() as tx:
-        old = await pipelines.rules_to_replace(tx, call.tenant_id, MADE_FOR + name)
+        old = await seen(call, await pipelines.rules_to_replace(tx, call.tenant_id, MADE_FOR + name), tx)
         before = NotificationsOut(name, tuple(map(shown, old)))
         call.check_unchanged(before)
         kept = []
@@ -238,7 +243,7 @@ async def put(call: Call) -> Response:
 async def delete(call: Call) -> Response:
     name = name_of(call)
     async with call.app.db.transaction() as tx:
-        found = await pipelines.rules_to_replace(tx, call.tenant_id, MADE_FOR + name)
+        found = await seen(call, await pipelines.rules_to_replace(tx, call.tenant_id, MADE_FOR + name), tx)
         before = NotificationsOut(name, tuple(map(shown, found)))
         call.check_unchanged(before)
         for rule in found:

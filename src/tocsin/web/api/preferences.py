@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from tocsin.model.errors import Invalid
 from tocsin.model.noise import Digest, Hours
-from tocsin.model.preference import CATEGORIES, CHANNELS, CRITICAL, PROVIDER_OF, Preferences
+from tocsin.model.preference import CATEGORIES, CHANNELS, CRITICAL, EMAIL, PROVIDER_OF, Preferences
 from tocsin.provider_kit.mail import EmailAddress
 from tocsin.providers.slack_bot import CHANNEL
 from tocsin.rules.noise_check import check_hours, check_zone
@@ -207,7 +207,8 @@ def endpoints_for(everybody: Sequence[store.Stored], me: str) -> list[store.Want
             settings = settings_of(Reader(user_id, wants), channel)
             if settings is not None:
                 hint = str(settings["to"][0] if "to" in settings else settings.get("channel", "the common channel"))
-                found.append(store.Wanted(PROVIDER_OF[channel], settings, hint, user_id == me))
+                whose = user_id if channel == EMAIL else ""
+                found.append(store.Wanted(PROVIDER_OF[channel], settings, hint, user_id == me, whose))
     return found
 
 

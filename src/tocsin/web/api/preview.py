@@ -34,7 +34,8 @@ from tocsin.stages.deliver.opening import hidden_of, inside_of
 from tocsin.stages.intake import as_event
 from tocsin.store import config, log
 from tocsin.web.api.preview_samples import Sample, sample
-from tocsin.web.api.webhooks import checked_address, filled_in, opened_settings, own, provider_of, typed_settings
+from tocsin.web.api.webhooks import checked_address, filled_in, opened_settings, provider_of, typed_settings
+from tocsin.web.ownership import own
 from tocsin.web.references import in_place, usable
 from tocsin.web.routes import LAST, Call, Route, no_nul, reply
 

@@ -22,6 +22,7 @@ from tocsin.store import intake as store
 from tocsin.store import log
 from tocsin.store import why as store_why
 from tocsin.web.api.alert_rules import ID, RuleIn, RulePatch, changes, checked, find, new_rule, noise_of
+from tocsin.web.ownership import NOT_YOURS, hidden_endpoints
 from tocsin.web.routes import LAST, Call, Route, decode, read_body, reply, rfc3339
 
 UNSAVED = "preview"
@@ -95,7 +96,7 @@ async def preview_saved(call: Call) -> Response:
     given = decode(body or b"{}", RulePreviewPatch)
     saved = await find(call)
     rule = replace(saved, noise=noise_of(given, saved.noise), **changes(given))
-    await checked(call, rule)
+    await checked(call, rule, known=saved.endpoint_ids)
     if rule == saved:
         rule = replace(saved, is_active=True)
     return reply(await previewed(call, saved, rule, given.last))
@@ -110,9 +111,10 @@ async def previewed(call: Call, saved: Rule | None, rule: Rule, last: int) -> Pr
     simulation = Simulation(setup_of(call, with_rule(config, rule, rule.id)), events.since_ms)
     after = await steps_of(events, simulation, now_ms)
     mine = {*rule.endpoint_ids, *(saved.endpoint_ids if saved else ())}
-    told_before = {step.event.id: told(step, rule.id) for step in before}
+    hidden = await hidden_endpoints(call)
+    told_before = {step.event.id: told(step, rule.id, hidden) for step in before}
     compiled_rule = compile_rule(rule)
-    items = [item_of(compiled_rule, simulation, told_before.get(step.event.id, ()), step) for step in after]
+    items = [item_of(compiled_rule, simulation, told_before.get(step.event.id, ()), step, hidden) for step in after]
     items = [item for item in items if item.matched or not item.by_clock]
     counts = messages(before, mine), messages(after, mine)
     return Preview(
@@ -126,11 +128,13 @@ async def previewed(call: Call, saved: Rule | None, rule: Rule, last: int) -> Pr
     )
 
 
-def item_of(compiled_rule: CompiledRule, simulation: Simulation, before: tuple[str, ...], step: Step) -> PreviewItem:
+def item_of(
+    compiled_rule: CompiledRule, simulation: Simulation, before: tuple[str, ...], step: Step, hidden: frozenset[str]
+) -> PreviewItem:
     rule, event = compiled_rule.rule, step.event
     decision = next((decision for decision in step.plan.decisions if decision.rule_id == rule.id), None)
     matched = decision is not None and decision.verdict != "not_matched"
-    notifies = told(step, rule.id)
+    notifies = told(step, rule.id, hidden)
     if decision is None:
         reason = misfit_of(compiled_rule, event).reason
     elif matched and not notifies:
@@ -151,9 +155,10 @@ def item_of(compiled_rule: CompiledRule, simulation: Simulation, before: tuple[s
     )
 
 
-def told(step: Step, rule_id: str) -> tuple[str, ...]:
-    """The names of the endpoints that this rule would tell."""
-    return tuple(send.channel.name for send in step.notifications() if send.rule.id == rule_id)
+def told(step: Step, rule_id: str, hidden: frozenset[str]) -> tuple[str, ...]:
+    """The names of the endpoints that this rule would tell; those of others are not named."""
+    channels = [send.channel for send in step.notifications() if send.rule.id == rule_id]
+    return tuple(NOT_YOURS if channel.endpoint_id in hidden else channel.name for channel in channels)
 
 
 def messages(steps: Iterable[Step], endpoint_ids: set[str]) -> int:

@@ -11,6 +11,7 @@ from tocsin.rules.run_state import attempt_named
 from tocsin.stages.intake import Trace
 from tocsin.store import log
 from tocsin.store import why as store
+from tocsin.web.ownership import hidden_endpoints, is_hidden_rule
 from tocsin.web.replies import fates_for
 from tocsin.web.routes import Call, no_nul, reply, rfc3339
 
@@ -30,7 +31,7 @@ class RunEvent(Struct, frozen=True):
 
 class RunWhy(Struct, frozen=True):
     """Why somebody was told of a run, or was not. `summary` is one sentence that answers; the events are in the order
-    in which they came."""
+    in which they came. `elsewhere`: so many deliveries went to webhooks of others."""
 
     id: str
     pipeline: str
@@ -39,6 +40,7 @@ class RunWhy(Struct, frozen=True):
     status: str
     summary: str
     events: tuple[RunEvent, ...]
+    elsewhere: int
 
 
 async def why(call: Call) -> Response:
@@ -48,15 +50,20 @@ async def why(call: Call) -> Response:
         raise NotFound("No such run.")
     now_ms = app.clock_ms()
     events, fates = await store.events_of_run(app.db, run)
+    hidden = await hidden_endpoints(call)
+    elsewhere = sum(fate.endpoint_id in hidden for fate in fates)
     by_event: dict[str, list[Fate]] = {}
     for fate in fates_for(call.by, fates):
+        if fate.endpoint_id in hidden:
+            continue
         by_event.setdefault(fate.event_uid, []).append(fate)
     chapters = []
     for event, stored in events:
         if attempt_named(event.kind, event.data) in (0, run.attempt):
             trace = msgspec.json.decode(stored, type=Trace)
             its_fates = by_event.get(event.uid, [])
-            said = explain(event, trace.decisions, trace.omitted, its_fates, now_ms, rules=trace.rules)
+            decisions = [one for one in trace.decisions if not is_hidden_rule(call, one.rule_id, hidden)]
+            said = explain(event, decisions, trace.omitted, its_fates, now_ms, rules=trace.rules, elsewhere=elsewhere)
             chapters.append(Chapter(event, tuple(its_fates), said))
     return reply(
         RunWhy(
@@ -65,11 +72,12 @@ async def why(call: Call) -> Response:
             run.run_id,
             run.attempt,
             run.status,
-            story(run, chapters, now_ms),
+            story(run, chapters, now_ms, elsewhere=elsewhere),
             tuple(
                 RunEvent(one.event.id, one.event.type, one.event.stage, rfc3339(one.event.time_ms), *parts(one))
                 for one in chapters
             ),
+            elsewhere,
         )
     )
 

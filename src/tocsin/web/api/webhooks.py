@@ -11,7 +11,7 @@ from starlette.responses import Response
 from tocsin.app import App, hint_of, new_secret
 from tocsin.compose.templated import check as check_templates
 from tocsin.model.endpoint import Endpoint, Options, Secret
-from tocsin.model.errors import Conflict, Invalid, NotFound
+from tocsin.model.errors import Conflict, Invalid
 from tocsin.model.hidden import Hidden
 from tocsin.model.noise import Digest, Templates
 from tocsin.outbound.address_guard import check_header, check_url
@@ -32,6 +32,7 @@ from tocsin.web.api.deliveries import (
     replay_matching,
     shown_with_attempts,
 )
+from tocsin.web.ownership import own, seen_by
 from tocsin.web.references import check_may_use, in_place
 from tocsin.web.routes import (
     DELETED,
@@ -336,17 +337,9 @@ async def create(call: Call) -> Response:
         return await call.made(tx, shown(endpoint, secret or UNSET))
 
 
-async def mine(call: Call, tx: Reader | None = None, *, deleted: bool = False) -> Endpoint:
+async def mine(call: Call, tx: Reader | None = None, *, to_change: bool = False, deleted: bool = False) -> Endpoint:
     """The endpoint of the path."""
-    return await own(call, no_nul("id", call.path("id")), tx, deleted=deleted)
-
-
-async def own(call: Call, id_: str, tx: Reader | None = None, *, deleted: bool = False) -> Endpoint:
-    """The endpoint, if the caller may see it; one of somebody else's is as one that does not exist."""
-    endpoint = await config.get_endpoint(tx or call.app.db, call.tenant_id, id_, deleted=deleted)
-    if not call.by.sees_all() and endpoint.user_id != call.by.user_id:
-        raise NotFound("No such webhook.")
-    return endpoint
+    return await own(call, no_nul("id", call.path("id")), tx, to_change=to_change, deleted=deleted)
 
 
 async def get(call: Call) -> Response:
@@ -356,8 +349,7 @@ async def get(call: Call) -> Response:
 async def list_(call: Call) -> Response:
     limit = page_limit(call)
     filters = filters_of(call, ("provider_type",))
-    if not call.by.sees_all():
-        filters["user_id"] = call.by.user_id
+    filters |= seen_by(call.by)
     after = cursor_of(call, "")
     found = await config.list_endpoints(
         call.app.db, call.tenant_id, after=after, limit=limit + 1, filters=filters, deleted=asks_deleted(call)
@@ -368,7 +360,7 @@ async def list_(call: Call) -> Response:
 async def change(call: Call) -> Response:
     given = await call.body(WebhookPatch)
     async with call.changing() as tx:
-        await apply(call, tx, await mine(call, tx), given)
+        await apply(call, tx, await mine(call, tx, to_change=True), given)
     call.app.deliver.wake()
     return await get(call)
 
@@ -418,7 +410,7 @@ async def apply(call: Call, tx: Transaction, endpoint: Endpoint, given: WebhookP
 
 async def delete(call: Call) -> Response:
     async with call.changing() as tx:
-        endpoint = await mine(call, tx)
+        endpoint = await mine(call, tx, to_change=True)
         call.check_unchanged(shown(endpoint))
         await config.delete_endpoint(tx, call.tenant_id, endpoint.id, call.app.clock_ms())
         await call.audit(tx, "webhook.delete", "webhook", endpoint.id, shown(endpoint), None)
@@ -428,7 +420,7 @@ async def delete(call: Call) -> Response:
 async def restore(call: Call) -> Response:
     """As it was; what waited for it was cancelled, and can be replayed."""
     async with call.changing() as tx:
-        endpoint = await mine(call, tx, deleted=True)
+        endpoint = await mine(call, tx, to_change=True, deleted=True)
         await config.restore_endpoint(tx, call.tenant_id, endpoint.id, call.app.clock_ms())
         after = await config.get_endpoint(tx, call.tenant_id, endpoint.id)
         await call.audit(tx, "webhook.restore", "webhook", endpoint.id, None, shown(after))
@@ -446,7 +438,7 @@ async def disable(call: Call) -> Response:
 async def switch(call: Call, *, is_active: bool) -> Response:
     now_ms = call.app.clock_ms()
     async with call.changing() as tx:
-        endpoint = await mine(call, tx)
+        endpoint = await mine(call, tx, to_change=True)
         await config.switch_endpoint(tx, call.tenant_id, endpoint.id, is_active=is_active, reason="", now_ms=now_ms)
         after = await config.get_endpoint(tx, call.tenant_id, endpoint.id)
         action = "webhook.enable" if is_active else "webhook.disable"
@@ -462,7 +454,7 @@ async def rotate_secret(call: Call) -> Response:
     await check_secret(call, app.db, secret)
     now_ms = app.clock_ms()
     async with call.changing() as tx:
-        endpoint = await mine(call, tx)
+        endpoint = await mine(call, tx, to_change=True)
         if not provider_of(endpoint.provider_type).signs:
             raise Conflict(f"Endpoints of the type {endpoint.provider_type} have no signing secret.")
         opened = await config.open_endpoint(tx, app.keyring, call.tenant_id, endpoint.id)
@@ -485,7 +477,7 @@ def rotated(old: tuple[Secret, ...], secret: str, now_ms: int, overlap_s: int) -
 
 async def test(call: Call) -> Response:
     """Sends a real message to this endpoint alone, whether it is switched on or not, and waits for what comes of it."""
-    endpoint = await mine(call)
+    endpoint = await mine(call, to_change=True)
     async with call.app.db.transaction() as tx:
         await call.audit(tx, "webhook.test", "webhook", endpoint.id)
     delivery = await send_test(call, endpoint.id, endpoint.name)
@@ -522,7 +514,7 @@ async def send_test(call: Call, endpoint_id: str, name: str) -> dict[str, Any]:
 
 async def recover(call: Call) -> Response:
     """Sends again what did not get through to this endpoint since a moment."""
-    endpoint = await mine(call)
+    endpoint = await mine(call, to_change=True)
     given = await call.body(RecoverIn)
     return await replay_matching(call, given, {"webhook_id": endpoint.id}, "webhook.recover", "webhook", endpoint.id)
 
