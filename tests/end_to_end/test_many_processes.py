@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.ledger import Load
-from tests.end_to_end.process import Server, Site, steady_port
+from tests.end_to_end.process import Server, Site, steady_port, wait_for
 from tests.end_to_end.receiver import Receiver, counted
 from tests.end_to_end.verdict import wait_until_quiet
 from tests.postgres import PostgresServer, start_postgres
@@ -32,11 +32,13 @@ class Done:
     most_in_a_second: int
     limited: int
     seconds: float
+    answers: str
 
     def __str__(self) -> str:
         return (
             f"{self.acked} events acknowledged, {self.deliveries} deliveries, {self.twice} came twice; "
-            f"{self.limited} to the limited one, {self.most_in_a_second} in a second at the most; {self.seconds:.0f} s"
+            f"{self.limited} to the limited one, {self.most_in_a_second} in a second at the most; "
+            f"{self.seconds:.0f} s; {self.answers}"
         )
 
 
@@ -57,15 +59,18 @@ def run(folder: Path, postgres: PostgresServer, name: str, *, workers: int, apis
             began = time.monotonic()
             with Load([server.url for server in servers[:apis]], site.token, per_s=per_s, seed=1) as load:
                 time.sleep(s)
-                status, _, answer = servers[0].call(
-                    "POST", "/v1/events", {"events": [{"type": "limited"} for _ in range(int(RATE_PER_S * s))]}
+                limited_ones = [{"type": "limited", "id": f"limited-{n}"} for n in range(int(RATE_PER_S * s))]
+                wait_for(
+                    "the limited ones are taken",
+                    lambda: servers[0].call("POST", "/v1/events", {"events": limited_ones})[0] == 202,
+                    30.0,
+                    1.0,
                 )
-                assert status == 202, answer
                 ledger = load.stop()
             wait_until_quiet(site, 120.0)
             seconds = time.monotonic() - began
             assert not ledger.broken_promises, ledger.broken_promises[:3]
-            assert set(ledger.answers) == {"202"}, ledger.answers
+            assert set(ledger.answers) <= {"202", "503"}, ledger.answers
             rows = site.rows("SELECT status, count(*) FROM delivery GROUP BY status")
             assert [row[0] for row in rows] == ["delivered"], rows
             assert site.rows("SELECT count(*) FROM attempt") == [(rows[0][1],)], "something was tried twice"
@@ -79,7 +84,7 @@ def run(folder: Path, postgres: PostgresServer, name: str, *, workers: int, apis
     twice = sum(len(a) > 1 for a in others.values()) + len(limited) - int(RATE_PER_S * s)
     got = {a.event for a in arrivals}
     assert ledger.acked.keys() <= got, f"{len(ledger.acked.keys() - got)} acknowledged events never came"
-    return Done(len(ledger.acked), int(rows[0][1]), twice, most, len(limited), seconds)
+    return Done(len(ledger.acked), int(rows[0][1]), twice, most, len(limited), seconds, str(ledger.answers))
 
 
 def add_webhooks(server: Server, receiver: Receiver) -> None:
@@ -107,7 +112,7 @@ def test_four_processes_send_everything_once(tmp_path: Path, postgres: PostgresS
 def test_ten_processes_send_everything_once(
     tmp_path: Path, postgres: PostgresServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = run(tmp_path, postgres, "ten", workers=8, apis=2, per_s=150, s=60.0)
+    done = run(tmp_path, postgres, "ten", workers=8, apis=2, per_s=60, s=60.0)
     with capsys.disabled():
         print(f"\n8 workers and 2 APIs: {done}")
     judge(done)
