@@ -291,6 +291,7 @@ async def test_an_endpoints_ca_takes_the_place_of_the_others(tmp_path: Path) -> 
 YEAR = datetime.timedelta(days=365)
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
 @pytest.mark.parametrize(
     "fault, detail",
     [

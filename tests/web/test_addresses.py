@@ -87,6 +87,23 @@ async def test_evil_addresses_are_refused_when_they_are_saved(start: Start) -> N
     assert items[0]["webhook_url"] == hint_of("https://example.com/good/path")
 
 
+async def test_evil_addresses_are_refused_wherever_one_is_given(start: Start) -> None:
+    # S12: where a token is asked for, and a server of the provider's
+    tocsin = await guarded(start)
+    oauth = {"auth": "oauth2", "client_id": "x", "client_secret": "y"}
+    bot = {"token": "t" * 26, "channel_id": "4xp9fdt77pncbef59f4k1qe83o"}
+    webhook = {"provider_type": "webhook", "name": "evil", "webhook_url": "https://example.com/good"}
+    for url in EVIL:
+        for body, field in (
+            (webhook | {"settings": oauth | {"token_url": url}}, "token_url"),
+            ({"provider_type": "mattermost_bot", "name": "evil", "settings": bot | {"server_url": url}}, "server_url"),
+        ):
+            answer = await tocsin.client.post("/v1/webhooks", body)
+            answer.problem(400, f"settings.{field}")
+            assert url not in answer.body.decode(), url
+    assert (await tocsin.client.get("/v1/webhooks")).ok()["items"] == []
+
+
 async def test_evil_addresses_written_behind_our_back_are_not_reached(
     start: Start, packets: list[tuple[Any, ...]]
 ) -> None:
