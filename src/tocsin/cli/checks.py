@@ -275,7 +275,7 @@ def store_problem(settings: Settings, error: Exception) -> Finding:
         if settings.is_sqlite:
             mend = "Let this user write the database's files, and mount the disk writable."
         return Finding("problem", "store", said, mend)
-    if isinstance(error, StoreUnavailable):
+    if isinstance(error, StoreUnavailable) and "permission denied" not in said:
         mend = "Is the server running? Check host, port, user, password and database in TOCSIN_DATABASE_URL."
         if settings.is_sqlite:
             mend = "End the program that holds it, or make room on the disk."
