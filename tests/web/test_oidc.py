@@ -1,5 +1,6 @@
 """Signing in at another issuer: what has to hold holds, and who that is here. S07 and S08 of the matrix, for OpenID."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -220,7 +221,19 @@ async def test_the_configuration_has_to_be_the_issuers_own(with_issuer: With, is
                   {"jwks_uri": None}):  # fmt: skip
         issuer.configuration = wrong
         assert (await Browser(tocsin).get("/auth/oidc/start")).status == 401
+        tocsin.clock.move(5)
     issuer.configuration = {}
+    assert (await Browser(tocsin).get("/auth/oidc/start")).status == 303
+
+
+async def test_an_issuer_in_trouble_is_not_asked_by_everybody(with_issuer: With, issuer: Issuer) -> None:
+    tocsin = await with_issuer()
+    issuer.configuration = {"issuer": "https://evil.example"}
+    answers = await asyncio.gather(*(Browser(tocsin).get("/auth/oidc/start") for _ in range(8)))
+    assert {answer.status for answer in answers} == {401, 503}
+    assert len(issuer.asked) == 1
+    issuer.configuration = {}
+    tocsin.clock.move(5)
     assert (await Browser(tocsin).get("/auth/oidc/start")).status == 303
 
 

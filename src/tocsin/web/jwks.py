@@ -26,6 +26,9 @@ KEPT_MS = 3_600_000
 ANEW_MS = 30_000
 """A key that is not known has the set fetched anew, but not more often than this: anybody can write a key's name."""
 
+PAUSE_MS = 5_000
+"""An issuer that did not answer is left alone for so long, however many people ask."""
+
 LEEWAY_S = 60
 TIMEOUT_S = 5.0
 log = structlog.get_logger()
@@ -46,24 +49,52 @@ async def fetch_json(app: App, request: HttpRequest, what: str) -> dict[str, Any
     raise Busy(f"The identity provider does not answer ({what}).", retry_after_s=5)
 
 
+class Kept:
+    """Something that an issuer publishes: fetched by one for all, kept for an hour, not asked for again at once where
+    it did not come."""
+
+    def __init__(self, app: App, fetch: Callable[[], Awaitable[Any]]) -> None:
+        self.app = app
+        self.fetch = fetch
+        self.lock = asyncio.Lock()
+        self.value: Any = None
+        self.fetched_ms: int | None = None
+        self.failed_ms: int | None = None
+
+    async def get(self, newer_than_ms: int = KEPT_MS) -> Any:
+        """Not older than so much. Raises what fetching raises, Busy among it."""
+        if self.age_ms() < newer_than_ms:
+            return self.value
+        async with self.lock:
+            if self.age_ms() >= newer_than_ms:
+                await self._fetch()
+        return self.value
+
+    def age_ms(self) -> int:
+        return KEPT_MS if self.fetched_ms is None else self.app.clock_ms() - self.fetched_ms
+
+    async def _fetch(self) -> None:
+        now_ms = self.app.clock_ms()
+        if self.failed_ms is not None and now_ms - self.failed_ms < PAUSE_MS:
+            raise Busy("The identity provider did not answer a moment ago.", retry_after_s=PAUSE_MS // 1000)
+        self.failed_ms = now_ms
+        self.value = await self.fetch()
+        self.fetched_ms, self.failed_ms = self.app.clock_ms(), None
+
+
 class KeySet:
-    """A set of keys at an address, fetched when it is needed, kept for an hour. `url` says where, once it is asked."""
+    """A set of keys at an address, fetched when it is needed. `url` says where, once it is asked."""
 
     def __init__(self, app: App, url: Callable[[], Awaitable[str]]) -> None:
         self.app = app
         self.url = url
-        self.keys: list[dict[str, Any]] = []
-        self.fetched_ms: int | None = None
-        self.lock = asyncio.Lock()
+        self.kept = Kept(app, self._fetch)
 
     async def key(self, kid: str | None, algorithm: str) -> PyJWK:
         """The key of this name; without a name, the only one that fits. Raises Unauthorised, and Busy."""
-        found = self._fitting(kid, algorithm)
-        if not found or self._age_ms() > KEPT_MS:
-            async with self.lock:
-                if self._age_ms() > (KEPT_MS if found else ANEW_MS):
-                    await self._fetch()
-            found = self._fitting(kid, algorithm)
+        found = fitting(await self.kept.get(), kid, algorithm)
+        if not found:
+            found = fitting(await self.kept.get(ANEW_MS), kid, algorithm)
         if len(found) != 1:
             raise Unauthorised("The token is signed with a key that its issuer does not publish.")
         try:
@@ -71,24 +102,21 @@ class KeySet:
         except (PyJWTError, ValueError, TypeError):
             raise Unauthorised("The token's algorithm does not fit its key.") from None
 
-    def _age_ms(self) -> int:
-        return KEPT_MS + 1 if self.fetched_ms is None else self.app.clock_ms() - self.fetched_ms
-
-    def _fitting(self, kid: str | None, algorithm: str) -> list[dict[str, Any]]:
-        return [
-            key
-            for key in self.keys
-            if (kid is None or key.get("kid") == kid)
-            and key.get("use", "sig") == "sig"
-            and key.get("alg", algorithm) == algorithm
-            and key.get("kty") != "oct"
-        ]
-
-    async def _fetch(self) -> None:
+    async def _fetch(self) -> list[dict[str, Any]]:
         request = HttpRequest("GET", await self.url(), b"", (("accept", "application/json"),))
         found = (await fetch_json(self.app, request, "its keys")).get("keys")
-        self.fetched_ms = self.app.clock_ms()
-        self.keys = [key for key in found if isinstance(key, dict)] if isinstance(found, list) else []
+        return [key for key in found if isinstance(key, dict)] if isinstance(found, list) else []
+
+
+def fitting(keys: list[dict[str, Any]], kid: str | None, algorithm: str) -> list[dict[str, Any]]:
+    return [
+        key
+        for key in keys
+        if (kid is None or key.get("kid") == kid)
+        and key.get("use", "sig") == "sig"
+        and key.get("alg", algorithm) == algorithm
+        and key.get("kty") != "oct"
+    ]
 
 
 def header_of(token: str) -> dict[str, Any]:

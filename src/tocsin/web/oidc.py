@@ -25,7 +25,7 @@ from tocsin.settings import SettingsError
 from tocsin.store import accounts, identity
 from tocsin.store.sealing import Place, WrongKey
 from tocsin.web.jwks import (
-    KEPT_MS,
+    Kept,
     KeySet,
     check_claims,
     claim,
@@ -89,17 +89,18 @@ class Oidc:
         self.roles = parse_map("TOCSIN_OIDC_ROLE_MAP", settings.oidc_role_map, tuple(ROLES))
         self.tenants = parse_map("TOCSIN_OIDC_TENANT_MAP", settings.oidc_tenant_map)
         self.keys = KeySet(app, self._keys_url)
-        self.found: tuple[int, Provider] | None = None
+        self.kept = Kept(app, self._discover)
 
     @property
     def redirect_uri(self) -> str:
         return f"{self.settings.url}/auth/oidc/callback"
 
     async def provider(self) -> Provider:
-        """By discovery, kept for an hour. Raises Busy, and Unauthorised where the document is another issuer's."""
-        now_ms = self.app.clock_ms()
-        if self.found is not None and now_ms - self.found[0] < KEPT_MS:
-            return self.found[1]
+        """Raises Busy, and Unauthorised where the document is another issuer's."""
+        found: Provider = await self.kept.get()
+        return found
+
+    async def _discover(self) -> Provider:
         url = self.issuer.rstrip("/") + "/.well-known/openid-configuration"
         said = await fetch_json(self.app, HttpRequest("GET", url, b"", (JSON,)), "its configuration")
         if said.get("issuer") != self.issuer:
@@ -110,9 +111,7 @@ class Oidc:
         ways = said.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
         by_post = "client_secret_basic" not in ways and "client_secret_post" in ways
         authorize, token, keys = (said[name] for name in names)
-        provider = Provider(authorize, token, keys, by_post)
-        self.found = (now_ms, provider)
-        return provider
+        return Provider(authorize, token, keys, by_post)
 
     async def _keys_url(self) -> str:
         return (await self.provider()).keys

@@ -176,13 +176,25 @@ async def account_page(people: People, signed: Signed, problem: str = "", status
         csrf=signed.csrf,
         tenants=await accounts.memberships(db, session.user_id),
         sessions=[
-            {**one, "seen": rfc3339(one["seen_ms"])}
+            {**one, "seen": rfc3339(one["seen_ms"]), "browser": browser_of(one["agent"])}
             for one in await accounts.list_sessions(db, session.user_id, now_ms - people.sessions.idle_ms, now_ms)
         ],
         has_password=bool(known and known.password),
         problem=problem,
         least=LEAST,
     )
+
+
+BROWSERS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+SYSTEMS = (("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows"), ("Mac OS", "macOS"),
+           ("Linux", "Linux"))  # fmt: skip
+
+
+def browser_of(agent: str) -> str:
+    """What people call it; as it calls itself, where that is nothing known."""
+    browser = next((name for mark, name in BROWSERS if mark in agent), "")
+    system = next((name for mark, name in SYSTEMS if mark in agent), "")
+    return " on ".join(filter(None, (browser, system))) or agent or "unknown browser"
 
 
 async def change_password(people: People, request: Request) -> Response:
