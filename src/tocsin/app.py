@@ -23,6 +23,7 @@ from tocsin.model.ids import DEFAULT_TENANT, OPERATOR_TENANT, NewId, Prefix
 from tocsin.model.noise import Flood
 from tocsin.model.reference import is_reference
 from tocsin.model.tally import Histograms
+from tocsin.model.tracing import Spans
 from tocsin.outbound.address_guard import parse_allow_targets
 from tocsin.outbound.apprise import AppriseSender
 from tocsin.outbound.http import Outbound, parse_connect_to
@@ -134,6 +135,17 @@ def new_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
+def spans_of(settings: Settings) -> Spans | None:
+    """None where no collector is set: then nothing of OpenTelemetry is loaded."""
+    if not settings.otlp_endpoint:
+        return None
+    try:
+        from tocsin.outbound.otel import Otel
+    except ImportError as error:
+        raise SettingsError("OTEL_EXPORTER_OTLP_ENDPOINT needs OpenTelemetry: install tocsin[otel].") from error
+    return Otel(settings.otlp_endpoint)
+
+
 def data_file(settings: Settings, name: str) -> Path:
     folder = Path(settings.data_dir)
     try:
@@ -238,6 +250,7 @@ class App:
         )
         self.operator = operator_settings(settings)
         self.vault = Vault(db, keyring, settings.secrets)
+        self.spans = spans_of(settings)
         self.deliver = Deliver(
             db,
             keyring,
@@ -251,6 +264,7 @@ class App:
             lease="lease_" + uuid_utils.uuid7().hex,
             lease_ms=LEASE_MS,
             poll_s=1.0 if db.dialect == "sqlite" else 0.05,
+            spans=self.spans,
         )
         self.intake = Intake(
             db,
@@ -262,6 +276,7 @@ class App:
             name="" if db.dialect == "sqlite" else uuid_utils.uuid7().hex,
             operator=self.operator,
             flood=Flood(settings.flood_per_minute) if settings.flood_per_minute else None,
+            spans=self.spans,
         )
         self.timers = Timers(clock)
         self.under_way: set[asyncio.Task[None]] = set()
@@ -337,6 +352,8 @@ class App:
         await asyncio.gather(*self.under_way, return_exceptions=True)
         await self.outbound.close()
         await self.db.close()
+        if self.spans is not None:
+            await asyncio.to_thread(self.spans.close)
 
 
 def kept_of(settings: Settings) -> Kept:

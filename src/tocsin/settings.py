@@ -71,6 +71,7 @@ class Settings(Hidden, frozen=True, forbid_unknown_fields=True):
     signature_header: str = field(name="TOCSIN_SIGNATURE_HEADER")
     log_level: Literal["debug", "info", "warning", "error"] = field(name="TOCSIN_LOG_LEVEL")
     log_format: Literal["auto", "json", "console"] = field(name="TOCSIN_LOG_FORMAT")
+    otlp_endpoint: str = field(name="OTEL_EXPORTER_OTLP_ENDPOINT")
     access_log: bool = field(name="TOCSIN_ACCESS_LOG")
     metrics_port: Annotated[int, Meta(ge=0, le=65535)] = field(name="TOCSIN_METRICS_PORT")
     drain_s: Seconds = field(name="TOCSIN_DRAIN_SECONDS")

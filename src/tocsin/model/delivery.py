@@ -27,7 +27,8 @@ class Words(Struct, frozen=True, omit_defaults=True):
     not be used. `settings`: what the rule sets of the endpoint's settings, for this message alone. `kind`:
     what the message is of, where the rule's finding is other than the event ("alert" for a metric that a good run
     brought down); `alarm`: the name of the trouble that the rule found. `quiet`: it is
-    told where a run's message is kept up to date, and wakes nobody."""
+    told where a run's message is kept up to date, and wakes nobody. `trace`: the
+    `traceparent` of the request that brought the event."""
 
     title: str = ""
     note: str = ""
@@ -38,6 +39,7 @@ class Words(Struct, frozen=True, omit_defaults=True):
     kind: str = ""
     alarm: str = ""
     quiet: bool = False
+    trace: str = ""
 
 
 class Delivery(Struct, frozen=True, kw_only=True, gc=False):

@@ -20,6 +20,7 @@ class Sending(Struct, frozen=True):
     `run_key` and `incident_key` are stable, opaque names (32 hex digits) of the run and of the trouble that the message
     is about, "" where there is none: what a provider threads or deduplicates by. `thread` is what was said of the run
     here before, where the provider keeps one message per run; `quiet` is an update that should wake nobody: no mention.
+    `traceparent` goes to custom webhooks, as a header.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Sending(Struct, frozen=True):
     incident_key: str = ""
     thread: Thread = Thread()
     quiet: bool = False
+    traceparent: str = ""
 
     @property
     def told(self) -> Message:

@@ -107,6 +107,8 @@ def render(sending: Sending) -> HttpRequest:
     if target.secrets:
         headers.append(("webhook-signature", sign(target.secrets, sending.id, sending.at_s, content)))
         headers.append((settings.signature_header, hex_signature(target.secrets[0], content)))
+    if sending.traceparent:
+        headers.append(("traceparent", sending.traceparent))
     if target.headers:
         ours = {name.lower() for name, _ in headers} | ({"authorization"} if settings.auth != "none" else set())
         headers += [pair for pair in target.headers if pair[0].lower() not in ours]

@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 
 from tocsin.app import App
+from tocsin.model import tracing
 from tocsin.web import request_id
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
@@ -30,6 +31,9 @@ class Observed:
         clock = asyncio.get_running_loop().time
         began_s = clock()
         status = 0
+        trace = tracing.given(scope["headers"])
+        span = None if self.app.spans is None else self.app.spans.begin("request", "server", trace)
+        tracing.current.set(trace if span is None else span.traceparent)
 
         async def answer(message: Any) -> None:
             nonlocal status
@@ -44,6 +48,9 @@ class Observed:
             took_s = clock() - began_s
             route = scope.get(ROUTE, OTHER)
             self.app.requests.add((route, status), took_s)
+            if span is not None:
+                found: dict[str, str | int] = {"http.response.status_code": status, "tocsin.request": id_}
+                span.end(found, failed="" if status < 500 else f"status {status}", name=route)
             if self.access_log:
                 log.info(
                     "web.request", method=scope["method"], route=route, status=status, took_ms=round(took_s * 1000, 1)

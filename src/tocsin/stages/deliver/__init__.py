@@ -20,6 +20,7 @@ from tocsin.model.delivery import Attempt, Claimed
 from tocsin.model.errors import NotFound
 from tocsin.model.event import Event
 from tocsin.model.message import Message
+from tocsin.model.tracing import Span, Spans
 from tocsin.model.wire import HttpReply, InboxRequest, Kept, NoReply, Rejected, Reply, Request, Retry, Sending
 from tocsin.provider_kit.provider import Tuning
 from tocsin.provider_kit.settings_form import adjusted
@@ -73,6 +74,7 @@ class Deliver:
         lease: str,
         lease_ms: int,
         poll_s: float,
+        spans: Spans | None = None,
     ) -> None:
         self.db = db
         self.outbound = outbound
@@ -83,6 +85,7 @@ class Deliver:
         self.leases = 0
         self.doubtful: list[str] = []
         self.poll_s = poll_s
+        self.spans = spans
         self.queue: FairQueue[Claimed] = FairQueue()
         self.hosts = Hosts()
         self.paused: dict[str, int] = {}
@@ -259,12 +262,19 @@ class Deliver:
             return await self._send_fixed(item, opened, tuning, now_ms)
         templates = item.delivery.words.templates or opened.options.templates
         wording = Wording(None if item.company else templates)  # they are words for one event
+        span = self._span(item)
         sending = self._sending(item, opened, tuning, now_ms, wording)
+        if trace := item.delivery.words.trace if span is None else span.traceparent:
+            sending = replace(sending, traceparent=trace)
+        sent: Held | tuple[Reply, float] = Held(now_ms)
 
         async def send(request: Request) -> Held | tuple[Reply, float]:
-            return await self._request(item, opened, request, tuning.timeout_s)
+            nonlocal sent
+            sent = await self._request(item, opened, request, tuning.timeout_s)
+            return sent
 
         said = await self.conversations.hold(item, opened.provider, sending, send, wording)
+        self._end(span, item, sent)
         if isinstance(said, Held):
             self.recorder.release(item, said.until_ms)
             return None
@@ -287,15 +297,37 @@ class Deliver:
             target=opened.target,
             body=delivery.body,
             attempt=delivery.attempts + 1,
+            traceparent=delivery.words.trace if (span := self._span(item)) is None else span.traceparent,
         )
         request = opened.provider.render(sending)
         sent = await self._request(item, opened, request, tuning.timeout_s)
+        self._end(span, item, sent)
         if isinstance(sent, Held):
             self.recorder.release(item, sent.until_ms)
             return None
         reply, took_ms = sent
         said = Said(opened.provider.classify(reply), reply, request, took_ms)
         return self._finish(item, now_ms, said, host_is_down=self.hosts.is_down(host_of(request))), took_ms
+
+    def _span(self, item: Claimed) -> Span | None:
+        """None where nobody wants to see."""
+        if self.spans is None:
+            return None
+        return self.spans.begin(f"send {item.delivery.provider_type}", "client", item.delivery.words.trace)
+
+    def _end(self, span: Span | None, item: Claimed, sent: Held | tuple[Reply, float]) -> None:
+        if span is None:
+            return
+        delivery, reply = item.delivery, None if isinstance(sent, Held) else sent[0]
+        attributes: dict[str, str | int] = {
+            "tocsin.event": delivery.event_uid,
+            "tocsin.delivery": delivery.id,
+            "tocsin.attempt": delivery.attempts + 1,
+        }
+        if isinstance(reply, HttpReply):
+            attributes["http.response.status_code"] = reply.status
+        failed = "held back" if reply is None else "" if answered(reply) else "no answer"
+        span.end(attributes, failed=failed)
 
     async def _changed(self, item: Claimed, settings: Mapping[str, str | int], now_ms: int) -> None:
         """The provider says that the endpoint is known by something else now: the next try uses it."""

@@ -12,6 +12,7 @@ from itertools import count
 
 import structlog
 
+from tocsin.model import tracing
 from tocsin.model.errors import Busy, Refusal
 from tocsin.model.ids import NewId
 from tocsin.model.noise import Flood
@@ -59,6 +60,7 @@ class Intake:
         name: str = "",
         operator: Operator = NOTHING,
         flood: Flood | None = None,
+        spans: tracing.Spans | None = None,
     ) -> None:
         self.db = db
         self.clock_ms = clock_ms
@@ -69,6 +71,7 @@ class Intake:
         self.name = name
         self.operator = operator
         self.flood = flood
+        self.spans = spans
         self.alone = db.dialect == "sqlite"
         self.configs: dict[str, TenantConfig] = {}
         self.waiting: deque[Submission] = deque()
@@ -104,8 +107,9 @@ class Intake:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[list[Receipt]] = loop.create_future()
         body_hash = hashlib.sha256(body).digest() if key else b""
+        now_s, trace = loop.time(), tracing.current.get()
         self.waiting.append(
-            Submission(tenant_id, drafts, size, done, loop.time(), key, body_hash, only_endpoint, only_rule)
+            Submission(tenant_id, drafts, size, done, now_s, key, body_hash, only_endpoint, only_rule, trace)
         )
         self.waiting_events += len(drafts)
         self.waiting_bytes += size
@@ -206,6 +210,7 @@ class Intake:
         slot = next(number for number in count() if number not in self.slots)
         self.slots.add(slot)
         batch = Batch(self, self.clock_ms(), f"{self.name}.{slot}")
+        spans = [(s, self.spans.begin("plan", "internal", s.trace)) for s in group] if self.spans is not None else ()
         try:
             async with self.db.transaction() as tx:
                 answers = await batch.store(tx, group)
@@ -223,6 +228,8 @@ class Intake:
             self.hand_over.give(batch.handed)
         if batch.due:
             self.hand_over.wake()
+        for submission, span in spans:
+            span.end({"tocsin.events": len(submission.drafts), "tocsin.group": len(group)})
         for submission, answer in zip(group, answers, strict=True):
             if isinstance(answer, Refusal):
                 fail(submission, answer)

@@ -198,6 +198,8 @@ class Batch:
                 else:
                     message = messages[outlet.only_headline] = compose(event, run, only_headline=outlet.only_headline)
                 body = outlet.provider.fix_body(message, adjusted(outlet.settings, send.words.settings))
+            if submission.trace:
+                send = replace(send, words=replace(send.words, trace=submission.trace))
             self._deliver(event, run, send, body)
         self.events.append((event, trace_of(planned, config, self.now_ms)))
         return Receipt(event.id, False)

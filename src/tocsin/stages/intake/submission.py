@@ -64,6 +64,7 @@ class Submission(msgspec.Struct):
     body_hash: bytes = b""
     only_endpoint: str = ""
     only_rule: Rule | None = None
+    trace: str = ""
 
 
 def fail(submission: Submission, error: Exception) -> None:
