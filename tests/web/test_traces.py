@@ -95,5 +95,5 @@ def test_nothing_is_loaded_that_nobody_asked_for() -> None:
 
 
 def test_what_is_a_traceparent() -> None:
-    assert tracing.given([(b"traceparent", GIVEN.encode())]) == GIVEN
-    assert tracing.given([(b"traceparent", GIVEN.encode() + b"\n")]) == ""
+    assert tracing.given({b"traceparent": GIVEN.encode()}) == GIVEN
+    assert tracing.given({b"traceparent": GIVEN.encode() + b"\n"}) == ""

@@ -2,7 +2,7 @@
 https://www.w3.org/TR/trace-context/"""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Literal, Protocol
 
@@ -13,12 +13,10 @@ current: ContextVar[str] = ContextVar("traceparent", default="")
 """The `traceparent` of the request that is being answered; "" where there is none."""
 
 
-def given(headers: Iterable[tuple[bytes, bytes]]) -> str:
+def given(headers: Mapping[bytes, bytes]) -> str:
     """The caller's, or "" where there is none that holds."""
-    for name, value in headers:
-        if name == HEADER:
-            return value.decode("ascii") if FORM.match(value) else ""
-    return ""
+    value = headers.get(HEADER)
+    return value.decode("ascii") if value and FORM.match(value) else ""
 
 
 class Span(Protocol):

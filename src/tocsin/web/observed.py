@@ -26,12 +26,13 @@ class Observed:
         self.access_log = app.settings.access_log
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        id_ = request_id.given(scope["headers"]) or self.app.new_id("req")
+        headers = dict(scope["headers"])
+        id_ = request_id.given(headers) or self.app.new_id("req")
         request_id.current.set(id_)  # for this request's task alone
         clock = asyncio.get_running_loop().time
         began_s = clock()
         status = 0
-        trace = tracing.given(scope["headers"])
+        trace = tracing.given(headers)
         span = None if self.app.spans is None else self.app.spans.begin("request", "server", trace)
         tracing.current.set(trace if span is None else span.traceparent)
 

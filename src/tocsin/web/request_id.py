@@ -2,7 +2,7 @@
 log that the request causes, and in the audit trail."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from contextvars import ContextVar
 
 HEADER = b"x-request-id"
@@ -12,9 +12,7 @@ current: ContextVar[str] = ContextVar("request_id", default="")
 """The request that is being answered; "" outside of one."""
 
 
-def given(headers: Iterable[tuple[bytes, bytes]]) -> str:
+def given(headers: Mapping[bytes, bytes]) -> str:
     """The caller's, or ""."""
-    for name, value in headers:
-        if name == HEADER:
-            return value.decode("ascii") if SANE.match(value) else ""
-    return ""
+    value = headers.get(HEADER)
+    return value.decode("ascii") if value and SANE.match(value) else ""
