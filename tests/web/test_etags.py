@@ -11,8 +11,13 @@ from tocsin.web.server import ROUTES
 
 pytestmark = pytest.mark.anyio
 
-NO_TAGS: set[tuple[str, str]] = {("DELETE", "/v1/tokens/{id}")}
-"""What changes something without If-Match: a token has nothing that two people could change at once."""
+NO_TAGS = {
+    ("DELETE", "/v1/tokens/{id}"),
+    ("PATCH", "/auth/session"),
+    ("DELETE", "/auth/sessions"),
+    ("DELETE", "/auth/sessions/{id}"),
+}
+"""What changes something without If-Match: tokens and sessions have nothing that two people could change at once."""
 
 
 UNSEEN = {"/v1/config/preferences/{user}"}

@@ -46,7 +46,9 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         describe(schema)
     paths: dict[str, Any] = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = operation(route, schema_of, components)
+        found = paths.setdefault(route.path, {})[route.method.lower()] = operation(route, schema_of, components)
+        if links := links_of(route, routes):
+            found["responses"][str(route.status)]["links"] = links
     return {
         "openapi": "3.1.0",
         "info": {
@@ -121,6 +123,22 @@ def operation(route: Route, schema_of: dict[str, Any], components: dict[str, Any
     return found
 
 
+def links_of(route: Route, routes: list[Route]) -> dict[str, Any]:
+    """From what was made to all that can be done with it."""
+    if not route.makes:
+        return {}
+    of_one = [one for one in routes if re.fullmatch(re.escape(route.path) + r"/{(\w+)}(/[\w-]+)?", one.path)]
+    found = {}
+    for one in of_one:
+        (name,) = re.findall(r"{(\w+)}", one.path)
+        field = {"id": "id", "user": "user_id", "tenant": "id"}.get(name, name)
+        found[operation_id(one)] = {
+            "operationId": operation_id(one),
+            "parameters": {f"path.{name}": f"$response.body#/{field}"},
+        }
+    return found
+
+
 def refusals(route: Route) -> list[int]:
     """Every status that it may refuse with."""
     found = {400, 500, 503, *route.problems}
@@ -170,7 +188,7 @@ def parameters(route: Route) -> list[dict[str, Any]]:
     if route.method == "GET" and route.role and route.media == "application/json":
         found.append(header("If-None-Match", IF_NONE_MATCH))
     if route.makes:
-        key = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
+        key = {"type": "string", "maxLength": 255, "pattern": "^[!-~]*$"}
         found.append(header("Idempotency-Key", IDEMPOTENCY) | {"schema": key})
     return found
 

@@ -122,11 +122,12 @@ class Param(Struct, frozen=True):
     about: str
     shape: Any = str
     expected: str = ""
+    is_number: bool = False
 
     def check(self, name: str, text: str) -> None:
         """Raises Invalid."""
         try:
-            msgspec.convert(text, self.shape, strict=False)
+            msgspec.convert(text, self.shape, strict=not self.is_number)
         except msgspec.ValidationError:
             expected = self.expected or f"one of {', '.join(map(str, get_args(self.shape)))}"
             raise Invalid(name, repr(text[:40]), expected) from None
@@ -138,7 +139,9 @@ A_TIME = "a time such as 2026-11-21T14:00:00Z"
 
 UP_TO_100 = "a whole number from 1 to 100"
 PAGE: dict[str, str | Param] = {
-    "limit": Param("How many at the most; 50 where it is not given", Annotated[int, Meta(ge=1, le=100)], UP_TO_100),
+    "limit": Param(
+        "How many at the most; 50 where it is not given", Annotated[int, Meta(ge=1, le=100)], UP_TO_100, True
+    ),
     "cursor": "`next` of the page before",
 }
 """What every list takes."""
@@ -276,7 +279,7 @@ def number_of(call: Call, name: str, standard: int) -> int:
 
 def check_query(route: Route, request: Request) -> None:
     """Raises Invalid for a parameter that the route does not have, for one that is given twice, and for a value that
-    does not fit its type. An empty one is as one that is not given."""
+    does not fit its type. An empty text is as one that is not given."""
     if not request.scope["query_string"]:
         return
     seen = set()
@@ -289,7 +292,7 @@ def check_query(route: Route, request: Request) -> None:
         seen.add(name)
         no_nul(name, text)
         param = route.query[name]
-        if text and isinstance(param, Param):
+        if isinstance(param, Param) and param.shape is not str:
             param.check(name, text)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import structlog
@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
+from starlette.types import Receive, Scope, Send
 
 from tocsin.app import App
 from tocsin.model.errors import Busy, Forbidden, NotFound, Refusal
@@ -90,6 +91,7 @@ ROUTES: tuple[Route, ...] = (
 PROBES = tuple(route for route in system.ROUTES if route.path in ("/healthz", "/readyz", "/metrics"))
 """What TOCSIN_METRICS_PORT answers."""
 
+Handle = Callable[[Request], Awaitable[Response]]
 log = structlog.get_logger()
 
 
@@ -108,7 +110,7 @@ class Tocsin:
         self.events = events.EventsDoor(app, self.tokens, self.people.sessions, self.guard.data, self.denials)
         pages = page_routes(self.people) if routes is None else []
         self.rest = Starlette(
-            routes=[*extra, *(self.route(route) for route in (ROUTES if routes is None else routes)), *pages],
+            routes=[*extra, *self.by_path(ROUTES if routes is None else routes), *pages],
             exception_handlers={HTTPException: not_a_route, Exception: our_fault},
         )
         self.rest.state.document = document(ROUTES)
@@ -151,7 +153,16 @@ class Tocsin:
             return await self.people.sessions.principal(request.method, request.headers)
         return await self.tokens.principal(authorization.encode("latin-1"))
 
-    def route(self, route: Route) -> StarletteRoute:
+    def by_path(self, routes: Iterable[Route]) -> list[StarletteRoute]:
+        """Paths without parameters first: `/v1/webhooks/bulk` is no webhook's; then the longer ones: a user's id may
+        have slashes in it."""
+        paths: dict[str, dict[str, Handle]] = {}
+        for route in routes:
+            paths.setdefault(route.path, {})[route.method] = self.handler(route)
+        in_order = sorted(paths.items(), key=lambda path: (path[0].count("{"), -path[0].count("/")))
+        return [StarletteRoute(pattern_of(path), AtPath(handlers)) for path, handlers in in_order]
+
+    def handler(self, route: Route) -> Handle:
         name = f"{route.method} {route.path}"
 
         async def handle(request: Request) -> Response:
@@ -176,9 +187,29 @@ class Tocsin:
                 log.error("web.wrong_key", reason=str(error))
                 return refused(Busy("This process lacks the key of a secret; its log says more.", retry_after_s=30))
 
-        # a pipeline's name may have slashes in it, and so may a user's id
-        path = route.path.replace("{name}", "{name:path}").replace("{user}", "{user:path}")
-        return StarletteRoute(path, handle, methods=[route.method])
+        return handle
+
+
+class AtPath:
+    """What answers at a path, by method; with 405 and the methods that there are where there is none for it."""
+
+    def __init__(self, handlers: Mapping[str, Handle]) -> None:
+        self.handlers = handlers
+        self.allowed = ", ".join(sorted({*handlers, *(["HEAD"] if "GET" in handlers else [])}))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        if method not in self.handlers:
+            raise HTTPException(405, headers={"Allow": self.allowed})
+        response = await self.handlers[method](Request(scope, receive, send))
+        await response(scope, receive, send)
+
+
+def pattern_of(path: str) -> str:
+    """A pipeline's name may have slashes in it, and so may a user's id."""
+    if path.startswith("/v1/pipelines/"):
+        path = path.replace("{name}", "{name:path}")
+    return path.replace("{user}", "{user:path}")
 
 
 def refused(refusal: Refusal) -> Response:

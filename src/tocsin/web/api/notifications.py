@@ -159,8 +159,8 @@ ROUTES = (
         role="admin",
         answer=LogPage,
         query={
-            "page": Param("From 1", Annotated[int, Meta(ge=1, le=MOST_COUNTED)], "a whole number from 1"),
-            "limit": Param("1 to 100; 20 where it is not given", Annotated[int, Meta(ge=1, le=100)], UP_TO_100),
+            "page": Param("From 1", Annotated[int, Meta(ge=1, le=MOST_COUNTED)], "a whole number from 1", True),
+            "limit": Param("1 to 100; 20 where it is not given", Annotated[int, Meta(ge=1, le=100)], UP_TO_100, True),
             "event_type": f"Such as {', '.join(CATEGORIES)}",
             "status": Param("How it went", Literal["success", "failed"]),
         },

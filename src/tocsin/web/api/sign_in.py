@@ -12,7 +12,7 @@ from tocsin.store import accounts, identity
 from tocsin.store.accounts import LINK_MS, Link
 from tocsin.web.passwords import MOST
 from tocsin.web.people import People, link_in
-from tocsin.web.routes import Call, Route, filters_of, no_nul, reply, rfc3339
+from tocsin.web.routes import Call, Route, no_nul, reply, rfc3339
 from tocsin.web.sessions import Signed
 from tocsin.web.sign_in import normal_email
 
@@ -154,7 +154,6 @@ async def choose_tenant(call: Call) -> Response:
 
 
 async def list_(call: Call) -> Response:
-    filters_of(call, ())
     signed, now_ms = await signed_in(call), call.app.clock_ms()
     idle_before_ms = now_ms - people_of(call).sessions.idle_ms
     found = await accounts.list_sessions(call.app.db, signed.session.user_id, idle_before_ms, now_ms)
@@ -233,6 +232,7 @@ ROUTES = (
         path="/auth/login",
         handler=log_in,
         summary="Sign in with a password; the answer sets a cookie",
+        problems=(401, 403, 404, 429),
         role="",
         body=SignInIn,
         answer=SessionOut,
@@ -242,6 +242,7 @@ ROUTES = (
         path="/auth/logout",
         handler=log_out,
         summary="End this session",
+        problems=(404,),
         role=ANYBODY,
         status=204,
     ),
@@ -250,6 +251,7 @@ ROUTES = (
         path="/auth/session",
         handler=session,
         summary="Who is signed in, in which tenant",
+        problems=(404,),
         role=ANYBODY,
         answer=SessionOut,
     ),
@@ -258,16 +260,27 @@ ROUTES = (
         path="/auth/session",
         handler=choose_tenant,
         summary="Go to another tenant of one's own",
+        problems=(404,),
         role=ANYBODY,
         body=SessionIn,
         answer=SessionOut,
     ),
-    Route(method="GET", path="/auth/sessions", handler=list_, summary="One's own sessions", role=ANYBODY),
+    Route(
+        method="GET",
+        path="/auth/sessions",
+        handler=list_,
+        summary="One's own sessions",
+        problems=(404,),
+        role=ANYBODY,
+        answer=SessionItem,
+        listed=True,
+    ),
     Route(
         method="DELETE",
         path="/auth/sessions",
         handler=end_others,
         summary="End all of one's other sessions",
+        problems=(404,),
         role=ANYBODY,
         answer=EndedOut,
     ),
@@ -284,6 +297,7 @@ ROUTES = (
         path="/auth/password",
         handler=change_password,
         summary="Change one's password; one's other sessions end",
+        problems=(404,),
         role=ANYBODY,
         body=PasswordIn,
         answer=SessionOut,

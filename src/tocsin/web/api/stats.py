@@ -1,14 +1,14 @@
 """Whether everything that was taken in is accounted for."""
 
 import datetime as dt
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from starlette.responses import Response
 
-from tocsin.model.errors import Invalid
 from tocsin.store import ledger
 from tocsin.store.ledger import DAY_MS, Days
-from tocsin.web.routes import Call, Route, filters_of, reply, rfc3339
+from tocsin.web.routes import Call, Param, Route, number_of, reply, rfc3339
 
 STANDARD_DAYS, MOST_DAYS = 7, 3650
 
@@ -77,13 +77,10 @@ def shown(days: Days) -> DayOut:
 
 
 async def reconcile(call: Call) -> Response:
-    filters_of(call, ("days",))
-    given = call.request.query_params.get("days", str(STANDARD_DAYS))
-    if not given.isascii() or not given.isdigit() or len(given) > 4 or not 1 <= int(given) <= MOST_DAYS:
-        raise Invalid("days", repr(given[:20]), f"a whole number from 1 to {MOST_DAYS}")
+    given = number_of(call, "days", STANDARD_DAYS)
     now_ms = call.app.clock_ms()
     today = now_ms // DAY_MS
-    found = await ledger.reconcile(call.app.db, call.tenant_id, today - int(given) + 1, today)
+    found = await ledger.reconcile(call.app.db, call.tenant_id, today - given + 1, today)
     differences = tuple(said for days in found for said in named(days))
     return reply(ReconcileOut(not differences, rfc3339(now_ms), tuple(map(shown, reversed(found))), differences))
 
@@ -96,6 +93,13 @@ ROUTES = (
         summary="Whether what was accepted is accounted for, day by day",
         role="admin",
         answer=ReconcileOut,
-        query={"days": f"So many days back, today among them: 1 to {MOST_DAYS}; {STANDARD_DAYS} where it is not given"},
+        query={
+            "days": Param(
+                f"So many days back, today among them: 1 to {MOST_DAYS}; {STANDARD_DAYS} where it is not given",
+                Annotated[int, Meta(ge=1, le=MOST_DAYS)],
+                f"a whole number from 1 to {MOST_DAYS}",
+                is_number=True,
+            )
+        },
     ),
 )

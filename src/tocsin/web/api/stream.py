@@ -39,6 +39,8 @@ async def stream(call: Call) -> Response:
     since = call.request.headers.get("last-event-id", "")
     if since and not (since.isascii() and since.isdigit() and len(since) <= 15):
         raise Invalid("Last-Event-ID", repr(since[:40]), "the id of a message of this stream")
+    if call.request.method == "HEAD":
+        return Response(media_type="text/event-stream")
     state = call.request.app.state
     feed, reader = state.hub.open(call.by, names, pipeline, resuming=bool(since))
 
