@@ -134,6 +134,22 @@ def test_a_target_in_force_is_a_warning(doctor: Examine, name: str, value: str) 
     assert done.code == 0
 
 
+def test_being_open_to_others_without_tls_is_a_warning(doctor: Examine) -> None:
+    # S31 of the security matrix
+    assert "put TLS in front" in found(doctor("-o", "json", TOCSIN_HOST="0.0.0.0"), "exposure", "warning")["found"]
+    safe = doctor("-o", "json", TOCSIN_HOST="0.0.0.0", TOCSIN_PUBLIC_URL="https://tocsin.example")
+    assert levels(safe) == {"ok"}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"TOCSIN_TRUSTED_PROXIES": "10.0.0.0/8, everybody"}, {"TOCSIN_OIDC_ISSUER": "https://login.example"},
+     {"TOCSIN_JWT_ISSUER": "https://platform.example"}],
+)  # fmt: skip
+def test_settings_about_signing_in_that_cannot_be_are_a_problem(doctor: Examine, settings: dict[str, str]) -> None:
+    assert "TOCSIN_" in found(doctor("-o", "json", **settings), "sign-in")["found"]
+
+
 def test_a_provider_that_is_off_is_a_warning(doctor: Examine) -> None:
     done = doctor("-o", "json", NOTIFICATIONS_SLACK_ENABLED="false")
     assert "NOTIFICATIONS_SLACK_ENABLED is off" in found(done, "providers", "warning")["found"]

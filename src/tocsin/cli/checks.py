@@ -30,6 +30,7 @@ from tocsin.store.database import Database, StoreBroken, StoreUnavailable, Store
 from tocsin.store.migrate import pending
 from tocsin.store.sealing import WrongKey
 from tocsin.web.api.stats import named
+from tocsin.web.people import check_sign_in
 from tocsin.web.routes import LAST
 from tocsin.web.server import listen
 
@@ -66,7 +67,7 @@ def examine(*, reconcile: bool = False) -> list[Finding]:
         return [*findings, Finding("problem", "settings", str(error), "Correct it in the environment or the file.")]
     findings += [Finding("ok", "settings", "read and valid"), *targets(settings), *providers(settings)]
     findings += [data_directory(settings), key_file(settings), disk_space(settings), clock(clock_ms())]
-    findings += [process(settings), port(settings), *exposure(settings)]
+    findings += [process(settings), port(settings), *exposure(settings), *sign_in(settings)]
     if settings.is_sqlite:
         findings.append(sqlite_version())
     findings += asyncio.run(store(settings, reconcile=reconcile))
@@ -101,6 +102,13 @@ def targets(settings: Settings) -> Iterator[Finding]:
 def providers(settings: Settings) -> Iterator[Finding]:
     for off in switched_off(provider_tuning(settings)):
         yield Finding("warning", "providers", f"{off}: its messages are suppressed.", "Set it to true to send again.")
+
+
+def sign_in(settings: Settings) -> Iterator[Finding]:
+    try:
+        check_sign_in(settings)
+    except SettingsError as error:
+        yield Finding("problem", "sign-in", str(error), "Correct it; no server starts with it.")
 
 
 def exposure(settings: Settings) -> Iterator[Finding]:

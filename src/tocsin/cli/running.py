@@ -18,7 +18,7 @@ from tocsin.cli.supervisor import notify, watch
 from tocsin.settings import Settings, SettingsError, read_supervisor
 from tocsin.store import accounts
 from tocsin.web.origin import is_loopback
-from tocsin.web.people import setup_link
+from tocsin.web.people import check_sign_in, setup_link
 from tocsin.web.server import PROBES, Server, Tocsin, listen, server_of
 from tocsin.worker import Worker
 
@@ -51,6 +51,7 @@ def run_process(
     meanwhile: Callable[[App], Awaitable[None]] | None = None,
 ) -> int:
     """Runs until a signal, or until `meanwhile` ends. Returns the exit code: 1 where the store broke."""
+    check_sign_in(settings)
     lock = lock_store(settings)
     try:
         listening = listen_or_say(settings, "TOCSIN_PORT", settings.port) if api else None

@@ -23,15 +23,7 @@ class JwtBearer:
         settings = app.settings
         self.app = app
         self.settings = settings
-        self.roles = parse_map("TOCSIN_JWT_ROLE_MAP", settings.jwt_role_map, tuple(ROLES)) or dict(
-            zip(ROLES, ROLES, strict=True)
-        )
-        if not settings.jwt_audience:
-            raise SettingsError(
-                'TOCSIN_JWT_AUDIENCE="": tokens of TOCSIN_JWT_ISSUER must say that they are for Tocsin.'
-            )
-        if bool(settings.jwt_jwks_url) == bool(settings.jwt_public_key):
-            raise SettingsError("TOCSIN_JWT_ISSUER needs either TOCSIN_JWT_JWKS_URL or TOCSIN_JWT_PUBLIC_KEY.")
+        self.roles = roles_of(settings)
         self.fixed = public_key(settings)
         self.keys = KeySet(app, self._url)
 
@@ -86,6 +78,16 @@ class JwtBearer:
             scopes=frozenset(SCOPES_OF[role]),
             expires_ms=int(claims["exp"] * 1000),
         )
+
+
+def roles_of(settings: Settings) -> dict[str, str]:
+    """Their roles to ours. Raises SettingsError for settings that cannot be."""
+    if not settings.jwt_audience:
+        raise SettingsError('TOCSIN_JWT_AUDIENCE="": tokens of TOCSIN_JWT_ISSUER have to be for Tocsin alone.')
+    if bool(settings.jwt_jwks_url) == bool(settings.jwt_public_key):
+        raise SettingsError("TOCSIN_JWT_ISSUER needs either TOCSIN_JWT_JWKS_URL or TOCSIN_JWT_PUBLIC_KEY.")
+    own = dict(zip(ROLES, ROLES, strict=True))
+    return parse_map("TOCSIN_JWT_ROLE_MAP", settings.jwt_role_map, tuple(ROLES)) or own
 
 
 def public_key(settings: Settings) -> tuple[Any, tuple[str, ...]] | None:

@@ -21,7 +21,7 @@ from tocsin.model.account import Account
 from tocsin.model.errors import Conflict, Forbidden, NotFound, Unauthorised
 from tocsin.model.ids import DEFAULT_TENANT
 from tocsin.model.wire import HttpRequest
-from tocsin.settings import SettingsError
+from tocsin.settings import Settings, SettingsError
 from tocsin.store import accounts, identity
 from tocsin.store.sealing import Place, WrongKey
 from tocsin.web.jwks import (
@@ -74,6 +74,16 @@ class Grant(Struct, frozen=True):
     tenants: tuple[str, ...]
 
 
+def maps_of(settings: Settings) -> tuple[dict[str, str], dict[str, str]]:
+    """Their roles and tenants to ours. Raises SettingsError for settings that cannot be."""
+    if not settings.oidc_client_id:
+        raise SettingsError('TOCSIN_OIDC_CLIENT_ID="": the issuer knows Tocsin by it.')
+    if bool(settings.oidc_role_claim) != bool(settings.oidc_role_map):
+        raise SettingsError("TOCSIN_OIDC_ROLE_CLAIM and TOCSIN_OIDC_ROLE_MAP go together.")
+    roles = parse_map("TOCSIN_OIDC_ROLE_MAP", settings.oidc_role_map, tuple(ROLES))
+    return roles, parse_map("TOCSIN_OIDC_TENANT_MAP", settings.oidc_tenant_map)
+
+
 class Oidc:
     """Made where TOCSIN_OIDC_ISSUER is set. Raises SettingsError."""
 
@@ -82,12 +92,7 @@ class Oidc:
         self.app = app
         self.settings = settings
         self.issuer = settings.oidc_issuer
-        if not settings.oidc_client_id:
-            raise SettingsError('TOCSIN_OIDC_CLIENT_ID="": the issuer knows Tocsin by it.')
-        if bool(settings.oidc_role_claim) != bool(settings.oidc_role_map):
-            raise SettingsError("TOCSIN_OIDC_ROLE_CLAIM and TOCSIN_OIDC_ROLE_MAP go together.")
-        self.roles = parse_map("TOCSIN_OIDC_ROLE_MAP", settings.oidc_role_map, tuple(ROLES))
-        self.tenants = parse_map("TOCSIN_OIDC_TENANT_MAP", settings.oidc_tenant_map)
+        self.roles, self.tenants = maps_of(settings)
         self.keys = KeySet(app, self._keys_url)
         self.kept = Kept(app, self._discover)
 

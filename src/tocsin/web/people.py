@@ -8,17 +8,29 @@ from tocsin.model.account import Account, How
 from tocsin.model.audit import Act, Actor
 from tocsin.model.errors import Conflict, Unauthorised
 from tocsin.model.ids import DEFAULT_TENANT, OPERATOR_TENANT
+from tocsin.settings import Settings
 from tocsin.store import accounts, identity
 from tocsin.store.accounts import Browser, Link
 from tocsin.store.database import Transaction
 from tocsin.web import request_id
 from tocsin.web.client_address import parse_proxies
-from tocsin.web.oidc import Oidc
+from tocsin.web.jwt_bearer import public_key, roles_of
+from tocsin.web.oidc import Oidc, maps_of
 from tocsin.web.passwords import Passwords, check_password
 from tocsin.web.sessions import Sessions, Signed, act_of
 from tocsin.web.sign_in import DEVICE, DEVICE_S, SignIn, normal_email
 
 LINK_OVER = "This link was used already, or it is too old. Ask for another."
+
+
+def check_sign_in(settings: Settings) -> None:
+    """Raises SettingsError for what is set about signing in and cannot be."""
+    parse_proxies(settings.trusted_proxies)
+    if settings.oidc_issuer:
+        maps_of(settings)
+    if settings.jwt_issuer:
+        roles_of(settings)
+        public_key(settings)
 
 
 class People:
