@@ -217,3 +217,47 @@ async def test_the_last_use_is_noted_to_the_minute(tocsin: Running) -> None:
     tocsin.clock.move(1)
     (await client.get("/v1/me")).ok()
     assert str(await last_use()) > first
+
+
+async def test_a_revoked_token_works_no_longer_than_a_second(tocsin: Running) -> None:
+    # S06
+    made = (await tocsin.client.post("/v1/tokens", {"name": "ci", "role": "viewer"})).ok(201)
+    client = tocsin.client.with_token(made["token"])
+    (await client.get("/v1/events")).ok()
+    (await tocsin.client.delete(f"/v1/tokens/{made['id']}")).ok(204)
+    tocsin.clock.move(1)
+    (await client.get("/v1/events")).problem(401)
+    (await tocsin.client.delete(f"/v1/tokens/{made['id']}")).problem(404)
+
+
+async def test_a_token_expires(tocsin: Running) -> None:
+    # S06
+    made = (await tocsin.client.post("/v1/tokens", {"name": "ci", "role": "viewer", "expires_in_s": 60})).ok(201)
+    client = tocsin.client.with_token(made["token"])
+    tocsin.clock.move(58)
+    (await client.get("/v1/events")).ok()
+    tocsin.clock.move(2)
+    assert "expired" in (await client.get("/v1/events")).problem(401)["detail"]
+
+
+async def test_tokens_are_shown_once(tocsin: Running) -> None:
+    # S05
+    made = (await tocsin.client.post("/v1/tokens", {"name": "ci", "role": "developer", "user_id": "mia"})).ok(201)
+    assert made["token"].startswith("toc_")
+    assert len(made["token"]) >= 43
+    answer = await tocsin.client.get("/v1/tokens")
+    assert made["token"].encode() not in answer.body
+    (listed,) = [item for item in answer.ok()["items"] if item["id"] == made["id"]]
+    assert (listed["role"], listed["user_id"], listed["hint"]) == ("developer", "mia", "…" + made["token"][-4:])
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [({"name": "x", "role": "owner"}, "role"), ({"role": "viewer"}, "name"), ({"name": "", "role": "viewer"}, "name"),
+     ({"name": "x", "role": "viewer", "tenant_id": "other"}, "tenant_id"),
+     ({"name": "x", "role": "viewer", "expires_in_s": 1}, "expires_in_s"),
+     ({"name": "\x00", "role": "viewer"}, "name"), ({"name": "x", "role": "viewer", "user_id": "\x00"}, "user_id")],
+)  # fmt: skip
+async def test_tokens_that_cannot_be(tocsin: Running, body: dict[str, object], field: str) -> None:
+    # S04
+    (await tocsin.client.post("/v1/tokens", body)).problem(400, field)

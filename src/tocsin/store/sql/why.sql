@@ -4,7 +4,7 @@ SELECT d.id, d.event_uid, d.endpoint_id, coalesce(e.name, ''), d.rule_id, d.stat
        h.id, h.status, h.reason, h.due_ms, h.delivered_ms
   FROM delivery d
   LEFT JOIN endpoint e ON e.tenant_id = d.tenant_id AND e.id = d.endpoint_id
-  LEFT JOIN endpoint_state s ON s.endpoint_id = d.endpoint_id
+  LEFT JOIN endpoint_state s ON s.endpoint_id = d.endpoint_id AND s.tenant_id = d.tenant_id
   LEFT JOIN delivery h ON h.tenant_id = d.tenant_id AND h.id = d.folded_into
  WHERE d.tenant_id = :tenant_id {filters}
  ORDER BY d.id;
