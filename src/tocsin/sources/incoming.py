@@ -37,13 +37,15 @@ class Taken(Struct, frozen=True):
 
 class Source(Struct, frozen=True, kw_only=True):
     """`kind` is the name in the address. `read` raises Invalid for what is not of this service. `signed` says whether
-    the raw body carries a signature that fits the secret; None where the service signs nothing."""
+    the raw body carries a signature that fits the secret; None where the service signs nothing. `check_settings` raises
+    Invalid for settings that fit their type and still cannot be used."""
 
     kind: str
     label: str
     read: Callable[[Incoming], Taken]
     signed: Callable[[Incoming, str], bool] | None = None
     settings_type: type[Struct] | None = None
+    check_settings: Callable[[Any], None] | None = None
 
 
 def json_object(body: bytes) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from tocsin.web.api import (
     deliveries,
     events,
     inbox,
+    ingest,
     members,
     notifications,
     pipelines,
@@ -40,6 +41,7 @@ from tocsin.web.api import (
     sign_in,
     silences,
     slack_door,
+    sources,
     stats,
     stream,
     system,
@@ -82,6 +84,8 @@ ROUTES: tuple[Route, ...] = (
     *slack_door.ROUTES,
     *audit.ROUTES,
     *stats.ROUTES,
+    *ingest.ROUTES,
+    *sources.ROUTES,
     *system.ROUTES,
     *tokens.ROUTES,
     *members.ROUTES,
@@ -119,6 +123,7 @@ class Tocsin:
         self.observed = Observed(app, self.answer)
         self.rest.state.hub = self.hub = Hub(app, stream.SHAPE)
         self.rest.state.authenticate = self.authenticate
+        self.rest.state.tokens = self.tokens
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if self.people.proxies and "client" in scope:

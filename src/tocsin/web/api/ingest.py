@@ -1,0 +1,146 @@
+"""What other services send: `POST /v1/ingest/{source}`, with a token, or at the address of a source set up for it."""
+
+import base64
+import binascii
+import zlib
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tocsin.model.errors import Forbidden, Invalid, NotFound, Unauthorised
+from tocsin.model.source import Sender
+from tocsin.sources import SOURCES
+from tocsin.sources.draft import MAX_EVENTS
+from tocsin.sources.incoming import Incoming, Source, Taken
+from tocsin.stages.intake import Receipt
+from tocsin.store import sources
+from tocsin.web.api.events import Accepted, batch_answer
+from tocsin.web.routes import Call, Route, read_body, reply, too_large
+
+KEY_CHARS = 100
+UNSIGNED = "The signature does not fit: the secret here and the one over there differ, or the body was changed."
+
+
+class Ingested(Accepted, frozen=True):
+    """The answer to a service: as to a batch. `ignored` says why nothing was taken, where nothing was."""
+
+    ignored: str = ""
+
+
+def source_of(call: Call) -> Source:
+    """Raises NotFound."""
+    kind = call.path("source")
+    if kind not in SOURCES:
+        raise NotFound(f"There is no source {kind[:40]!r}; there are {', '.join(sorted(SOURCES))}.")
+    return SOURCES[kind]
+
+
+async def with_token(call: Call) -> Response:
+    """For senders that can set a header: a bearer token, or a token as the password of Basic."""
+    return await taken_in(call, source_of(call), (await caller(call.request)), {})
+
+
+async def caller(request: Request) -> str:
+    """The tenant. Raises Unauthorised and Forbidden."""
+    authorization = request.headers.get("authorization", "")
+    scheme, _, given = authorization.partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            given = base64.b64decode(given.strip(), validate=True).decode().rpartition(":")[2]
+        except (binascii.Error, ValueError):
+            raise Unauthorised("The Basic authorization cannot be read: send a token as its password.") from None
+        authorization = f"Bearer {given}"
+    principal = await request.app.state.tokens.principal(authorization.encode("utf-8", "replace"))
+    principal.require("developer", "ingest")
+    return str(principal.tenant_id)
+
+
+async def with_key(call: Call) -> Response:
+    """For senders that can be given an address and nothing else."""
+    source = source_of(call)
+    sender = await sender_of(call, source)
+    return await taken_in(call, source, sender.tenant_id, sender.settings, sender.secret)
+
+
+async def sender_of(call: Call, source: Source) -> Sender:
+    """Raises NotFound for a key that is none, and Forbidden where its sender was switched off."""
+    key = call.path("key")
+    found = await sources.by_key(call.app.db, call.app.keyring, key) if len(key) <= KEY_CHARS else None
+    if found is None or found.kind != source.kind:
+        raise NotFound("No source has this address. Was it rotated or deleted?")
+    if found.suspended:
+        raise Forbidden("The tenant is suspended. Who runs this Tocsin can say why.")
+    if not found.is_active:
+        raise Forbidden("This source was switched off.")
+    return found
+
+
+async def taken_in(
+    call: Call, source: Source, tenant_id: str, settings: Mapping[str, object], secret: str = ""
+) -> Response:
+    """Reads, and answers when all of it is durable. Raises Unauthorised where the signature does not fit."""
+    request, most = call.request, call.app.settings.max_body_bytes
+    raw = await read_body(request, most)
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    incoming = Incoming(headers, raw, dict(request.query_params), settings)
+    if secret and source.signed is not None and not source.signed(incoming, secret):
+        raise Unauthorised(UNSIGNED)
+    body = unpacked(raw, headers.get("content-encoding", ""), most)
+    taken = source.read(Incoming(headers, body, incoming.query, settings))
+    receipts: list[Receipt] = []
+    for start in range(0, len(taken.drafts), MAX_EVENTS):
+        some = list(taken.drafts[start : start + MAX_EVENTS])
+        receipts += await call.app.intake.accept(tenant_id, some, size=len(body))
+    return answer(taken, receipts)
+
+
+def answer(taken: Taken, receipts: list[Receipt]) -> Response:
+    if taken.answer:
+        return Response(taken.answer, 200, media_type="text/plain")
+    told = batch_answer(receipts)
+    return reply(Ingested(told.accepted, told.duplicates, told.ids, taken.ignored), 202)
+
+
+def unpacked(raw: bytes, encoding: str, most: int) -> bytes:
+    """Raises Invalid for what is not gzip though it says so, and (413) for what becomes too large."""
+    if encoding.lower() in ("", "identity"):
+        return raw
+    if encoding.lower() not in ("gzip", "x-gzip"):
+        raise Invalid("Content-Encoding", repr(encoding[:40]), "gzip, or none", status=415)
+    unpacking = zlib.decompressobj(wbits=31)
+    try:
+        body = unpacking.decompress(raw, most + 1)
+    except zlib.error:
+        raise Invalid("", "something that is not gzip", "a body packed as Content-Encoding says") from None
+    if len(body) > most or unpacking.unconsumed_tail:
+        raise too_large(most)
+    if not unpacking.eof:
+        raise Invalid("", "half of a gzip body", "a whole one")
+    return body
+
+
+PROBLEMS = (400, 401, 403, 404, 413, 415, 503)
+ROUTES = (
+    Route(
+        method="POST",
+        path="/v1/ingest/{source}",
+        handler=with_token,
+        summary="Take in what another service sends; the token may be the password of Basic",
+        role="",
+        answer=Ingested,
+        status=202,
+        problems=PROBLEMS,
+    ),
+    Route(
+        method="POST",
+        path="/v1/ingest/{source}/{key}",
+        handler=with_key,
+        summary="The same for senders without headers: the address of a source, its signature checked",
+        role="",
+        answer=Ingested,
+        status=202,
+        problems=PROBLEMS,
+    ),
+)
+"""Public as the table has it: they know their callers by more than a bearer token."""
