@@ -67,6 +67,8 @@ async def test_the_trail_is_whole_and_can_be_exported(tocsin: Running) -> None:
 
 UNWRITTEN = {
     "/v1/events": "what pipelines send is the log of events itself",
+    "/v1/ingest/{source}": "what services send is the log of events itself",
+    "/v1/ingest/{source}/{key}": "what services send is the log of events itself",
     "/v1/webhooks/preview": "nothing changes",
     "/v1/alert-rules/preview": "nothing changes",
     "/v1/alert-rules/{id}/preview": "nothing changes",
@@ -110,6 +112,8 @@ BODIES: dict[str, Any] = {
     "member.update": {"role": "developer"},
     "secret.create": {"name": "new", "value": "s3cr3t"},
     "secret.update": {"value": "an0ther"},
+    "source.create": {"kind": "github", "name": "new", "secret": "s3cr3t"},
+    "source.update": {"name": "changed"},
     "member.sign_in_link": {"email": "new@example.org"},
 }
 """By action. A route that changes something and is not here has no body. URL and WEBHOOK: what the test has made."""
@@ -148,6 +152,8 @@ class Furniture:
         if resource == "secrets":
             body = {"name": f"s{self.count}", "value": "s3cr3t"}
             return str((await client.post("/v1/secrets", body)).ok(201)["name"])
+        if resource == "sources":
+            return str((await client.post("/v1/sources", BODIES["source.create"])).ok(201)["id"])
         if resource == "pipelines":
             body = self.filled(BODIES["pipeline.update"])
             (await client.request("PUT", "/v1/pipelines/p/notifications", body)).ok()
