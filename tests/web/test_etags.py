@@ -35,6 +35,7 @@ async def things(tocsin: Running) -> dict[str, tuple[str, dict[str, Any]]]:
     ).ok(201)
     (await tocsin.client.post("/v1/secrets", {"name": "key", "value": "a secret value"})).ok(201)
     (await tocsin.client.post("/v1/members", {"user_id": "mia", "role": "viewer"})).ok(201)
+    source = (await tocsin.client.post("/v1/sources", {"kind": "github", "name": "ci"})).ok(201)
     (await (await tocsin.operator()).post("/v1/tenants", {"id": "ml", "name": "ml"})).ok(201)
     told = {"notifications": [{"webhook_id": webhook["id"]}]}
     (await tocsin.client.request("PUT", "/v1/pipelines/etl/notifications", told)).ok()
@@ -45,6 +46,7 @@ async def things(tocsin: Running) -> dict[str, tuple[str, dict[str, Any]]]:
         "/v1/preferences": ("/v1/preferences", {"slack_enabled": False}),
         "/api/v1/notifications/preferences": ("/api/v1/notifications/preferences", {"email_enabled": False}),
         "/v1/secrets/{name}": ("/v1/secrets/key", {"value": "another secret value"}),
+        "/v1/sources/{id}": (f"/v1/sources/{source['id']}", {"name": "other"}),
         "/v1/members/{user}": ("/v1/members/mia", {"name": "Mia"}),
         "/v1/tenants/{tenant}": ("/v1/tenants/ml", {"name": "ML"}),
         "/v1/pipelines/{name}/notifications": (

@@ -30,6 +30,7 @@ def body_of(path: str, number: int) -> dict[str, Any]:
         "/v1/silences": {"matchers": [{"field": "pipeline", "value": f"p{number}"}], "duration_s": 60},
         "/v1/secrets": {"name": f"s{number}", "value": "canaryINnamed"},
         "/v1/tokens": {"name": f"t{number}", "role": "viewer"},
+        "/v1/sources": {"kind": "github", "name": f"s{number}", "secret": "canaryINnamed"},
         "/v1/members": {"user_id": f"u{number}", "role": "viewer"},
         "/v1/tenants": {"id": f"t{number}", "name": "new", "admin": "ana"},
     }  # fmt: skip

@@ -1,5 +1,6 @@
 """Who is asking: bearer tokens, their tenant, their role and what they are good for."""
 
+import base64
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -113,6 +114,18 @@ class Tokens:
                 await tx.fetch("note_token_use", {"tenant_id": found.tenant_id, "id": found.id, "now": now_ms})
         except (StoreUnavailable, StoreBroken) as error:
             log.warning("web.use_not_noted", token=found.id, reason=str(error))
+
+
+def bearer_of(authorization: bytes) -> bytes:
+    """`Basic` with a token as its password, as `Bearer` with that token; everything else as it is."""
+    scheme, _, given = authorization.partition(b" ")
+    if scheme.lower() != b"basic":
+        return authorization
+    try:
+        password: bytes = base64.b64decode(given.strip(), validate=True).rpartition(b":")[2]
+    except ValueError:
+        return authorization
+    return b"Bearer " + password
 
 
 def principal_of(found: identity.Found, now_ms: int) -> Principal:

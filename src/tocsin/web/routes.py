@@ -158,7 +158,8 @@ class Route(Struct, frozen=True, kw_only=True):
     `kind.verb`; "" where nothing changes that people set up. `problems` are the statuses it may refuse with besides
     those that follow from the rest. `name` is the operation's in the OpenAPI document, where the one made from the path
     would not do. `if_match`: it changes something only while that is as the caller has seen it, where the request says
-    If-Match. `listed`: a list without pages. `idempotent`: it makes something new, a 201 or not."""
+    If-Match. `listed`: a list without pages. `idempotent`: it makes something new, a 201 or not. `basic`: the token may
+    come as the password of Basic."""
 
     method: str
     path: str
@@ -166,6 +167,7 @@ class Route(Struct, frozen=True, kw_only=True):
     summary: str
     role: str
     scope: str = ""
+    basic: bool = False
     body: Any = None
     answer: Any = None  # a type, or a tuple of those it may be
     status: int = 200

@@ -49,7 +49,7 @@ from tocsin.web.api import (
     tokens,
     webhooks,
 )
-from tocsin.web.auth import Principal, Tokens
+from tocsin.web.auth import Principal, Tokens, bearer_of
 from tocsin.web.client_address import client_address
 from tocsin.web.dashboard.views.people import page_routes
 from tocsin.web.denials import Denials
@@ -123,7 +123,6 @@ class Tocsin:
         self.observed = Observed(app, self.answer)
         self.rest.state.hub = self.hub = Hub(app, stream.SHAPE)
         self.rest.state.authenticate = self.authenticate
-        self.rest.state.tokens = self.tokens
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if self.people.proxies and "client" in scope:
@@ -150,13 +149,14 @@ class Tocsin:
             return
         await self.rest(scope, receive, self.guard.around(send))
 
-    async def authenticate(self, request: Request) -> Principal:
-        """By the token; by the session's cookie where there is no Authorization at all. Raises Unauthorised, and
-        Forbidden for a cookie that another site sends along."""
+    async def authenticate(self, request: Request, *, basic: bool = False) -> Principal:
+        """By the token, with `basic` as a password, too; by the session's cookie where there is no Authorization at
+        all. Raises Unauthorised, and Forbidden for a cookie that another site sends along."""
         authorization = request.headers.get("authorization")
         if authorization is None:
             return await self.people.sessions.principal(request.method, request.headers)
-        return await self.tokens.principal(authorization.encode("latin-1"))
+        given = authorization.encode("latin-1")
+        return await self.tokens.principal(bearer_of(given) if basic else given)
 
     def by_path(self, routes: Iterable[Route]) -> list[StarletteRoute]:
         """Paths without parameters first: `/v1/webhooks/bulk` is no webhook's; then the longer ones: a user's id may
@@ -175,7 +175,7 @@ class Tocsin:
             principal = None
             try:
                 if route.role:
-                    principal = await self.authenticate(request)
+                    principal = await self.authenticate(request, basic=route.basic)
                     principal.require(route.role, route.needs)
                 check_query(route, request)
                 call = Call(self.app, request, principal)

@@ -1,11 +1,8 @@
 """What other services send: `POST /v1/ingest/{source}`, with a token, or at the address of a source set up for it."""
 
-import base64
-import binascii
 import zlib
 from collections.abc import Mapping
 
-from starlette.requests import Request
 from starlette.responses import Response
 
 from tocsin.model.errors import Forbidden, Invalid, NotFound, Unauthorised
@@ -37,23 +34,8 @@ def source_of(call: Call) -> Source:
 
 
 async def with_token(call: Call) -> Response:
-    """For senders that can set a header: a bearer token, or a token as the password of Basic."""
-    return await taken_in(call, source_of(call), (await caller(call.request)), {})
-
-
-async def caller(request: Request) -> str:
-    """The tenant. Raises Unauthorised and Forbidden."""
-    authorization = request.headers.get("authorization", "")
-    scheme, _, given = authorization.partition(" ")
-    if scheme.lower() == "basic":
-        try:
-            given = base64.b64decode(given.strip(), validate=True).decode().rpartition(":")[2]
-        except (binascii.Error, ValueError):
-            raise Unauthorised("The Basic authorization cannot be read: send a token as its password.") from None
-        authorization = f"Bearer {given}"
-    principal = await request.app.state.tokens.principal(authorization.encode("utf-8", "replace"))
-    principal.require("developer", "ingest")
-    return str(principal.tenant_id)
+    """For senders that can set a header."""
+    return await taken_in(call, source_of(call), call.tenant_id, {})
 
 
 async def with_key(call: Call) -> Response:
@@ -128,7 +110,9 @@ ROUTES = (
         handler=with_token,
         name="ingest",
         summary="Take in what another service sends; the token may be the password of Basic",
-        role="",
+        role="developer",
+        scope="ingest",
+        basic=True,
         answer=Ingested,
         status=202,
         problems=PROBLEMS,
@@ -145,4 +129,3 @@ ROUTES = (
         problems=PROBLEMS,
     ),
 )
-"""Public as the table has it: they know their callers by more than a bearer token."""
