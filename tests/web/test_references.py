@@ -15,8 +15,8 @@ from tocsin.web.server import ROUTES
 
 pytestmark = pytest.mark.anyio
 
-WEBHOOK, RULE, EVENT, DELIVERY, SILENCE, TOKEN, RUN, USER, SECRET = (
-    "WEBHOOK", "RULE", "EVENT", "DELIVERY", "SILENCE", "TOKEN", "RUN", "USER", "SECRET",
+WEBHOOK, RULE, EVENT, DELIVERY, SILENCE, TOKEN, RUN, USER, SECRET, SOURCE = (
+    "WEBHOOK", "RULE", "EVENT", "DELIVERY", "SILENCE", "TOKEN", "RUN", "USER", "SECRET", "SOURCE",
 )  # fmt: skip
 NAMED = {"name": "x"}
 HOOK = {"provider_type": "webhook", "name": "x", "webhook_url": "http://127.0.0.1:9000"}
@@ -39,6 +39,11 @@ REFERENCES: list[tuple[str, str, Any, str]] = [
     ("GET", f"/v1/silences?cursor={SILENCE}", None, "?cursor"),
     ("GET", f"/v1/tokens?cursor={TOKEN}", None, "?cursor"),
     ("GET", f"/v1/inbox?cursor={DELIVERY}", None, "?cursor"),
+    ("GET", f"/v1/sources?cursor={SOURCE}", None, "?cursor"),
+    ("GET", f"/v1/sources/{SOURCE}", None, "path"),
+    ("PATCH", f"/v1/sources/{SOURCE}", {"name": "mine"}, "path"),
+    ("POST", f"/v1/sources/{SOURCE}/rotate", None, "path"),
+    ("DELETE", f"/v1/sources/{SOURCE}", None, "path"),
     ("GET", f"/v1/audit?id={WEBHOOK}", None, "?id"),
     ("GET", f"/v1/audit?token_id={TOKEN}", None, "?token_id"),
     ("POST", "/v1/deliveries/replay", {"webhook_id": WEBHOOK, "status": ["delivered"]}, "webhook_id"),
@@ -195,13 +200,14 @@ class Tenant:
             "RUN": run["run_id"],
             "USER": f"user-of-{name}",
             "SECRET": secret["name"],
+            "SOURCE": (await client.post("/v1/sources", {"kind": "github", "name": f"ci-of-{name}"})).ok(201)["id"],
         }
 
     async def everything(self) -> list[bytes]:
         """What its admin sees; when tokens were used is noted now and then."""
         paths = (
             "/v1/config", "/v1/events", "/v1/runs", "/v1/deliveries", "/v1/tokens", "/v1/members", "/v1/secrets",
-            "/v1/silences", "/v1/audit", "/v1/pipelines",
+            "/v1/silences", "/v1/audit", "/v1/pipelines", "/v1/sources",
         )  # fmt: skip
         answers = [(await self.client.get(path)).body for path in paths]
         return [re.sub(rb'"(last_used_at|at)":("[^"]*"|null)', b"", body) for body in answers]
@@ -218,6 +224,7 @@ NOBODYS = {
     "EVENT": "event-of-nobody", "DELIVERY": "dlv_00000000000070008000000000000000",
     "SILENCE": "sil_00000000000070008000000000000000", "TOKEN": "tok_00000000000070008000000000000000",
     "RUN": "run-of-nobody", "USER": "user-of-nobody", "SECRET": "secret-of-nobody",
+    "SOURCE": "src_00000000000070008000000000000000",
 }  # fmt: skip
 
 

@@ -29,8 +29,12 @@ TABLE = [
 ]
 RANKS = {"viewer": 1, "developer": 2, "admin": 3}
 
-PUBLIC = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/auth/login", "/slack/interactivity"}
-"""Nothing else of the API may be asked without a credential: probes, the way in, and what a signature opens."""
+PUBLIC = {
+    "/healthz", "/readyz", "/metrics", "/openapi.json", "/auth/login", "/slack/interactivity",
+    "/v1/ingest/{source}/{key}",
+}  # fmt: skip
+"""Nothing else of the API may be asked without a credential: probes, the way in, what a signature opens, and addresses
+that are a key."""
 
 PAGES_FOR_ALL = {
     "/",
@@ -215,6 +219,7 @@ MAKES: dict[str, dict[str, Any]] = {
     "/v1/tokens": {"name": "x", "role": "viewer"},
     "/v1/members": {"user_id": "new", "role": "viewer"},
     "/v1/secrets": {"name": "x", "value": "x"},
+    "/v1/sources": {"kind": "github", "name": "x"},
 }
 
 
