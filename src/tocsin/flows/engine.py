@@ -12,6 +12,7 @@ from typing import Any
 from tocsin.flows.execution import Execution, Handler, TaskFailed, TaskRun
 from tocsin.flows.expression import ExpressionError, Value, evaluate
 from tocsin.flows.expression.values import truth
+from tocsin.flows.inputs import complete
 from tocsin.flows.model import Retry, Task
 from tocsin.flows.reading import seconds
 
@@ -74,7 +75,12 @@ class _Engine:
 
     async def main(self) -> str:
         execution, flow = self.execution, self.execution.flow
-        state = await self.body(flow.tasks, NO_LOOP)
+        try:
+            complete(execution)
+            state = await self.body(flow.tasks, NO_LOOP)
+        except TaskFailed as failure:  # of its inputs
+            execution.log(failure.error, level="ERROR")
+            state = "FAILED"
         if state == "FAILED":
             execution.state = "FAILED"
             await self.body(flow.errors, NO_LOOP)

@@ -9,9 +9,15 @@ from msgspec import Struct
 
 from tocsin.flows.expression import ExpressionError, Scope, Value, render
 from tocsin.flows.model import Flow, Task
+from tocsin.model.wire import Reply, Request
 
 LOG_BYTES = 16 * 1024
 """Of a run's log that are kept, from its end."""
+
+SHORTEST_SECRET = 4
+"""Characters from which on a secret is hidden wherever it stands: less would make a riddle of the log."""
+
+MOST_LABELS = 64
 
 TERMINATED = frozenset({"SUCCESS", "WARNING", "FAILED", "KILLED", "CANCELLED", "SKIPPED"})
 
@@ -40,6 +46,10 @@ class Reach(Protocol):
         """A native event about the run. Returns when it is durable."""
         ...
 
+    async def send(self, request: Request, timeout_s: float) -> Reply:
+        """One request to the world, tried once."""
+        ...
+
 
 class TaskRun(Struct):
     """One task's part in an execution. `value` is the item that it ran for, inside of a loop."""
@@ -60,7 +70,8 @@ class TaskRun(Struct):
 
 
 class Execution:
-    """`trigger` are the variables of what started it; `of` is a run elsewhere that it is about, if there is one."""
+    """`trigger` are the variables of what started it; `secrets` what expressions may open, by name in capitals; `said`
+    gets each line of the log as it is written."""
 
     def __init__(
         self,
@@ -71,7 +82,7 @@ class Execution:
         inputs: Mapping[str, Any],
         trigger: Mapping[str, Any] | None = None,
         secrets: Mapping[str, str] | None = None,
-        home: str = "",
+        said: Callable[[str], None] | None = None,
     ) -> None:
         self.flow = flow
         self.reach = reach
@@ -79,7 +90,8 @@ class Execution:
         self.inputs = dict(inputs)
         self.trigger = dict(trigger or {})
         self.secrets = dict(secrets or {})
-        self.home = home
+        self.said = said
+        self.hidden = {value for value in self.secrets.values() if len(value) >= SHORTEST_SECRET}
         self.labels = dict(flow.labels)
         self.state = "RUNNING"
         self.started_ms = reach.now_ms()
@@ -180,14 +192,24 @@ class Execution:
 
     def log(self, text: str, run: TaskRun | None = None, level: str = "INFO") -> None:
         """One line or more of the execution's log. Values of secrets never stand in it."""
-        for value in self.secrets.values():
-            if len(value) > 3:
-                text = text.replace(value, "******")
+        text = self.without_secrets(text)
         place = f"{run.task.id}: " if run is not None else ""
-        said = "".join(f"{level} {place}{line}\n" for line in text.rstrip("\n").split("\n"))
-        self.log_tail = (self.log_tail + said)[-LOG_BYTES:]
+        lines = [f"{level} {place}{line}" for line in text.rstrip("\n").split("\n")]
+        self.log_tail = (self.log_tail + "".join(f"{line}\n" for line in lines))[-LOG_BYTES:]
+        if self.said is not None:
+            for line in lines:
+                self.said(line)
         if level == "ERROR":
             self.errors = [*self.errors[-24:], text[:4000]]
+
+    def tellable(self, text: str) -> str:
+        """No secret, and nothing that a store could not hold."""
+        return self.without_secrets(text).replace("\x00", "").encode("utf-8", "replace").decode()
+
+    def without_secrets(self, text: str) -> str:
+        for value in self.hidden:
+            text = text.replace(value, "******")
+        return text
 
     async def tell(self, type_: str, run: TaskRun | None = None, **data: Any) -> None:
         event: dict[str, Any] = {
@@ -197,8 +219,14 @@ class Execution:
             "pipeline": self.flow.name,
             "run_id": self.id,
             "time": moment(self.reach.now_ms()),
-            "labels": {name[:60]: value[:200] for name, value in self.labels.items()},
-            "data": {name: value for name, value in data.items() if value not in (None, "")},
+            "labels": dict(
+                [(name[:60], self.tellable(value)[:200]) for name, value in self.labels.items() if name][:MOST_LABELS]
+            ),
+            "data": {
+                name: self.tellable(value) if isinstance(value, str) else value
+                for name, value in data.items()
+                if value not in (None, "")
+            },
         }
         if run is not None:
             event["stage"] = run.task.id

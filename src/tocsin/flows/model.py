@@ -40,13 +40,16 @@ class Task(Struct, frozen=True):
 
 
 class Input(Struct, frozen=True):
-    """What a run is given. `type` in capitals, as written; `default` None: there is none."""
+    """What a run is given. `type` in capitals, as written; `default` None: there is none. `validator`: the regular
+    expression that a STRING fits; `item_type`: of the items of an ARRAY."""
 
     id: str
     type: str = "STRING"
     required: bool = True
     default: Any = None
     values: tuple[str, ...] = ()
+    validator: str = ""
+    item_type: str = ""
 
 
 class Trigger(Struct, frozen=True):

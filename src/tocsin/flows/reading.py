@@ -156,8 +156,19 @@ class _Reader:
             type=self.text((*place, "type"), whole.get("type", "STRING")).upper(),
             required=whole.get("required", True) is not False and default is None,
             default=default,
-            values=tuple(str(one) for one in whole.get("values") or ()),
+            values=tuple(as_text(one) for one in self.list_((*place, "values"), whole.get("values"))),
+            validator=self.regex((*place, "validator"), whole.get("validator")),
+            item_type=str(whole.get("itemType") or "").upper(),
         )
+
+    def regex(self, place: Place, value: Any) -> str:
+        if value is None:
+            return ""
+        try:
+            re.compile(self.text(place, value))
+        except re.error as error:
+            raise self.file.wrong(place, f"no regular expression: {error}") from None
+        return str(value)
 
     def sla(self, place: Place, value: Any) -> Sla | None:
         whole = self.map_(place, value)

@@ -81,10 +81,13 @@ class Tls(Hidden, frozen=True):
     ca: str = ""
 
 
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+
+
 class HttpRequest(Hidden, frozen=True):
     """`credentials` become its Authorization header when it is sent; `tls` is None for the usual trust."""
 
-    method: Literal["GET", "POST", "PUT", "PATCH"]
+    method: Method
     url: str
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
