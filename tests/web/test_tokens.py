@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.harness import Client, Running
+from tests.harness import Client, Running, Start
 from tocsin.model.access import CHECK_CHARS, LETTERS, is_token, token_of
 
 pytestmark = pytest.mark.anyio
@@ -261,3 +261,16 @@ async def test_tokens_are_shown_once(tocsin: Running) -> None:
 async def test_tokens_that_cannot_be(tocsin: Running, body: dict[str, object], field: str) -> None:
     # S04
     (await tocsin.client.post("/v1/tokens", body)).problem(400, field)
+
+
+async def test_a_revoked_token_ends_in_other_processes_too(start: Start) -> None:
+    # S06: within a second, over all processes on one store
+    one, other = await start(), await start(works=False)
+    made = (await one.client.post("/v1/tokens", {"name": "ci", "role": "viewer"})).ok(201)
+    clients = [running.client.with_token(made["token"]) for running in (one, other)]
+    for client in clients:
+        (await client.get("/v1/me")).ok()
+    (await one.client.delete(f"/v1/tokens/{made['id']}")).ok(204)
+    one.clock.move(1)
+    for client in clients:
+        (await client.get("/v1/me")).problem(401)
