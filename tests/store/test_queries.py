@@ -70,8 +70,8 @@ def test_no_name_is_used_twice_in_one_dialect() -> None:
 
 
 TENANTLESS = {
-    "the token, the session's cookie or the link is what names the tenant": (
-        "find_token", "find_session", "find_link", "take_link",
+    "the token, the session's cookie, the link or the key of a source is what names the tenant": (
+        "find_token", "find_session", "find_link", "take_link", "source_by_key",
     ),
     "whether there is any yet: the first start": ("any_token",),
     "a person's, who may be a member of several tenants": (
