@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from benchmarks.figure import Figure
 from benchmarks.process import Program, cpu_s
-from benchmarks.systems import TOCSIN, Bench, Tocsin
+from benchmarks.systems import TOCSIN, Bench, Tocsin, call, gauge
 from tests.postgres import free_port
 
 WORKERS = 8
@@ -53,6 +53,11 @@ class Many(Tocsin):
             program.stop()
         self.others = []
         super().stop()
+
+    def progress(self) -> tuple[int, int]:
+        """An API alone counts no deliveries; what waits is counted in the store."""
+        text = call(self.port, "GET", "/metrics", token=self.token).decode()
+        return int(gauge(text, "tocsin_deliveries_waiting")), 0
 
     def cpu_s(self) -> tuple[float, float]:
         own, postgres = super().cpu_s()
