@@ -67,6 +67,7 @@ async def test_the_trail_is_whole_and_can_be_exported(tocsin: Running) -> None:
 
 UNWRITTEN = {
     "/v1/events": "what pipelines send is the log of events itself",
+    "/api/v1/lineage": "what services send is the log of events itself",
     "/v1/ingest/{source}": "what services send is the log of events itself",
     "/v1/ingest/{source}/{key}": "what services send is the log of events itself",
     "/v1/webhooks/preview": "nothing changes",

@@ -17,13 +17,14 @@ from tocsin.sources.draft import MAX_DEPTH, Draft
 
 
 class Incoming(Struct, frozen=True):
-    """A request: header names in small letters, the body unpacked, what `?` brought, and the settings of the source
-    where somebody set one up."""
+    """A request: header names in small letters, the body unpacked, what `?` brought, the settings of the source where
+    somebody set one up, and when it came (Unix seconds)."""
 
     headers: Mapping[str, str]
     body: bytes
     query: Mapping[str, str] = {}
     settings: Mapping[str, Any] = {}
+    now_s: float = 0.0
 
 
 class Taken(Struct, frozen=True):

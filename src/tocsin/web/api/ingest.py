@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Mapping
 
+from msgspec.structs import replace
 from starlette.responses import Response
 
 from tocsin.model.errors import Forbidden, Invalid, NotFound, Unauthorised
@@ -38,6 +39,11 @@ async def with_token(call: Call) -> Response:
     return await taken_in(call, source_of(call), call.tenant_id, {})
 
 
+async def lineage(call: Call) -> Response:
+    """Where OpenLineage's clients send."""
+    return await taken_in(call, SOURCES["openlineage"], call.tenant_id, {})
+
+
 async def with_key(call: Call) -> Response:
     """For senders that can be given an address and nothing else."""
     source = source_of(call)
@@ -65,11 +71,11 @@ async def taken_in(
     request, most = call.request, call.app.settings.max_body_bytes
     raw = await read_body(request, most)
     headers = {name.lower(): value for name, value in request.headers.items()}
-    incoming = Incoming(headers, raw, dict(request.query_params), settings)
+    incoming = Incoming(headers, raw, dict(request.query_params), settings, call.app.clock_ms() / 1000)
     if secret and source.signed is not None and not source.signed(incoming, secret):
         raise Unauthorised(UNSIGNED)
     body = unpacked(raw, headers.get("content-encoding", ""), most)
-    taken = source.read(Incoming(headers, body, incoming.query, settings))
+    taken = source.read(replace(incoming, body=body))
     receipts: list[Receipt] = []
     for start in range(0, len(taken.drafts), MAX_EVENTS):
         some = list(taken.drafts[start : start + MAX_EVENTS])
@@ -124,6 +130,19 @@ ROUTES = (
         name="ingest_at_source",
         summary="The same for senders without headers: the address of a source, its signature checked",
         role="",
+        answer=Ingested,
+        status=202,
+        problems=PROBLEMS,
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/lineage",
+        handler=lineage,
+        name="ingest_lineage",
+        summary="OpenLineage's events, where its clients send them",
+        role="developer",
+        scope="ingest",
+        basic=True,
         answer=Ingested,
         status=202,
         problems=PROBLEMS,

@@ -11,6 +11,7 @@ from tocsin.app import new_key
 from tocsin.model.errors import Invalid, NotFound
 from tocsin.model.hidden import Hidden
 from tocsin.model.source import SourceRecord
+from tocsin.provider_kit import signing
 from tocsin.sources import SOURCES
 from tocsin.sources.incoming import Source
 from tocsin.store import sources as store
@@ -102,6 +103,8 @@ def checked(source: Source, settings: dict[str, Any], secret: str) -> dict[str, 
     if secret and source.signed is None:
         raise Invalid("secret", "a secret", f"none: {source.label} signs nothing")
     no_nul("secret", secret)
+    if secret.startswith("whsec_"):
+        signing.key(secret)
     if source.settings_type is None:
         if settings:
             raise Invalid("settings", f"{len(settings)} settings", f"none: {source.label} has none")
