@@ -94,7 +94,9 @@ def seen_type(settings_type: type[Any]) -> type[Any]:
                 fields.append((field.name, hints[field.name], msgspec.field(default_factory=field.default_factory)))
             else:
                 fields.append((field.name, hints[field.name]))
+        checks = getattr(settings_type, "__post_init__", None)  # they check nothing that is secret
+        own = {"__post_init__": checks} if checks else {}
         _SEEN[settings_type] = msgspec.defstruct(
-            settings_type.__name__, fields, frozen=True, kw_only=True, forbid_unknown_fields=True
+            settings_type.__name__, fields, namespace=own, frozen=True, kw_only=True, forbid_unknown_fields=True
         )
     return _SEEN[settings_type]
