@@ -1,10 +1,13 @@
 """Everybody's preferences, the delivery log and the test: shapes and roles as they are documented."""
 
+import re
+
 import pytest
 
 from tests.harness import Running, Start
 from tests.web.slack_and_mail import LONG, SHORT, platform
 from tocsin.fakes.slack import Channel
+from tocsin.web.api.notifications import code_of
 
 pytestmark = pytest.mark.anyio
 
@@ -44,9 +47,23 @@ async def test_the_log_has_the_documents_shape(start: Start) -> None:
     (item,) = found.pop("items")
     assert found == {"total": 1, "page": 1, "limit": 20}
     assert item.pop("id").startswith("dlv_")
-    assert item.pop("created_at").endswith("Z")
-    assert item.pop("error").startswith("channel_not_found")
-    assert item == {"event_type": "safety_rollback", "channel": "slack", "status": "failed"}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", item.pop("created_at"))
+    assert item == {
+        "event_type": "safety_rollback",
+        "channel": "slack",
+        "status": "failed",
+        "error": "channel_not_found",
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [("channel_not_found: there is none", "channel_not_found"), ("not_authed", "not_authed"),
+     ("HTTP 401: The provided authorization grant is invalid", "unauthorized"), ("timeout: 10 s", "timeout: 10 s"),
+     ("HTTP 500: no_good: x", "HTTP 500: no_good: x")],
+)  # fmt: skip
+def test_errors_are_codes_where_there_are_any(said: str, shown: str) -> None:
+    assert code_of(said) == shown
 
 
 async def test_the_log_is_filtered_and_paged(start: Start) -> None:

@@ -340,8 +340,8 @@ LAST = log.LAST
 """The start of a list that begins with the newest."""
 
 
-def rfc3339(ms: int | None) -> str | None:
+def rfc3339(ms: int | None, precision: Literal["milliseconds", "seconds"] = "milliseconds") -> str | None:
     """Unix milliseconds as RFC 3339 in UTC."""
     if ms is None:
         return None
-    return dt.datetime.fromtimestamp(ms / 1000, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return dt.datetime.fromtimestamp(ms / 1000, dt.UTC).isoformat(timespec=precision).replace("+00:00", "Z")

@@ -1,6 +1,7 @@
 """Notifications of a platform's users: everybody's preferences, what was tried, a test. One's own preferences are in
 preferences.py."""
 
+import re
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -27,6 +28,7 @@ from tocsin.web.routes import (
     rfc3339,
 )
 
+CODE = re.compile(r"([a-z]+(?:_[a-z]+)+)(?:: |\Z)")
 MOST_COUNTED = 100_000
 PAGE_ITEMS = 20
 SLACKS = ("slack", "slack_bot", "slack_workflow")
@@ -78,6 +80,15 @@ def pattern_of(event_type: str) -> str:
     return escaped.replace(".", "_").replace("-", "_")
 
 
+def code_of(said: str) -> str:
+    """A provider's code alone, where it is one that programs look for (`channel_not_found`, `unauthorized`); else what
+    was said. The words are in GET /v1/deliveries."""
+    if said.startswith("HTTP 401"):
+        return "unauthorized"
+    code = CODE.match(said)
+    return code[1] if code else said
+
+
 async def delivery_log(call: Call) -> Response:
     filters = filters_of(call, ("event_type", "status"))
     limit = number_of(call, "limit", PAGE_ITEMS)
@@ -100,8 +111,8 @@ async def delivery_log(call: Call) -> Response:
             event_type=event_type,
             channel=SLACK if kind in SLACKS else kind,
             status="success" if status_ == "delivered" else "failed",
-            error=None if status_ == "delivered" else error or reason,
-            created_at=rfc3339(created_ms),
+            error=None if status_ == "delivered" else code_of(error or reason),
+            created_at=rfc3339(created_ms // 1000 * 1000, "seconds"),
         )
         for id_, event_type, kind, status_, error, reason, created_ms in found
     )
