@@ -31,7 +31,7 @@ from tocsin.settings import read_settings
 from tocsin.store import identity
 from tocsin.store.identity import Member
 from tocsin.web.api.tokens import make_token
-from tocsin.web.server import Tocsin, listen, server_of
+from tocsin.web.server import Server, Tocsin, listen, server_of
 from tocsin.web.stream import Hub
 from tocsin.worker import Worker
 
@@ -133,6 +133,7 @@ class Client:
         sent = {"authorization": f"Bearer {self.token}"} if self.token else {}
         if json_ is not None:
             data = json.dumps(json_).encode()
+        if data is not None:
             sent["content-type"] = "application/json"
         sent |= headers or {}
         async with self.session.request(
@@ -325,6 +326,7 @@ class Running:
         self.worker = worker
         self.client = client
         self.hub: Hub
+        self.server: Server
 
     @property
     def dialect(self) -> str:
@@ -483,7 +485,7 @@ async def running(
     session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S * 2))
     try:
         tocsin = Running(app, clock, receiver, worker, Client(session, base, "", []))
-        tocsin.hub = asgi.hub
+        tocsin.hub, tocsin.server = asgi.hub, server
         tocsin.client.token = await tocsin.token("admin")
         yield tocsin
     finally:

@@ -197,13 +197,14 @@ async def test_binary_cloudevents(tocsin: Running) -> None:
 
 
 @pytest.mark.parametrize(
-    "content_type", ["text/plain; x=cloudevents", "application/json; profile=cloudevents", "x/cloudevents"]
+    ("content_type", "status"),
+    [("text/plain; x=cloudevents", 415), ("application/json; profile=cloudevents", 202), ("x/cloudevents", 415)],
 )
-async def test_a_content_type_that_only_mentions_cloudevents(tocsin: Running, content_type: str) -> None:
+async def test_a_content_type_that_only_mentions_cloudevents(tocsin: Running, content_type: str, status: int) -> None:
     answer = await tocsin.client.request(
         "POST", "/v1/events", {"type": "run.failed"}, headers={"content-type": content_type}
     )
-    answer.ok(202)
+    assert answer.status == status
 
 
 @pytest.mark.parametrize("content_type", ["application/cloudevents+xml", "application/cloudevents"])

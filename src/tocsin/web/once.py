@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from tocsin.model.errors import Conflict, Invalid, Refusal
 from tocsin.store import answers
-from tocsin.web.routes import Call, Handler, read_body
+from tocsin.web.routes import Call, Handler, json_body
 
 HEADER = "idempotency-key"
 AGAIN = "idempotent-replayed"
@@ -30,7 +30,7 @@ async def answered(call: Call, handler: Handler) -> Response:
     key = checked_key(call.request.headers.get(HEADER, ""))
     if not key:
         return await handler(call)
-    body = await read_body(call.request, call.app.settings.max_body_bytes)
+    body = await json_body(call.request, call.app.settings.max_body_bytes)
     caller = call.by.token_id or call.by.user_id
     asked = answers.asked(call.tenant_id, caller, key, call.request.method, call.request.url.path, body)
     known = await before(call, asked, key)

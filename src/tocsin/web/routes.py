@@ -2,13 +2,15 @@
 
 import base64
 import datetime as dt
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta, Struct
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from tocsin.app import App
@@ -74,7 +76,7 @@ class Call(Struct, frozen=True):
         """The JSON body in this shape. Raises Invalid, naming the field."""
         raw = self.raw
         if raw is None:
-            raw = await read_body(self.request, self.app.settings.max_body_bytes)
+            raw = await json_body(self.request, self.app.settings.max_body_bytes)
         return decode(raw, shape)
 
     async def made(self, tx: Transaction, value: Any, status: int = 201) -> Response:
@@ -220,14 +222,40 @@ def tagged(shown: Any, status: int = 200) -> Response:
 
 
 async def read_body(request: Request, most: int) -> bytes:
-    """Raises Invalid (413) as soon as more than `most` bytes have come."""
+    """Raises Invalid as soon as more than `most` bytes have come (413), and where the rest never comes."""
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most:
-            raise too_large(most)
-        parts.append(part)
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > most:
+                raise too_large(most)
+            parts.append(part)
+    except ClientDisconnect:
+        raise Invalid("", "half a body", "a whole one") from None
     return b"".join(parts)
+
+
+async def json_body(request: Request, most: int) -> bytes:
+    """The same, where the request says nothing against its being JSON. Raises Invalid (415)."""
+    check_json(request.headers.get("content-type", ""), request.headers.get("content-encoding", ""))
+    return await read_body(request, most)
+
+
+JSON_TYPES = re.compile(r"application/(?:[\w.-]+\+)?json|application/x-www-form-urlencoded")
+"""The last one is what `curl -d` says of everything."""
+
+
+@lru_cache(256)
+def check_json(content_type: str, coding: str) -> None:
+    """Raises Invalid (415) for a body that says that it is something else, in another character set, or packed."""
+    media, _, parameters = content_type.lower().partition(";")
+    if media.strip() and not JSON_TYPES.fullmatch(media.strip()):
+        raise Invalid("Content-Type", repr(content_type[:80]), "application/json", status=415)
+    charset = re.search(r"charset\s*=\s*\"?([\w-]+)", parameters)
+    if charset and charset[1] not in ("utf-8", "utf8", "us-ascii"):
+        raise Invalid("Content-Type", repr(content_type[:80]), "JSON in UTF-8", status=415)
+    if coding.strip().lower() not in ("", "identity"):
+        raise Invalid("Content-Encoding", repr(coding[:40]), "a body that is not packed", status=415)
 
 
 def too_large(most: int) -> Invalid:

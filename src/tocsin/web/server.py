@@ -60,6 +60,7 @@ from tocsin.web.observed import OTHER, ROUTE, Observed
 from tocsin.web.openapi import document
 from tocsin.web.people import People
 from tocsin.web.problems import PROBLEM_TYPE, Problem, answer_of, encoded
+from tocsin.web.protocol import Protocol, cut_slow_ones
 from tocsin.web.routes import Call, Route, check_query
 from tocsin.web.stream import TRANSPORT, Hub
 
@@ -271,6 +272,12 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         self.serving.set()
 
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second."""
+        if counter % 100 == 0:
+            cut_slow_ones(self.server_state.connections, asyncio.get_running_loop())
+        return await super().on_tick(counter)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Streams end with a word, so that nobody waits for them."""
         if isinstance(self.config.app, Tocsin):
@@ -282,7 +289,7 @@ def server_of(asgi: Any) -> Server:
     config = uvicorn.Config(
         asgi,
         loop="none",
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="off",
         access_log=False,

@@ -34,6 +34,7 @@ from tocsin.web.routes import (
     Call,
     Param,
     Route,
+    check_json,
     cursor_of,
     filters_of,
     page,
@@ -151,6 +152,7 @@ class EventsDoor:
             drafts = decode_cloudevents(texts, content_type, body)
             is_batch = media_type(content_type) == BATCH
         else:
+            check_json(content_type, headers.get(b"content-encoding", b"").decode("latin-1"))
             drafts = decode_native(body)
             is_batch = IS_BATCH.match(body) is not None or len(drafts) != 1
         for number, draft in enumerate(drafts):

@@ -1,0 +1,76 @@
+"""HTTP/1.1 as uvicorn speaks it on httptools, within limits that it does not have.
+
+llhttp itself refuses what would be read differently by a proxy in front: two lengths, a length beside chunks, folded
+headers, bare line feeds (https://llhttp.org, RFC 9112 section 11.2).
+"""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MOST_HEADER_BYTES = 65_536
+"""Of a request, with its first line. What comes in one piece with the rest is bounded by the size of a piece."""
+
+WHOLE_S = 60.0
+"""From the first byte of a request, or from the connection, to the end of its body."""
+
+
+class BadFraming(Exception):
+    """A transfer coding that nobody here decodes: where the body ends would be a guess."""
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.waits_since_s = self.loop.time()  # for the whole of a request; 0: it is here, and no other has begun
+        self.in_headers = True
+        self.header_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.in_headers:
+            self.header_bytes += len(data)
+            if self.header_bytes > MOST_HEADER_BYTES:
+                self.refuse(431)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.waits_since_s = self.loop.time()
+        self.in_headers = True
+        self.header_bytes = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """As uvicorn's, without another call on the way: it is asked for every header."""
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        elif name == b"transfer-encoding" and value.lower() != b"chunked":
+            raise BadFraming
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self.in_headers = False
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self.waits_since_s = 0.0
+
+    def refuse(self, status: int) -> None:
+        if not self.transport.is_closing():
+            line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            self.transport.write(line.encode())
+            self.transport.close()
+
+
+def cut_slow_ones(connections: set[Any], loop: asyncio.AbstractEventLoop) -> None:
+    """Those that have not sent the whole of a request in time."""
+    before_s = loop.time() - WHOLE_S
+    for connection in list(connections):
+        protocol = cast(Protocol, connection)
+        if protocol.waits_since_s and protocol.waits_since_s < before_s:
+            protocol.refuse(408)
