@@ -17,6 +17,9 @@ WHOLE_S = 60.0
 """From the first byte of a request, or from the connection, to the end of its body."""
 
 
+LINGER_S = 1.0
+
+
 class BadFraming(Exception):
     """A transfer coding that nobody here decodes: where the body ends would be a guess."""
 
@@ -29,8 +32,11 @@ class Protocol(HttpToolsProtocol):
         self.waits_since_s = self.loop.time()  # for the whole of a request; 0: it is here, and no other has begun
         self.in_headers = True
         self.header_bytes = 0
+        self.refused = False
 
     def data_received(self, data: bytes) -> None:
+        if self.refused:
+            return
         super().data_received(data)
         if self.in_headers:
             self.header_bytes += len(data)
@@ -61,10 +67,13 @@ class Protocol(HttpToolsProtocol):
         self.waits_since_s = 0.0
 
     def refuse(self, status: int) -> None:
-        if not self.transport.is_closing():
+        """Says so and hears no more; the connection stays for a moment, or what was said would be lost with it."""
+        if not self.refused and not self.transport.is_closing():
+            self.refused = True
             line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
             self.transport.write(line.encode())
-            self.transport.close()
+            self.transport.write_eof()
+            self.loop.call_later(LINGER_S, self.transport.close)
 
 
 def cut_slow_ones(connections: set[Any], loop: asyncio.AbstractEventLoop) -> None:
