@@ -241,8 +241,10 @@ async def json_body(request: Request, most: int) -> bytes:
     return await read_body(request, most)
 
 
-JSON_TYPES = re.compile(r"application/(?:[\w.-]+\+)?json|application/x-www-form-urlencoded")
-"""The last one is what `curl -d` says of everything."""
+JSON_TYPES = re.compile(
+    r"application/(?:[\w.-]+\+)?json|application/x-www-form-urlencoded|text/plain|application/octet-stream"
+)
+"""The last three are what clients say of bodies that they were told nothing about."""
 
 
 @lru_cache(256)
