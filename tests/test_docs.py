@@ -29,7 +29,7 @@ from tocsin.provider_kit.settings_form import form, secret_fields
 from tocsin.providers import PROVIDERS, webhook
 from tocsin.rules.condition import compile_condition
 from tocsin.rules.noise_check import check_noise
-from tocsin.settings import defaults
+from tocsin.settings import defaults, rollout_setting
 from tocsin.sources.native import FIELDS, decode_native
 from tocsin.web.api.alert_rules import RuleIn, noise_of
 from tocsin.web.problems import encoded, problem_of
@@ -117,7 +117,7 @@ def test_every_file_named_exists(page: str) -> None:
 @pytest.mark.parametrize("page", TEXTS)
 def test_every_setting_named_exists(page: str) -> None:
     for name in SETTING.findall(TEXTS[page]):
-        assert name in defaults() or name in NO_SETTINGS, f"{page} names {name}"
+        assert name in {*defaults(), *map(rollout_setting, PROVIDERS), *NO_SETTINGS}, f"{page} names {name}"
 
 
 @pytest.mark.parametrize("page", TEXTS)

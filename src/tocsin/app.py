@@ -7,7 +7,7 @@ import os
 import random
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -264,6 +264,7 @@ class App:
             lease="lease_" + uuid_utils.uuid7().hex,
             lease_ms=LEASE_MS,
             poll_s=1.0 if db.dialect == "sqlite" else 0.05,
+            rollouts=settings.rollouts,
             spans=self.spans,
         )
         self.intake = Intake(
@@ -276,6 +277,7 @@ class App:
             name="" if db.dialect == "sqlite" else uuid_utils.uuid7().hex,
             operator=self.operator,
             flood=Flood(settings.flood_per_minute) if settings.flood_per_minute else None,
+            rollouts=settings.rollouts,
             spans=self.spans,
         )
         self.timers = Timers(clock)
@@ -410,10 +412,14 @@ def hint_of(address: str) -> str:
     return address if is_reference(address) else "…" + address[-10:] if address else ""
 
 
-def switched_off(tuning: Mapping[str, Tuning]) -> list[str]:
-    """Why providers are off, and which: one line for each reason."""
+def switched_off(settings: Settings) -> list[str]:
+    """Why features are off in the settings, and which: one line for each reason."""
+    tuning = provider_tuning(settings)
     kinds: dict[str, list[str]] = {}
     for kind, tuned in tuning.items():
         if tuned.off:
             kinds.setdefault(tuned.off, []).append(kind)
+    for feature, rollout in settings.rollouts.items():
+        if rollout.state != "on":
+            kinds.setdefault(f"{rollout.setting} is {rollout.said()}", []).append(feature)
     return [f"{', '.join(found)}: {reason}" for reason, found in kinds.items()]

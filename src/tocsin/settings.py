@@ -13,7 +13,9 @@ import msgspec
 from msgspec import Meta, field
 
 from tocsin.model import reference
+from tocsin.model.errors import Invalid
 from tocsin.model.hidden import Hidden
+from tocsin.model.rollout import ALERTS, Rollout, parse
 from tocsin.provider_kit.provider import Tuning
 from tocsin.providers import PROVIDERS
 
@@ -87,6 +89,7 @@ class Settings(Hidden, frozen=True, forbid_unknown_fields=True):
     slack_enabled: bool = field(name="NOTIFICATIONS_SLACK_ENABLED")
     teams_enabled: bool = field(name="NOTIFICATIONS_TEAMS_ENABLED")
     webhook_enabled: bool = field(name="NOTIFICATIONS_WEBHOOK_ENABLED")
+    rollout_alerts: str = field(name="TOCSIN_ROLLOUT_ALERTS")
     rich_formatting: bool = field(name="NOTIFICATIONS_ENABLE_RICH_FORMATTING")
     mentions: bool = field(name="NOTIFICATIONS_ENABLE_MENTIONS")
     slack_webhook_url: str = field(name="SLACK_WEBHOOK_URL")
@@ -116,6 +119,8 @@ class Settings(Hidden, frozen=True, forbid_unknown_fields=True):
 
     secrets: dict[str, str] = {}
     """What SECRET_<name> gives, decoded, by its name."""
+    rollouts: dict[str, Rollout] = {}
+    """What TOCSIN_ROLLOUT_<feature> gives, by feature: the alert engine and kinds of endpoints."""
     odd_secrets: tuple[str, ...] = ()
     """Variables of that kind that hold something else, and are left alone."""
 
@@ -137,13 +142,34 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Raises SettingsError. Pass an environment to read that one alone."""
     given = os.environ if environment is None else environment
     values = defaults()
+    switches = {rollout_setting(feature): feature for feature in (ALERTS, *PROVIDERS)}
+    values |= dict.fromkeys(switches, "")
     values |= from_file(given.get("TOCSIN_CONFIG", ""), values)
     values |= {name: given[name] for name in values if name in given}
     try:
+        rollouts = rollouts_of(values, switches)
+        values = {name: value for name, value in values.items() if switches.get(name, ALERTS) == ALERTS}
         secrets, odd = secrets_of(given)
-        return msgspec.convert(values | {"secrets": secrets, "odd_secrets": odd}, Settings, strict=False)
+        found = {"secrets": secrets, "odd_secrets": odd, "rollouts": rollouts}
+        return msgspec.convert(values | found, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(explained(str(error), values)) from error
+
+
+def rollout_setting(feature: str) -> str:
+    return f"TOCSIN_ROLLOUT_{feature.upper()}"
+
+
+def rollouts_of(values: Mapping[str, Any], switches: Mapping[str, str]) -> dict[str, Rollout]:
+    """By feature, where one is set. Raises SettingsError."""
+    found = {}
+    for name, feature in switches.items():
+        try:
+            if values[name] != "":
+                found[feature] = parse(name, feature, str(values[name]), name)
+        except Invalid as wrong:
+            raise SettingsError(f"{name}={wrong.found}: expected {wrong.expected}.") from wrong
+    return found
 
 
 class Supervisor(msgspec.Struct, frozen=True):

@@ -24,7 +24,7 @@ from tocsin.outbound.address_guard import parse_allow_targets
 from tocsin.outbound.http import parse_connect_to
 from tocsin.outbound.proxy import parse_proxy
 from tocsin.outbound.tls import system_trust
-from tocsin.settings import Settings, SettingsError, provider_tuning, read_settings
+from tocsin.settings import Settings, SettingsError, read_settings
 from tocsin.store import config, ledger, log, retention, sqlite
 from tocsin.store.database import Database, StoreBroken, StoreUnavailable, StoreUnfit
 from tocsin.store.migrate import pending
@@ -100,8 +100,8 @@ def targets(settings: Settings) -> Iterator[Finding]:
 
 
 def providers(settings: Settings) -> Iterator[Finding]:
-    for off in switched_off(provider_tuning(settings)):
-        yield Finding("warning", "providers", f"{off}: its messages are suppressed.", "Set it to true to send again.")
+    for off in switched_off(settings):
+        yield Finding("warning", "providers", f"{off}: its messages are suppressed.", "Switch it on to send again.")
 
 
 def sign_in(settings: Settings) -> Iterator[Finding]:

@@ -238,7 +238,8 @@ class _Planning:
             "last": last,
         }
         found = self.ask("POST", "/v1/config/preview", body)
-        self.plan.said = found["change"]
+        off = [f"{feature} is switched off: {why}." for feature, why in found["switched_off"].items()]
+        self.plan.said = " ".join([found["change"], *off])
         said = {
             (
                 one["rule"],

@@ -17,6 +17,7 @@ from tocsin.cli import (
     migrate,
     preview,
     restore,
+    rollout,
     rules,
     secret,
     send,
@@ -58,6 +59,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(secret.app, name="secret")
 app.add_typer(members.app, name="members")
 app.add_typer(tenant.app, name="tenant")
+app.add_typer(rollout.app, name="rollout")
 app.add_typer(keys.app, name="keys")
 app.command()(setup_link.setup_link)
 app.command()(sign_in_link.sign_in_link)

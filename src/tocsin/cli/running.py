@@ -159,7 +159,7 @@ def say_what_is_unusual(app: App, weaknesses: tuple[str, ...]) -> None:
         log.warning("a SECRET_ variable is not the base64 of a text: not taken as a secret", variable=variable)
     if unsafe := open_to_others(app.settings):
         log.warning("open to others without TLS", reason=unsafe)
-    for off in switched_off(app.tuning):
+    for off in switched_off(app.settings):
         log.warning("a provider is switched off", provider=off)
 
 

@@ -20,6 +20,7 @@ REASON_CHARS = 300
 NAME_CHARS = 80
 
 NOBODY = "Nobody was told"
+NOT_ASKED = "no rule was asked, for {}"
 UPDATING = "waits to bring"
 """A run's message was sent, and an edit of it must wait."""
 
@@ -87,19 +88,20 @@ def explain(
     others: Iterable[CompiledRule] = (),
     rules: int = 0,
     elsewhere: int = 0,
+    off: str = "",
 ) -> Why:
     """`others`: rules that planning did not look at: nothing in the event leads to them, or they are switched off.
     `rules`: how many there were when it was decided, where the others are not given. `elsewhere`: deliveries that are
-    not among the fates, because they are not for whoever asks to see."""
+    not among the fates, because they are not for whoever asks to see. `off`: why no rule was asked at all, or ""."""
     decided = [Considered(d.rule_id, d.rule, d.verdict, d.reason, d.endpoints) for d in decisions]
     near = [(FITS, one) for one in decided if one.verdict == "not_matched"]
-    rest = [as_other(compiled, event) for compiled in others]
+    rest = [as_other(compiled, event, off) for compiled in others]
     near += rest
     nearest = max(near, key=lambda one: one[0])[1] if near else None
     count = max(rules, len(decided) + omitted + len(rest))
     room = max(0, MOST_OTHERS - len(decided))
     return Why(
-        not_nobody(summary(decided, nearest, count, fates, now_ms), elsewhere),
+        not_nobody(summary(decided, nearest, count, fates, now_ms, off), elsewhere),
         (*decided, *(one for _, one in rest[:room])),
         omitted + len(rest[room:]),
         tuple(told(fate, now_ms) for fate in fates),
@@ -112,13 +114,13 @@ def not_nobody(said: str, elsewhere: int) -> str:
     return said.replace(NOBODY, "None of your webhooks was told", 1) if elsewhere else said
 
 
-def as_other(compiled: CompiledRule, event: Event) -> tuple[int, Considered]:
-    misfit = misfit_of(compiled, event)
+def as_other(compiled: CompiledRule, event: Event, off: str = "") -> tuple[int, Considered]:
+    misfit = misfit_of(compiled, event, off)
     return misfit.near, Considered(compiled.rule.id, compiled.rule.name, "not_matched", misfit.reason)
 
 
-def misfit_of(rule: CompiledRule, event: Event) -> Misfit:
-    """The first thing the rule asks for that the event has not."""
+def misfit_of(rule: CompiledRule, event: Event, off: str = "") -> Misfit:
+    """The first thing the rule asks for that the event has not. `off`: why no rule was asked, or ""."""
     asked = rule.rule
     if not (rule.types(event.type) or rule.types(event.kind)):
         return Misfit(TYPE, f"the type {event.type} (kind {event.kind}) is not one of {', '.join(asked.event_types)}")
@@ -132,6 +134,8 @@ def misfit_of(rule: CompiledRule, event: Event) -> Misfit:
             return Misfit(LABEL, f"the label {name} is {event.labels[name]}, not {asked.labels[name]}")
     if not asked.is_active:
         return Misfit(FITS, "the rule is switched off")
+    if off:
+        return Misfit(FITS, NOT_ASKED.format(off))
     return Misfit(FITS, "it was made or changed after the event came in")
 
 
@@ -225,9 +229,16 @@ def due(due_ms: int, now_ms: int) -> str:
 
 
 def summary(
-    decided: Sequence[Considered], nearest: Considered | None, rules: int, fates: Sequence[Fate], now_ms: int
+    decided: Sequence[Considered],
+    nearest: Considered | None,
+    rules: int,
+    fates: Sequence[Fate],
+    now_ms: int,
+    off: str = "",
 ) -> str:
     """One sentence that answers the question."""
+    if not fates and off:
+        return f"{NOBODY}: {NOT_ASKED.format(off)}."
     if not fates:
         return f"{NOBODY}: {silent(decided, nearest, rules)}."
     by_id = {decision.rule_id: decision for decision in decided}

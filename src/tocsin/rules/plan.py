@@ -34,7 +34,8 @@ CRITICAL = "critical"
 class Channel(Struct, frozen=True):
     """An endpoint as planning sees it.
 
-    suppressed: why nothing is sent there at present, or "". waits: why Tocsin switched it off, or "": deliveries wait
+    suppressed: why nothing is sent there at present, or "". off: why nobody's messages go through this provider, not
+    even a test, or "". waits: why Tocsin switched it off, or "": deliveries wait
     for a person. live: it keeps one message per run. raw: a machine reads there: it gets what it asked for, told or
     not. alarms: it opens and closes alarms: nothing may hold those up. digest and quiet: when its owner wants to be
     told. flood: the tenant's limit for each endpoint.
@@ -45,6 +46,7 @@ class Channel(Struct, frozen=True):
     version: int
     max_age_s: int
     suppressed: str = ""
+    off: str = ""
     waits: str = ""
     paced: bool = False
     name: str = ""
@@ -382,10 +384,11 @@ def found_kind(event: Event, verdict: telling.Verdict) -> str:
 
 
 def plan_test(tenant_id: str, endpoint_id: str, channels: Mapping[str, Channel], delivery_id: str) -> Plan:
-    """A test message: to this endpoint alone, at once, and whether it is switched on or not."""
+    """A test message: to this endpoint alone, at once, and whether it is switched on or not; its provider must be."""
     channel = channels.get(endpoint_id)
     if channel is None:
         return Plan((), ())
     rule = Rule(id=TEST_RULE, tenant_id=tenant_id, name="test message", retry=RetryPolicy(max_attempts=1))
     open_ = Channel(endpoint_id, channel.provider_type, channel.version, channel.max_age_s)
-    return Plan((Planned(open_, rule, delivery_id),), (Decision(rule.id, rule.name, "matched", "", (endpoint_id,)),))
+    decision = Decision(rule.id, rule.name, "matched", "", (endpoint_id,))
+    return Plan((Planned(open_, rule, delivery_id, channel.off),), (decision,))

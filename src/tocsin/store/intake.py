@@ -6,10 +6,11 @@ from msgspec import Struct
 
 from tocsin.model.delivery import Delivery, Words
 from tocsin.model.event import Event
+from tocsin.model.rollout import EVERYTHING, Rollouts
 from tocsin.model.rule import Rule
 from tocsin.model.run import Run
 from tocsin.model.world import Silence
-from tocsin.store import ledger, preferences, rows, silences
+from tocsin.store import ledger, preferences, rollouts, rows, silences
 from tocsin.store.database import Row, Transaction
 from tocsin.store.preferences import Stored
 
@@ -38,12 +39,13 @@ async def config_version(tx: Transaction, tenant_id: str) -> int:
 
 class Config(Struct, frozen=True):
     """What people set up in a tenant: endpoints, as `config_endpoints` names their columns, active rules, silences that
-    are not over, and preferences by user."""
+    are not over, and preferences by user; and what the operator has rolled out to whom."""
 
     endpoints: Sequence[Row]
     rules: Sequence[Rule] = ()
     silences: tuple[Silence, ...] = ()
     preferences: Sequence[Stored] = ()
+    rollouts: Rollouts = EVERYTHING
 
 
 async def config(tx: Transaction, tenant_id: str) -> Config:
@@ -52,6 +54,7 @@ async def config(tx: Transaction, tenant_id: str) -> Config:
         list(rows.readable(rows.rule, await tx.fetch("config_rules", {"tenant_id": tenant_id}))),
         await silences.config(tx, tenant_id),
         await preferences.everybody(tx, tenant_id),
+        await rollouts.in_force(tx, EVERYTHING),
     )
 
 

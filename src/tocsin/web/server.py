@@ -35,6 +35,7 @@ from tocsin.web.api import (
     preferences,
     preview,
     providers,
+    rollout,
     rule_preview,
     runs,
     secrets,
@@ -91,6 +92,7 @@ ROUTES: tuple[Route, ...] = (
     *tokens.ROUTES,
     *members.ROUTES,
     *tenants.ROUTES,
+    *rollout.ROUTES,
     *sign_in.ROUTES,
 )
 PROBES = tuple(route for route in system.ROUTES if route.path in ("/healthz", "/readyz", "/metrics"))

@@ -20,6 +20,7 @@ from tocsin.model.delivery import Attempt, Claimed
 from tocsin.model.errors import NotFound
 from tocsin.model.event import Event
 from tocsin.model.message import Message
+from tocsin.model.rollout import EVERYTHING, Rollouts
 from tocsin.model.tracing import Span, Spans
 from tocsin.model.wire import HttpReply, InboxRequest, Kept, NoReply, Rejected, Reply, Request, Retry, Sending
 from tocsin.provider_kit.provider import Tuning
@@ -75,6 +76,7 @@ class Deliver:
         lease_ms: int,
         poll_s: float,
         spans: Spans | None = None,
+        rollouts: Rollouts = EVERYTHING,
     ) -> None:
         self.db = db
         self.outbound = outbound
@@ -91,7 +93,7 @@ class Deliver:
         self.paused: dict[str, int] = {}
         self.opener = Opener(db, keyring, tuning, operator, vault)
         self.conversations = Conversations(db, clock_ms)
-        self.claimer = Claimer(self.queue, tuning, lease_ms=lease_ms, alone=db.dialect == "sqlite")
+        self.claimer = Claimer(self.queue, tuning, rollouts, lease_ms=lease_ms, alone=db.dialect == "sqlite")
         self.recorder = Recorder(db, clock_ms, trail)
         self.measured = self.recorder.measured
         self.recorder.on_room = self.pump

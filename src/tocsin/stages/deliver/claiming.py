@@ -8,12 +8,13 @@ from msgspec.structs import replace
 from tocsin.compose.folded import shown
 from tocsin.model.delivery import Claimed
 from tocsin.model.event import Event
+from tocsin.model.rollout import ALERTS, EVERYTHING, Rollouts, off
 from tocsin.model.run import Run
 from tocsin.provider_kit.provider import Tuning
 from tocsin.rules.fair_queue import FairQueue
 from tocsin.rules.pacing import allowed, next_us, spaced, taken
 from tocsin.rules.run_state import attempt_named
-from tocsin.store import queue
+from tocsin.store import queue, rollouts
 from tocsin.store.database import Transaction
 
 READY_AT_ONCE = 64
@@ -24,19 +25,33 @@ AHEAD = 512
 UNKNOWN_MS = 60_000
 """When to look again for a provider that this program does not know; a newer one beside it may."""
 
+ROLLOUT_MS = 1000
+"""How old the rollouts may be that claiming goes by."""
+
 LOOK_AGAIN_MS = 20
 """Where there is no room for more at present."""
 
 
 class Claimer:
     """`fair` is what waits in memory: it says how much more of an endpoint there is room for. `alone`: nobody else
-    delivers from this store."""
+    delivers from this store. `given`: the rollouts of the environment."""
 
-    def __init__(self, fair: FairQueue[Claimed], tuning: Mapping[str, Tuning], *, lease_ms: int, alone: bool) -> None:
+    def __init__(
+        self,
+        fair: FairQueue[Claimed],
+        tuning: Mapping[str, Tuning],
+        given: Rollouts = EVERYTHING,
+        *,
+        lease_ms: int,
+        alone: bool,
+    ) -> None:
         self.fair = fair
         self.ahead = fair.capacity if alone else AHEAD
         self.low = fair.capacity // 8 if alone else AHEAD // 2
         self.tuning = tuning
+        self.given = given
+        self.rollouts: Rollouts = EVERYTHING
+        self.rollouts_ms = -ROLLOUT_MS
         self.lease_ms = lease_ms
 
     async def claim(self, tx: Transaction, lease: str, now_ms: int) -> list[Claimed]:
@@ -51,8 +66,8 @@ class Claimer:
                     endpoint.endpoint_id, endpoint.bucket_us, endpoint.is_open, now_ms + UNKNOWN_MS
                 )
                 continue
-            if off := self.tuning[endpoint.provider_type].off:
-                await queue.suppress(tx, endpoint.endpoint_id, off, now_ms)
+            if why := await self.off(tx, endpoint, now_ms):
+                await queue.suppress(tx, endpoint.endpoint_id, why, now_ms)
             count, not_before_ms = self.share(endpoint, now_ms, each)
             if count:
                 wanted[endpoint.endpoint_id] = count
@@ -70,6 +85,15 @@ class Claimer:
                 left[endpoint.endpoint_id] = queue.Requeue(endpoint.endpoint_id, bucket_us, True, again_ms)
         await queue.requeue(tx, left.values())
         return await self.with_events(tx, got, {e.endpoint_id: e.version for e in ready}, lease, now_ms)
+
+    async def off(self, tx: Transaction, endpoint: queue.Ready, now_ms: int) -> str:
+        """Why nothing is sent to this endpoint, or "": what was switched off since it was planned."""
+        if (why := self.tuning[endpoint.provider_type].off) != "":
+            return why
+        if not self.rollouts_ms <= now_ms < self.rollouts_ms + ROLLOUT_MS:
+            self.rollouts, self.rollouts_ms = await rollouts.in_force(tx, self.given), now_ms
+        features = (ALERTS, endpoint.provider_type)
+        return next(filter(None, (off(self.rollouts, feature, endpoint.tenant_id) for feature in features)), "")
 
     def share(self, endpoint: queue.Ready, now_ms: int, most: int) -> tuple[int, int]:
         """How many of an endpoint's due deliveries to take now, at the most `most`, and when to look again."""

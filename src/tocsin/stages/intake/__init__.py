@@ -16,6 +16,7 @@ from tocsin.model import tracing
 from tocsin.model.errors import Busy, Refusal
 from tocsin.model.ids import NewId
 from tocsin.model.noise import Flood
+from tocsin.model.rollout import EVERYTHING, Rollouts
 from tocsin.model.rule import Rule
 from tocsin.provider_kit.provider import Tuning
 from tocsin.sources.draft import Draft
@@ -45,7 +46,8 @@ log = structlog.get_logger()
 
 class Intake:
     """`clock_ms` and `new_id` are app.py's; `alone` says that no other process writes to this store; `operator` is what
-    the operator's settings give for all endpoints of a kind, `flood` the limit of every endpoint; `name` is this
+    the operator's settings give for all endpoints of a kind, `flood` the limit of every endpoint,
+    `rollouts` what the environment has come to whom; `name` is this
     process's among those that write to the store."""
 
     def __init__(
@@ -60,6 +62,7 @@ class Intake:
         name: str = "",
         operator: Operator = NOTHING,
         flood: Flood | None = None,
+        rollouts: Rollouts = EVERYTHING,
         spans: tracing.Spans | None = None,
     ) -> None:
         self.db = db
@@ -71,6 +74,7 @@ class Intake:
         self.name = name
         self.operator = operator
         self.flood = flood
+        self.rollouts = rollouts
         self.spans = spans
         self.alone = db.dialect == "sqlite"
         self.configs: dict[str, TenantConfig] = {}
@@ -224,6 +228,7 @@ class Intake:
             self.slots.discard(slot)
         self.measured.groups.add(sum(len(submission.drafts) for submission in group))
         self.measured.suppress(batch.suppressed)
+        self.measured.unplanned += batch.unplanned
         if batch.handed:
             self.hand_over.give(batch.handed)
         if batch.due:
@@ -248,7 +253,13 @@ class Intake:
         if known is None or known.version != version:
             config = await store.config(tx, tenant_id)
             known = self.configs[tenant_id] = compiled(
-                version, tenant_id, config, self.tuning, operator=self.operator, flood=self.flood
+                version,
+                tenant_id,
+                config,
+                self.tuning,
+                operator=self.operator,
+                flood=self.flood,
+                rollouts=self.rollouts,
             )
         return known
 

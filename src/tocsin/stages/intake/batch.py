@@ -41,12 +41,13 @@ KEY_KEPT_MS = 24 * 3600 * 1000
 
 
 class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What was decided for an event, when it was decided."""
+    """What was decided for an event, when it was decided. `off`: why nothing was, for the whole tenant."""
 
     at_ms: int
     decisions: tuple[Decision, ...] = ()
     omitted: int = 0
     rules: int = 0
+    off: str = ""
 
 
 class Surroundings(Protocol):
@@ -73,6 +74,7 @@ class Batch:
         self.deliveries: list[tuple[Delivery, str, str | None, int | None]] = []
         self.handed: list[Claimed] = []
         self.suppressed: list[str] = []
+        self.unplanned = 0
         self.due: dict[str, int] = {}
         self.known: dict[store.EventKey, str] = {}
         self.runs: dict[RunKey, Run] = {}
@@ -178,11 +180,13 @@ class Batch:
             candidates = self.asked.get(event.uid)
             if candidates is None:
                 candidates = candidates_of(submission, event, config)
-            if config.watches.size and run is not None and run.is_over and submission.only_rule is None:
+            if config.off:
+                self.unplanned += 1
+            elif config.watches.size and run is not None and run.is_over and submission.only_rule is None:
                 candidates = [*candidates, *owed(config.watches, candidates, event, before)]
-            if config.silences:
+            if config.silences and not config.off:
                 world.silences = near(config, event, candidates)
-            alarms = self.alarms if config.closers else None
+            alarms = self.alarms if config.closers and not config.off else None
             planned, found = decide(config, moment, candidates, world, alarms, self._delivery_id)
             if found is not None and found is not run:
                 self._keep(found)
@@ -360,7 +364,9 @@ def worded(event: Event, run: Run | None, send: Planned, outlet: Outlet) -> tupl
 
 
 def candidates_of(submission: Submission, event: Event, config: TenantConfig) -> Sequence[CompiledRule]:
-    """The rules that are asked."""
+    """The rules that are asked; none where the alert engine is off, though the clock is set for runs all the same."""
+    if config.off:
+        return ()
     if submission.only_rule is not None:
         return (compile_rule(submission.only_rule),)
     return config.index.candidates(event)
@@ -418,4 +424,5 @@ def as_event(draft: Draft, uid: str, tenant_id: str, now_ms: int) -> Event:
 
 
 def trace_of(planned: Plan, config: TenantConfig, now_ms: int) -> str:
-    return msgspec.json.encode(Trace(now_ms, planned.decisions, planned.omitted, config.index.size)).decode()
+    trace = Trace(now_ms, planned.decisions, planned.omitted, config.index.size, "" if planned.sends else config.off)
+    return msgspec.json.encode(trace).decode()

@@ -9,6 +9,7 @@ import msgspec
 from tocsin.model.endpoint import Options
 from tocsin.model.noise import Flood, Noise, Templates
 from tocsin.model.preference import PROVIDER_OF, Preferences
+from tocsin.model.rollout import ALERTS, EVERYTHING, Rollouts, off
 from tocsin.model.rule import Rule
 from tocsin.model.world import Silence
 from tocsin.provider_kit.provider import Provider, Tuning
@@ -40,7 +41,8 @@ class Outlet(msgspec.Struct, frozen=True):
 class TenantConfig(msgspec.Struct, frozen=True):
     """A tenant's rules, endpoints, silences and preferences, compiled. `closers` are the endpoints at which a recovery
     closes an alarm, `watches` the rules that look at the clock; `compared` says of a pipeline whether its runs are
-    compared with those before. `is_noisy`: what was before counts for what is told."""
+    compared with those before. `is_noisy`: what was before counts for what is told. `off`: why nothing is
+    planned for this tenant, or ""."""
 
     version: int
     index: RuleIndex
@@ -52,6 +54,7 @@ class TenantConfig(msgspec.Struct, frozen=True):
     watches: RuleIndex = RuleIndex(())
     compared: Matcher | None = None
     is_noisy: bool = False
+    off: str = ""
 
 
 def compiled(
@@ -62,8 +65,11 @@ def compiled(
     *,
     operator: Operator = NOTHING,
     flood: Flood | None = None,
+    rollouts: Rollouts = EVERYTHING,
 ) -> TenantConfig:
-    """`operator`: what the operator's settings give for all endpoints of a kind; `flood`: every endpoint's limit."""
+    """`operator`: what the operator's settings give for all endpoints of a kind; `flood`: every endpoint's limit.
+    `rollouts`: the environment's, which count before the store's."""
+    in_force = {**config.rollouts, **rollouts}
     wants = dict(config.preferences)
     preferred, unreached = preferences_of(tenant_id, config, operator)
     channels: dict[str, Channel] = {}
@@ -76,6 +82,7 @@ def compiled(
         if provider is None:
             continue
         tuned = tuning[provider_type]
+        switch = tuned.off or off(in_force, provider_type, tenant_id)
         unfit, live = "", False
         wanted = Options()
         types: tuple[str, ...] = ()
@@ -95,7 +102,8 @@ def compiled(
             provider_type,
             version_,
             provider.max_age_s,
-            suppressed=tuned.off or unreached.get(id_) or unfit or ("" if is_active else "the webhook is switched off"),
+            suppressed=switch or unreached.get(id_) or unfit or ("" if is_active else "the webhook is switched off"),
+            off=switch,
             waits=disabled_reason,
             paced=tuned.rate_per_s is not None,
             name=name,
@@ -126,6 +134,7 @@ def compiled(
         watches,
         compared(watches),
         noisy,
+        off(in_force, ALERTS, tenant_id),
     )
 
 

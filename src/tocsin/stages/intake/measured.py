@@ -13,17 +13,21 @@ BEGINNINGS = (
     ("the rule is muted", "muted"),
     ("the webhook is switched off", "switched_off"),
     ("its settings do not fit", "unfit"),
+    ("the rollout of ", "rollout"),
+    ("TOCSIN_ROLLOUT_", "rollout"),
 )
 """How the reasons of suppressed deliveries begin, and the word for it."""
 
 
 class Measured:
-    """`refused`: requests, by what was wrong. `groups`: the events of each transaction. `suppressed`: by one word."""
+    """`refused`: requests, by what was wrong. `groups`: the events of each transaction.
+    `suppressed`: by one word. `unplanned`: events of tenants that the alert engine is off for."""
 
     def __init__(self) -> None:
         self.refused: Counter[str] = Counter()
         self.groups = Histogram(GROUP_EVENTS_BOUNDS)
         self.suppressed: Counter[str] = Counter()
+        self.unplanned = 0
 
     def suppress(self, reasons: Iterable[str]) -> None:
         for reason in reasons:

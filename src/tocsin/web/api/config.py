@@ -30,6 +30,7 @@ from tocsin.web.api.silences import SilenceOut
 from tocsin.web.api.webhooks import Webhook, WebhookIn
 from tocsin.web.ownership import MADE_FOR, hidden_endpoints, own, seen_by
 from tocsin.web.routes import LAST, Call, Route, no_nul, reply, rfc3339
+from tocsin.web.switches import switched_off
 
 MOST = 100_000
 NEW = "new:"
@@ -107,13 +108,15 @@ class RuleChange(Struct, frozen=True):
 
 
 class PlanOut(Struct, frozen=True):
-    """All messages that the last events lead to, before and after; and those of each rule that changes."""
+    """All messages that the last events lead to, before and after; and those of each rule that changes. `switched_off`:
+    what is off in this tenant, the alert engine or kinds of endpoints, and why; the counts do without the engine's."""
 
     events: int
     before: int
     after: int
     change: str
     rules: tuple[RuleChange, ...]
+    switched_off: dict[str, str]
 
 
 # What there is.
@@ -237,6 +240,7 @@ async def preview(call: Call) -> Response:
             *counts,
             changed(len(events.events), *counts),
             tuple(RuleChange(name, id_, count(old, id_), count(new, new_id)) for name, id_, new_id in rules),
+            await switched_off(call),
         )
     )
 

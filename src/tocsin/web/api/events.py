@@ -265,7 +265,16 @@ async def why(call: Call) -> Response:
     decisions = [one for one in (*trace.decisions, *broken) if not is_hidden_rule(call, one.rule_id, hidden)]
     seen = [fate for fate in fates if fate.endpoint_id not in hidden]
     elsewhere = len(fates) - len(seen)
-    found = explain(event, decisions, trace.omitted, seen, app.clock_ms(), others=others, elsewhere=elsewhere)
+    found = explain(
+        event,
+        decisions,
+        trace.omitted,
+        seen,
+        app.clock_ms(),
+        others=others,
+        elsewhere=elsewhere,
+        off=trace.off,
+    )
     return reply(EventWhy(event.id, event.type, rfc3339(trace.at_ms), **msgspec.structs.asdict(found)))
 
 

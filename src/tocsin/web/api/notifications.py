@@ -27,6 +27,7 @@ from tocsin.web.routes import (
     reply,
     rfc3339,
 )
+from tocsin.web.switches import tuning_of
 
 CODE = re.compile(r"([a-z]+(?:_[a-z]+)+)(?:: |\Z)")
 MOST_COUNTED = 100_000
@@ -126,7 +127,7 @@ async def test(call: Call) -> Response:
     reader = Reader(call.by.who, await own(call))
     default = app.settings.slack_channel
     place = place_of(reader, channel, default)
-    if why := unreachable(call, place):
+    if why := await unreachable(call, place):
         return reply(TestOut(False, f"Test notification was not sent: {why}"))
     endpoint_id, _ = endpoints_at(await store.endpoints(app.db, call.tenant_id), default)[place]
     name = shown_channel(reader.wants.slack_channel or default) if channel == SLACK else place[1]
@@ -140,8 +141,8 @@ async def test(call: Call) -> Response:
     return reply(TestOut(False, f"Test notification to {name} was not sent: {said}"))
 
 
-def unreachable(call: Call, place: Place) -> str:
-    off = call.app.tuning[PROVIDER_OF[place[0]]].off
+async def unreachable(call: Call, place: Place) -> str:
+    off = (await tuning_of(call))[PROVIDER_OF[place[0]]].off
     if off or (why := not_set_up(place, call.app.operator)):
         return off or why
     return "" if place[1] else f"no email address is known of {call.by.who}: set email_address in the preferences"

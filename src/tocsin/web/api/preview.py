@@ -38,6 +38,7 @@ from tocsin.web.api.webhooks import checked_address, filled_in, opened_settings,
 from tocsin.web.ownership import own
 from tocsin.web.references import in_place, usable
 from tocsin.web.routes import LAST, Call, Route, no_nul, reply
+from tocsin.web.switches import tuning_of
 
 MASK = "***"
 SECRET_HEADERS = frozenset({"authorization", "webhook-signature"})
@@ -99,7 +100,8 @@ async def preview(call: Call) -> Response:
     only_one({"event": given.event is not UNSET, "event_id": given.event_id, "sample": given.sample})
     receiver = await (saved(call, given) if given.webhook_id else unsaved(call, given))
     event, run = await subject(call, given)
-    return reply(previewed(receiver, event, run, call.app.tuning[receiver.provider.kind], call.app.clock_ms()))
+    tuning = (await tuning_of(call))[receiver.provider.kind]
+    return reply(previewed(receiver, event, run, tuning, call.app.clock_ms()))
 
 
 def only_one(given: dict[str, Any]) -> None:

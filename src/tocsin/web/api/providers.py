@@ -9,6 +9,7 @@ from tocsin.provider_kit.provider import Provider, Tuning
 from tocsin.provider_kit.settings_form import form
 from tocsin.providers import PROVIDERS
 from tocsin.web.routes import Call, Route, reply
+from tocsin.web.switches import tuning_of
 
 
 class Limits(Struct, frozen=True):
@@ -46,7 +47,8 @@ def shown(provider: Provider, tuning: Tuning) -> ProviderOut:
 
 async def list_(call: Call) -> Response:
     """All of them, in the order in which they are offered."""
-    items = [shown(provider, call.app.tuning[kind]) for kind, provider in PROVIDERS.items()]
+    tuning = await tuning_of(call)
+    items = [shown(provider, tuning[kind]) for kind, provider in PROVIDERS.items()]
     return reply({"items": items, "next": None})
 
 

@@ -227,9 +227,16 @@ def with_rule(config: store.Config, rule: Rule | None, rule_id: str) -> store.Co
 
 def setup_of(call: Call, config: store.Config) -> Setup:
     app = call.app
-    return as_setup(
-        call.tenant_id, compiled(0, call.tenant_id, config, app.tuning, operator=app.operator, flood=app.intake.flood)
+    setup = compiled(
+        0,
+        call.tenant_id,
+        config,
+        app.tuning,
+        operator=app.operator,
+        flood=app.intake.flood,
+        rollouts=app.settings.rollouts,
     )
+    return as_setup(call.tenant_id, setup)
 
 
 def as_setup(tenant_id: str, config: TenantConfig) -> Setup:

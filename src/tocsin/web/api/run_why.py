@@ -63,7 +63,16 @@ async def why(call: Call) -> Response:
             trace = msgspec.json.decode(stored, type=Trace)
             its_fates = by_event.get(event.uid, [])
             decisions = [one for one in trace.decisions if not is_hidden_rule(call, one.rule_id, hidden)]
-            said = explain(event, decisions, trace.omitted, its_fates, now_ms, rules=trace.rules, elsewhere=elsewhere)
+            said = explain(
+                event,
+                decisions,
+                trace.omitted,
+                its_fates,
+                now_ms,
+                rules=trace.rules,
+                elsewhere=elsewhere,
+                off=trace.off,
+            )
             chapters.append(Chapter(event, tuple(its_fates), said))
     return reply(
         RunWhy(
