@@ -26,6 +26,8 @@ async def test_a_viewer_reads_the_status_and_not_the_words(tocsin: Running) -> N
         f"/v1/runs/{run['id']}/why",
         f"/v1/runs/{run['id']}",
         "/v1/webhooks",
+        f"/v1/webhooks/{webhook['id']}",
+        "/v1/config",
     )
     for role, sees in (("viewer", False), ("admin", True)):
         reader = await tocsin.as_(role, user=role)

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.harness import PATIENCE_S, Client, Running
+from tests.harness import PATIENCE_S, Client, Reply, Running
 from tocsin.web import stream
 from tocsin.web.openapi import document
 from tocsin.web.server import ROUTES
@@ -93,6 +93,20 @@ async def test_events_runs_and_deliveries_as_they_happen(tocsin: Running) -> Non
         done = await live.until("delivery", status="delivered")
         assert (done["event_id"], done["attempts"]) == ("now", 2)
     hook.expect(3)
+
+
+async def test_a_viewer_hears_the_status_and_not_the_words(tocsin: Running) -> None:
+    # S12 of the security matrix, as in test_replies.py
+    hook = tocsin.receiver.hook("/hook")
+    hook.always(Reply(500, "no such table: customers"))
+    await tocsin.webhook(hook, enabled_events=["run.failed"])
+    viewer = await tocsin.as_("viewer", user="vic")
+    for client, error in ((viewer, "HTTP 500"), (tocsin.client, "HTTP 500: no such table: customers")):
+        async with listening(client) as live:
+            await tocsin.send()
+            assert (await live.until("delivery", status="retrying"))["error_message"] == error
+    await tocsin.settle()
+    hook.all_new()
 
 
 async def test_only_what_was_asked_for(tocsin: Running) -> None:

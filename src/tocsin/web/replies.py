@@ -17,9 +17,9 @@ def sees_words(by: Principal) -> bool:
     return RANKS[by.role] >= RANKS["developer"]
 
 
-def without_words(by: Principal, text: str) -> str:
-    """A reason as this one may see it: `HTTP 500: no such table` is `HTTP 500` to a viewer."""
-    return text if sees_words(by) else _WORDS.sub(r"\1", text)
+def status_alone(text: str) -> str:
+    """`HTTP 500: no such table` is `HTTP 500`."""
+    return _WORDS.sub(r"\1", text)
 
 
 def fates_for(by: Principal, fates: Sequence[Fate]) -> list[Fate]:
@@ -28,10 +28,10 @@ def fates_for(by: Principal, fates: Sequence[Fate]) -> list[Fate]:
     return [
         replace(
             fate,
-            reason=without_words(by, fate.reason),
-            error=without_words(by, fate.error),
-            disabled=without_words(by, fate.disabled),
-            head=fate.head and replace(fate.head, reason=without_words(by, fate.head.reason)),
+            reason=status_alone(fate.reason),
+            error=status_alone(fate.error),
+            disabled=status_alone(fate.disabled),
+            head=fate.head and replace(fate.head, reason=status_alone(fate.head.reason)),
         )
         for fate in fates
     ]

@@ -23,6 +23,7 @@ from tocsin.rules.pattern import matches
 from tocsin.store import stream as store
 from tocsin.store.database import StoreBroken, StoreUnavailable
 from tocsin.web.auth import Principal
+from tocsin.web.replies import sees_words
 
 EVERY_S = {"sqlite": 0.2, "postgres": 1.0}
 """Seconds between two looks at the store. In one process it is woken; across several it has to look."""
@@ -59,13 +60,15 @@ log = structlog.get_logger()
 
 
 class Message(Struct, frozen=True):
-    """`owner`: whose endpoint it is about, None where it is nobody's. `frame` is as it goes over the wire."""
+    """`owner`: whose endpoint it is about, None where it is nobody's. `frame` is as it goes over the wire; `wordless`
+    the same for those who may not read what receivers answer."""
 
     name: str
     key: tuple[str, str, int]
     pipeline: str
     owner: str | None
     frame: bytes
+    wordless: bytes
 
 
 def frame(name: str, data: Any, position: int | None = None) -> bytes:
@@ -74,11 +77,13 @@ def frame(name: str, data: Any, position: int | None = None) -> bytes:
 
 
 class Shape(Struct, frozen=True):
-    """How things are shown: an event, a run, a delivery as the API shows them."""
+    """How things are shown: an event, a run, a delivery as the API shows them; `wordless` a delivery as viewers see
+    it."""
 
     event: Callable[[Any], Any]
     run: Callable[[Any], Any]
     delivery: Callable[[dict[str, Any]], Any]
+    wordless: Callable[[Any], Any]
 
 
 class Reader:
@@ -104,7 +109,7 @@ class Reader:
             return
         if self.resuming:
             self.known.add(message.key)
-        self.put(message.frame)
+        self.put(message.frame if sees_words(self.by) else message.wordless)
 
     def put(self, frame: bytes) -> None:
         if self.ended:
@@ -261,7 +266,10 @@ class Feed:
     def give(
         self, name: str, key: tuple[str, str, int], pipeline: str, owner: str | None, shown: Any, only: Reader | None
     ) -> None:
-        message = Message(name, key, pipeline, owner, frame(name, shown, self.position))
+        whole = wordless = frame(name, shown, self.position)
+        if name == "delivery":
+            wordless = frame(name, self.shape.wordless(shown), self.position)
+        message = Message(name, key, pipeline, owner, whole, wordless)
         for reader in [only] if only else list(self.readers):
             reader.give(message)
 

@@ -136,7 +136,7 @@ async def get(call: Call) -> Response:
     return reply(
         ConfigOut(
             at=rfc3339(now_ms),
-            endpoints=tuple(webhooks.shown(one) for one in endpoints if one.created_by != ENVIRONMENT),
+            endpoints=tuple(webhooks.seen(call.by, one) for one in endpoints if one.created_by != ENVIRONMENT),
             rules=tuple(alert_rules.shown(rule) for rule in rules if not pipeline_of(rule)),
             silences=tuple(silences_api.shown(one, now_ms) for one in reversed(kept)),
             pipelines=dict(sorted(by_pipeline.items())),

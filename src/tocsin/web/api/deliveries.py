@@ -15,7 +15,7 @@ from tocsin.providers import PROVIDERS
 from tocsin.store import log
 from tocsin.web.auth import Principal
 from tocsin.web.ownership import owned_by, seen_by
-from tocsin.web.replies import sees_words, without_words
+from tocsin.web.replies import sees_words, status_alone
 from tocsin.web.routes import (
     A_TIME,
     LAST,
@@ -152,11 +152,13 @@ Shown = TypeVar("Shown", bound=DeliveryOut)
 
 def for_reader(by: Principal, shown: Shown) -> Shown:
     """Without what the receiver said, where the reader is a viewer."""
-    if sees_words(by):
-        return shown
-    seen = replace(shown, reason=without_words(by, shown.reason), error_message=without_words(by, shown.error_message))
+    return shown if sees_words(by) else wordless(shown)
+
+
+def wordless(shown: Shown) -> Shown:
+    seen = replace(shown, reason=status_alone(shown.reason), error_message=status_alone(shown.error_message))
     if isinstance(seen, DeliveryWithAttempts):
-        log = [replace(one, response_body="", error_message=without_words(by, one.error_message)) for one in seen.log]
+        log = [replace(one, response_body="", error_message=status_alone(one.error_message)) for one in seen.log]
         return replace(seen, log=tuple(log))
     return seen
 

@@ -22,7 +22,7 @@ def shown_delivery(found: dict[str, Any]) -> deliveries.DeliveryOut:
     return deliveries.DeliveryOut(**deliveries.fields(found))
 
 
-SHAPE = Shape(events.shown, shown_run, shown_delivery)
+SHAPE = Shape(events.shown, shown_run, shown_delivery, deliveries.wordless)
 
 
 async def stream(call: Call) -> Response:

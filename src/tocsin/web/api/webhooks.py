@@ -32,8 +32,10 @@ from tocsin.web.api.deliveries import (
     replay_matching,
     shown_with_attempts,
 )
+from tocsin.web.auth import Principal
 from tocsin.web.ownership import own, seen_by
 from tocsin.web.references import check_may_use, in_place
+from tocsin.web.replies import sees_words, status_alone
 from tocsin.web.routes import (
     DELETED,
     PAGE,
@@ -153,6 +155,14 @@ def shown(endpoint: Endpoint, secret: str | UnsetType = UNSET) -> Webhook:
         updated_at=rfc3339(endpoint.updated_ms),
         secret=secret,
     )
+
+
+def seen(by: Principal, endpoint: Endpoint) -> Webhook:
+    """As this one may see it: a viewer without what the receiver said."""
+    if sees_words(by):
+        return shown(endpoint)
+    reason, error = status_alone(endpoint.disabled_reason), status_alone(endpoint.last_error)
+    return shown(replace(endpoint, disabled_reason=reason, last_error=error))
 
 
 def provider_of(kind: str) -> Provider:
@@ -343,7 +353,7 @@ async def mine(call: Call, tx: Reader | None = None, *, to_change: bool = False,
 
 
 async def get(call: Call) -> Response:
-    return tagged(shown(await mine(call)))
+    return tagged(seen(call.by, await mine(call)))
 
 
 async def list_(call: Call) -> Response:
@@ -354,7 +364,7 @@ async def list_(call: Call) -> Response:
     found = await config.list_endpoints(
         call.app.db, call.tenant_id, after=after, limit=limit + 1, filters=filters, deleted=asks_deleted(call)
     )
-    return reply(page([shown(endpoint) for endpoint in found], limit, lambda webhook: str(webhook.id)))
+    return reply(page([seen(call.by, endpoint) for endpoint in found], limit, lambda webhook: str(webhook.id)))
 
 
 async def change(call: Call) -> Response:
