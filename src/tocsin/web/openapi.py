@@ -81,9 +81,12 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
 
 
 def describe(schema: dict[str, Any]) -> None:
-    """Each property with the sentence of its type's docstring that begins with it, or else is the first to name it."""
+    """Each property with the sentence of its type's docstring that begins with it, or else is the first to name it.
+    Defaults that are objects of a type of their own go: generators of clients take them for a mistake."""
     sentences = SHOWN_IN.split(" ".join(schema.get("description", "").split()))
     for name, found in schema.get("properties", {}).items():
+        if isinstance(found.get("default"), dict) and ("$ref" in found or "anyOf" in found):
+            del found["default"]
         about = [one for one in sentences if f"`{name}`" in one]
         first = next((one for one in about if one.startswith(f"`{name}`")), about[0] if about else "")
         if first and "description" not in found:
