@@ -31,6 +31,7 @@ def draft(
     *,
     source: str,
     type: str,  # noqa: A002 - the word of the contract
+    kind: str = "",
     id: object = None,  # noqa: A002
     pipeline: object = "",
     run_id: object = "",
@@ -44,9 +45,10 @@ def draft(
     links: Mapping[str, object] | None = None,
 ) -> Draft:
     """A valid draft: names cut to 256 characters and without control characters, text to 16 KiB, empty labels and data
-    left out, links only where they are web addresses. `time`: RFC 3339, or Unix seconds or milliseconds."""
+    left out, links only where they are web addresses. `time`: RFC 3339, or Unix seconds or milliseconds. `kind`: where
+    the type does not say it."""
     type_ = type_name(type)
-    kind = kind_of(type_)
+    kind = kind or kind_of(type_)
     return Draft(
         id=name(id) or None,
         type=type_,
