@@ -119,3 +119,34 @@ async def test_who_may_not(tocsin: Running) -> None:
     viewer = (await tocsin.client.post("/v1/tokens", {"name": "v", "role": "viewer"})).ok(201)["token"]
     (await ingest(tocsin, "/v1/ingest/github", RUN, token=viewer)).problem(403)
     (await ingest(tocsin, "/v1/ingest/nothing", RUN, token=None)).problem(404)
+
+
+async def test_a_mapping_is_its_source_s(tocsin: Running) -> None:
+    settings = {"type": {"path": "state", "map": {"bad": "run.failed"}}, "pipeline": "job", "id": "n"}
+    made = await source(tocsin, kind="mapping", settings=settings)
+    hook = tocsin.receiver.hook("/lab")
+    await tocsin.webhook(hook, enabled_events=["run.failed"])
+    body = b'{"state": "bad", "job": "train", "n": 7}'
+    assert [(await ingest(tocsin, made["path"], body)).ok(202)["accepted"] for _ in range(2)] == [1, 0]
+    assert (await ingest(tocsin, made["path"], b'{"state": "good"}')).ok(202)["ignored"]
+    await tocsin.settle()
+    (message,) = hook.expect(1)
+    assert message.json["pipeline"] == "train"
+    (await ingest(tocsin, "/v1/ingest/mapping", body, token=None)).problem(400, "settings")
+    given = {"kind": "mapping", "name": "x", "settings": {"type": "a b"}}
+    (await tocsin.client.post("/v1/sources", given)).problem(400, "settings.type")
+    (await tocsin.client.patch(f"/v1/sources/{made['id']}", {"settings": {"tpye": "a"}})).problem(400, "settings.tpye")
+
+
+async def test_a_stage_that_names_its_run_alone_is_told_with_its_pipeline(tocsin: Running) -> None:
+    for name in ("weblog_02", "weblog_03"):
+        (file,) = [file for file in samples("nextflow") if name in file.name]
+        (await ingest(tocsin, "/v1/ingest/nextflow", file.read_bytes(), token=None)).ok(202)
+    (run,) = (await tocsin.client.get("/v1/runs?pipeline=nf-core/hlatyping")).ok()["items"]
+    found = (await tocsin.client.get(f"/v1/runs/{run['id']}")).ok()
+    assert [stage["name"] for stage in found["stages"]] == ["make_ot_config"]
+
+
+async def test_nobody_speaks_as_tocsin_itself(tocsin: Running) -> None:
+    event = {"specversion": "1.0", "id": "1", "source": "tocsin", "type": "run.missed"}
+    (await ingest(tocsin, "/v1/ingest/cloudevents", json.dumps(event).encode(), token=None)).problem(400, "source")

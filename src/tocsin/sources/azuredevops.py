@@ -19,7 +19,8 @@ RESULTS = {
 }  # fmt: skip
 STATES = {
     "inprogress": "started", "running": "started", "notstarted": "progress", "queued": "progress",
-    "canceling": "progress", "cancelling": "progress", "waiting": "paused", "pending": "paused", "postponed": "progress",
+    "canceling": "progress", "cancelling": "progress", "postponed": "progress", "waiting": "paused",
+    "pending": "paused",
 }  # fmt: skip
 STAGE = {"paused": "progress", "cancelled": "skipped", "warning": "succeeded"}
 
@@ -43,8 +44,10 @@ def read(incoming: Incoming) -> Taken:
 
 def state_of(state: object, result: object) -> str:
     """The verb; "" where there is none."""
-    return RESULTS.get(text(result).lower(), "") or RESULTS.get(text(state).lower(), "") or STATES.get(
-        text(state).lower(), ""
+    return (
+        RESULTS.get(text(result).lower(), "")
+        or RESULTS.get(text(state).lower(), "")
+        or STATES.get(text(state).lower(), "")
     )
 
 
@@ -106,7 +109,7 @@ def build(whole: Body, resource: Body) -> Draft | None:
         begin=resource.get("startTime"),
         end=resource.get("finishTime"),
         number=resource.get("buildNumber"),
-        why=resource.get("reason"),
+        reason=resource.get("reason"),
         requested_for=at(resource, "requestedFor", "displayName")
         or at(resource, "requests", 0, "requestedFor", "displayName"),
     )

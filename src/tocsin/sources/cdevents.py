@@ -40,7 +40,8 @@ def taken(attributes: Mapping[str, Any], data: Mapping[str, Any]) -> Taken:
     """Of an event's body; what its context does not say, the attributes of the CloudEvent do. Raises Invalid."""
     context = at(data, "context")
     if not isinstance(context, Mapping):
-        raise Invalid("context", "nothing" if context is None else "something else", "an object with id, source and type")
+        found = "nothing" if context is None else "something else"
+        raise Invalid("context", found, "an object with id, source and type")
     said = {name: words(context, name) or words(attributes, name) for name in ("id", "source", "type")}
     for name, value in said.items():
         if not value or (name == "type" and not value.startswith(PREFIX)):
@@ -97,7 +98,7 @@ def of_body(said: Mapping[str, str], context: Mapping[str, Any], data: Mapping[s
 
 
 def kind_of(noun: str, verb: str, content: object, *, is_stage: bool) -> str:
-    """"other" for what is neither a run nor an alert. Who finished without an outcome got through."""
+    """ "other" for what is neither a run nor an alert. Who finished without an outcome got through."""
     if f"{noun}.{verb}" in EXACT:
         return EXACT[f"{noun}.{verb}"]
     if (noun not in RUNS and not is_stage) or verb not in VERBS:

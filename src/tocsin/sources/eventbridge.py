@@ -73,10 +73,11 @@ def inner(whole: Details) -> dict[str, Any]:
 def confirmation(whole: Details, kind: str) -> Draft:
     topic, url = words(whole, "TopicArn"), words(whole, "SubscribeURL")
     trusted = url if SNS_HOST.match(url) else ""
-    said = "Amazon SNS asks to confirm a subscription" if kind.startswith("Sub") else "A subscription of Amazon SNS ended"
+    asks = kind == "SubscriptionConfirmation"
+    said = "Amazon SNS asks to confirm a subscription" if asks else "A subscription of Amazon SNS ended"
     return draft(
         source="aws.sns",
-        type="aws.sns.subscription_confirmation" if kind.startswith("Sub") else "aws.sns.subscription_ended",
+        type="aws.sns.subscription_confirmation" if asks else "aws.sns.subscription_ended",
         id=whole.get("MessageId") or id_of(topic, kind, words(whole, "Token")),
         time=whole.get("Timestamp"),
         severity="warning",
@@ -108,7 +109,7 @@ def run(
     return draft(
         source=words(whole, "source"),
         type=kind or f"{noun}.{state}",
-        id=whole.get("id") or id_of(run_id, stage, status, data.get("attempt")),
+        id=f"{words(whole, 'id') or id_of(run_id, stage, data.get('attempt'))}/{name(status)}",
         pipeline=pipeline,
         run_id=run_id,
         stage=stage,

@@ -61,7 +61,7 @@ def tower(whole: dict[str, Any]) -> Taken:
     workflow, drafts = whole.get("workflow"), []
     run_id = text(whole.get("workflowId")) or words(workflow, "id")
     if not run_id:
-        return Taken(ignored="Tower's first word of a run has no id of it yet")
+        return Taken(ignored="nothing says which run it is of")
     pipeline = pipeline_of(workflow)
     for task in a_list(whole, "tasks"):
         status = words(task, "status")

@@ -1,7 +1,7 @@
 """Tekton's CloudEvents: https://tekton.dev/docs/pipelines/events/
 
-A run is a PipelineRun, a stage one of its TaskRuns; a TaskRun or CustomRun of no PipelineRun is a run of its own. Tekton
-makes a new event id for each sending and sends again after a restart, so the id here is made of what happened.
+A run is a PipelineRun, a stage one of its TaskRuns; a TaskRun or CustomRun of no PipelineRun is a run of its own.
+Tekton makes a new event id for each sending and sends again after a restart, so the id here is made of what happened.
 """
 
 import re
@@ -62,7 +62,7 @@ def of_object(noun: str, verb: str, one: Mapping[str, Any], condition: object) -
         pipeline=f"{namespace}/{pipeline_of(noun, one, is_stage=is_stage)}".strip("/"),
         run_id=parent or uid or name,
         stage=words(labels, "tekton.dev/pipelineTask") or name if is_stage else "",
-        time=words(status, "completionTime") if over else at(condition, "lastTransitionTime") or at(status, "startTime"),
+        time=at(status, "completionTime" if over else "startTime") or at(condition, "lastTransitionTime"),
         message=words(condition, "message"),
         labels={"namespace": namespace, "name": name, "task": words(labels, "tekton.dev/task")},
         data={

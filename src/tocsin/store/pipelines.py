@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from tocsin.model.rule import Rule
 from tocsin.store import rows
-from tocsin.store.database import Database, Transaction
+from tocsin.store.database import Database, Reader, Transaction
 
 
 class Seen(Struct, frozen=True):
@@ -28,6 +28,12 @@ async def list_(db: Database, tenant_id: str, *, after: str, limit: int, last: i
         last_status, last_ms = runs[0] if runs else (status, None)
         found.append(Seen(name, last_status, last_ms, len(ends), ends.count("succeeded"), ends.count("failed")))
     return found
+
+
+async def of_run(db: Reader, tenant_id: str, run_id: str) -> str:
+    """The pipeline that has had a run of this id; "" where none is known."""
+    found = await db.read("pipeline_of_run", {"tenant_id": tenant_id, "run_id": run_id})
+    return str(found[0][0]) if found else ""
 
 
 async def rules(db: Database, tenant_id: str, created_by: str) -> list[Rule]:

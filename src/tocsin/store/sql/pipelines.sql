@@ -8,6 +8,18 @@ WITH RECURSIVE named (pipeline) AS (
 SELECT n.pipeline, (SELECT r.status FROM run r WHERE r.tenant_id = :tenant_id AND r.pipeline = n.pipeline LIMIT 1)
   FROM named n WHERE n.pipeline IS NOT NULL LIMIT :limit;
 
+-- pipeline_of_run
+-- Which pipeline a run is of, where only the run is known: from one name to the next by the index.
+WITH RECURSIVE named (pipeline) AS (
+  SELECT min(pipeline) FROM run WHERE tenant_id = :tenant_id AND pipeline > ''
+  UNION ALL
+  SELECT (SELECT min(r.pipeline) FROM run r WHERE r.tenant_id = :tenant_id AND r.pipeline > named.pipeline)
+    FROM named WHERE named.pipeline IS NOT NULL)
+SELECT n.pipeline FROM named n
+ WHERE n.pipeline IS NOT NULL
+   AND EXISTS (SELECT 1 FROM run r WHERE r.tenant_id = :tenant_id AND r.pipeline = n.pipeline AND r.run_id = :run_id)
+ LIMIT 1;
+
 -- last_runs
 -- Those that have ended, the last first. The good ones and the others have an index each.
 SELECT x.status, x.finished_ms FROM (

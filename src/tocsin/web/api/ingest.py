@@ -1,18 +1,19 @@
 """What other services send: `POST /v1/ingest/{source}`, with a token, or at the address of a source set up for it."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 from starlette.responses import Response
 
 from tocsin.model.errors import Forbidden, Invalid, NotFound, Unauthorised
 from tocsin.model.source import Sender
+from tocsin.rules.own import OWN
 from tocsin.sources import SOURCES
-from tocsin.sources.draft import MAX_EVENTS
+from tocsin.sources.draft import MAX_EVENTS, Draft
 from tocsin.sources.incoming import Incoming, Source, Taken
 from tocsin.stages.intake import Receipt
-from tocsin.store import sources
+from tocsin.store import pipelines, sources
 from tocsin.web.api.events import Accepted, batch_answer
 from tocsin.web.routes import Call, Route, read_body, reply, too_large
 
@@ -76,11 +77,30 @@ async def taken_in(
         raise Unauthorised(UNSIGNED)
     body = unpacked(raw, headers.get("content-encoding", ""), most)
     taken = source.read(replace(incoming, body=body))
+    drafts = await with_pipelines(call, tenant_id, taken.drafts)
     receipts: list[Receipt] = []
-    for start in range(0, len(taken.drafts), MAX_EVENTS):
-        some = list(taken.drafts[start : start + MAX_EVENTS])
+    for start in range(0, len(drafts), MAX_EVENTS):
+        some = drafts[start : start + MAX_EVENTS]
         receipts += await call.app.intake.accept(tenant_id, some, size=len(body))
     return answer(taken, receipts)
+
+
+async def with_pipelines(call: Call, tenant_id: str, drafts: Iterable[Draft]) -> list[Draft]:
+    """Some services name the pipeline where a run begins and ends, and only the run where a stage does. Raises Invalid
+    for what names Tocsin itself as its source."""
+    known: dict[str, str] = {}
+    found = []
+    for draft in drafts:
+        if draft.source == OWN:
+            raise Invalid("source", repr(OWN), "another name: what Tocsin itself finds out has this one")
+        if draft.run_id and draft.pipeline:
+            known[draft.run_id] = draft.pipeline
+        elif draft.run_id:
+            if draft.run_id not in known:
+                known[draft.run_id] = await pipelines.of_run(call.app.db, tenant_id, draft.run_id)
+            draft = replace(draft, pipeline=known[draft.run_id])
+        found.append(draft)
+    return found
 
 
 def answer(taken: Taken, receipts: list[Receipt]) -> Response:
