@@ -31,7 +31,7 @@ def task_run(condition: str = "False", reason: str = "Failed", **metadata: Any) 
     return whole
 
 
-OWNED = {"ownerReferences": [{"kind": "PipelineRun", "name": "nightly-1", "uid": "pr-uid"}]}
+OWNED: dict[str, Any] = {"ownerReferences": [{"kind": "PipelineRun", "name": "nightly-1", "uid": "pr-uid"}]}
 
 
 @pytest.mark.parametrize(
