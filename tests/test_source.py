@@ -128,3 +128,11 @@ def test_installing_asks_for_the_hashes() -> None:
     assert installs
     for line in installs:
         assert "--require-hashes" in line or ("--no-deps" in line and "-e ." in line), line
+
+
+def test_no_merge_was_left_half_done() -> None:
+    marks = re.compile(r"^(<{7}|>{7})( |$)", re.MULTILINE)
+    for folder in ("src", "docs", "tests", "deploy", "benchmarks", "."):
+        for path in (ROOT / folder).glob("*.md" if folder == "." else "**/*"):
+            if path.suffix in (".py", ".md", ".sql", ".toml", ".yml", ".txt", ".html", ".css", ".js"):
+                assert not marks.search(path.read_text("utf-8")), path

@@ -25,6 +25,7 @@ from tocsin.cli import (
     setup_link,
     sign_in_link,
     silence,
+    sources,
     tenant,
     token,
     why,
@@ -57,6 +58,7 @@ app.add_typer(silence.app, name="silence")
 app.add_typer(token.app, name="token")
 app.add_typer(audit.app, name="audit")
 app.add_typer(secret.app, name="secret")
+app.add_typer(sources.app, name="sources")
 app.add_typer(members.app, name="members")
 app.add_typer(tenant.app, name="tenant")
 app.add_typer(rollout.app, name="rollout")

@@ -26,12 +26,10 @@ def read(incoming: Incoming) -> Taken:
 
 
 def draft_of(whole: dict[str, Any], alert: dict[str, Any]) -> Draft:
-    labels = alert.get("labels") if isinstance(alert.get("labels"), dict) else {}
-    assert isinstance(labels, dict)
+    given = alert.get("labels")
+    labels: dict[str, Any] = given if isinstance(given, dict) else {}
     name = words(labels, "alertname") or "alert"
-    key = words(alert, "fingerprint") or id_of(
-        *(f"{label}={labels[label]}" for label in sorted(map(str, labels)) if label in labels)
-    )
+    key = words(alert, "fingerprint") or id_of(*(f"{label}={labels[label]}" for label in sorted(labels)))
     resolved = (words(alert, "status") or words(whole, "status")) == "resolved"
     began, ended = alert.get("startsAt"), alert.get("endsAt")
     notes = alert.get("annotations")
