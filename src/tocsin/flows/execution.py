@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from tocsin.flows.expression import ExpressionError, Scope, Value, render
 from tocsin.flows.model import Flow, Task
+from tocsin.model.hidden import Hidden
 from tocsin.model.wire import Reply, Request
 
 LOG_BYTES = 16 * 1024
@@ -51,6 +52,50 @@ class Reach(Protocol):
         ...
 
 
+class Outgoing(Hidden, frozen=True):
+    """A message as a task has made it: for one of Tocsin's providers, at this address or with these settings. `body` is
+    JSON (for mail: `subject`, `text`, `html`)."""
+
+    provider: str
+    body: bytes
+    address: str = ""
+    settings: dict[str, Any] = {}
+    headers: dict[str, str] = {}
+
+
+class Seen(Struct, frozen=True):
+    """An execution as messages tell of it: a flow's, or a run that another source told of. Times are Unix milliseconds.
+    `tasks`: their ids and states in order, as far as they are over."""
+
+    id: str
+    namespace: str
+    flow_id: str
+    state: str
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    url: str = ""
+    tasks: tuple[tuple[str, str], ...] = ()
+    labels: dict[str, str] = {}
+    attempts: tuple[int, ...] = ()
+    """How often each task was tried."""
+
+
+class Server(Protocol):
+    """What a server is to an execution that runs in it."""
+
+    async def notify(self, outgoing: Outgoing, run: "TaskRun", execution: "Execution") -> str:
+        """Sends it as a delivery. Returns "" once it is delivered, else why it waits still. Raises TaskFailed."""
+        ...
+
+    async def seen(self, id_: str, trigger: Mapping[str, Any]) -> Seen | None:
+        """The execution, or another source's run, with this id; `trigger` says which, where several have it."""
+        ...
+
+    def url(self, execution: "Execution") -> str:
+        """Where people see it; "" where they cannot."""
+        ...
+
+
 class TaskRun(Struct):
     """One task's part in an execution. `value` is the item that it ran for, inside of a loop."""
 
@@ -83,6 +128,7 @@ class Execution:
         trigger: Mapping[str, Any] | None = None,
         secrets: Mapping[str, str] | None = None,
         said: Callable[[str], None] | None = None,
+        server: Server | None = None,
     ) -> None:
         self.flow = flow
         self.reach = reach
@@ -92,6 +138,7 @@ class Execution:
         self.secrets = dict(secrets or {})
         self.said = said
         self.hidden = {value for value in self.secrets.values() if len(value) >= SHORTEST_SECRET}
+        self.server = server
         self.labels = dict(flow.labels)
         self.state = "RUNNING"
         self.started_ms = reach.now_ms()

@@ -9,6 +9,9 @@ from tocsin.model.noise import Noise
 TEST_RULE = "test"
 """The rule that test messages are sent by. They tell a person whether an endpoint works, and count for nothing else."""
 
+FLOW_RULE = "flow"
+"""The rule that messages of flows' tasks are sent by: the flow itself has decided."""
+
 
 class RetryPolicy(Struct, frozen=True, omit_defaults=True):
     """`max_attempts` counts the first try. `base_s` and `cap_s` replace the standard schedule by base·2ⁿ up to cap."""

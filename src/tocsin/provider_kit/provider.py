@@ -64,6 +64,8 @@ class Provider(Struct, frozen=True, kw_only=True):
     headline_does: whether a body for these settings does without facts, detail, actions and footer. Composing those
         costs as much as all the rest, and custom webhooks mostly leave them out.
     fix_body: where given, the body is made once, when planned, so that every retry carries the same bytes.
+    given: a request with a body that somebody else has made, as a flow's payload is: `sending.body` is JSON, and what
+        is sealed in the settings is put to it. None: it takes none.
     max_age_s: a message older than this expires instead of being sent.
     rate_per_s: each endpoint's own limit; None is unlimited. timeout_s bounds one attempt. max_attempts None is the
         whole schedule.
@@ -85,6 +87,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     resolve: Callable[[Sending], Request] | None = None
     limits: Callable[[Sending, Request], tuple[Limit, ...]] | None = None
     fix_body: Callable[[Message, Any], bytes] | None = None
+    given: Callable[[Sending], Request] | None = None
     headline_does: Callable[[Any], bool] = lambda settings: False
     signs: bool = False
     rate_per_s: float | None = None

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from tocsin.model.wire import Delivered, HttpReply, HttpRequest, Outcome, Rejected, Reply, Retry, Sending
+from tocsin.provider_kit import given
 from tocsin.provider_kit.block_kit import MENTIONED
 from tocsin.provider_kit.classify import WAIT_MAX_S, WAIT_MIN_S, by_status, retry_after_s, said
 from tocsin.provider_kit.discord_embed import (
@@ -215,6 +216,7 @@ PROVIDER = Provider(
     check_address=check_address,
     render=render,
     classify=classify,
+    given=given.post,
     live=Live(
         edit=edit,
         reply=reply,

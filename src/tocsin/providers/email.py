@@ -135,12 +135,36 @@ def render(sending: Sending) -> Request:
     text = mail.plain(content)
     parts = text, html(content, settings.theme_color) if rich else bare(content.title, text)
     subject = mail.subject(message, settings.subject_prefix)
+    urgent = settings.mention_on_failure and message.tone in mail.URGENT and not sending.quiet
+    return request(sending, subject, parts, urgent=urgent)
+
+
+class Given(Struct, frozen=True):
+    """A mail that somebody else has written: one of `text` and `html` at least."""
+
+    subject: str
+    text: str = ""
+    html: str = ""
+
+
+def given(sending: Sending) -> Request:
+    """Where it has one part, the other is made of it."""
+    assert sending.body is not None
+    told = msgspec.json.decode(sending.body, type=Given)
+    subject = cut(line(told.subject), mail.SUBJECT_CHARS) or "Notification"
+    text = told.text or "This mail is written in HTML."
+    return request(sending, subject, (text, told.html or bare(subject, text)), urgent=False)
+
+
+def request(sending: Sending, subject: str, parts: tuple[str, str], *, urgent: bool) -> Request:
+    """By SendGrid, or by a mail server. `parts`: text and HTML."""
+    settings: EmailSettings = sending.target.settings
     headers = mail.shared_headers(
         delivery_id=sending.id,
         run_key=sending.run_key,
         from_address=settings.from_address,
         unsubscribe_url=settings.unsubscribe_url,
-        urgent=settings.mention_on_failure and message.tone in mail.URGENT and not sending.quiet,
+        urgent=urgent,
     )
     everybody = recipients(settings.to, settings.cc)
     to = tuple(one for one in everybody if one in settings.to)
@@ -303,6 +327,7 @@ PROVIDER = Provider(
     ),
     render=render,
     classify=classify,
+    given=given,
     timeout_s=30.0,  # a mail server may take its time to greet, and longer to look into what it got
     max_age_s=24 * 3600,
     max_body_bytes=400_000,

@@ -20,6 +20,7 @@ from msgspec import Meta, Struct
 from tocsin.model.event import Action
 from tocsin.model.message import Message, Tone
 from tocsin.model.wire import Delivered, HttpReply, HttpRequest, Outcome, Rejected, Reply, Retry, Sending
+from tocsin.provider_kit import given
 from tocsin.provider_kit.body import rfc3339
 from tocsin.provider_kit.classify import by_status, retry_after_s, said
 from tocsin.provider_kit.json_reply import decoded
@@ -312,6 +313,7 @@ PROVIDER = Provider(
     check_address=check_address,
     render=render,
     classify=classify,
+    given=given.post,
     rate_per_s=1.0,  # https://developers.google.com/workspace/chat/limits: one write a second for each space
     timeout_s=10.0,
     max_age_s=6 * 3600,

@@ -19,6 +19,7 @@ from tocsin.model.wire import Accepted, HttpReply, HttpRequest, Outcome, Rejecte
 from tocsin.provider_kit import alarm
 from tocsin.provider_kit.alarm import alarm_key, details, links, severity, summary
 from tocsin.provider_kit.classify import by_status, retry_after_s, said
+from tocsin.provider_kit.given import as_object
 from tocsin.provider_kit.json_reply import decoded
 from tocsin.provider_kit.provider import Provider, SecretText
 from tocsin.provider_kit.text import cut, line
@@ -85,6 +86,11 @@ def resolve(sending: Sending) -> Request:
 def request(settings: OpsgenieSettings, path: str, content: dict[str, Any]) -> HttpRequest:
     headers = (("content-type", "application/json"), ("authorization", f"GenieKey {settings.api_key}"))
     return HttpRequest("POST", f"https://{HOSTS[settings.region]}{path}", _encoder.encode(content), headers)
+
+
+def given(sending: Sending) -> Request:
+    """An alert that somebody else has made."""
+    return request(sending.target.settings, "/v2/alerts", as_object(sending))
 
 
 def headline(message: Message) -> str:
@@ -185,6 +191,7 @@ PROVIDER = Provider(
     render=render,
     resolve=resolve,
     classify=classify,
+    given=given,
     rate_per_s=1.0,  # the limit depends on plan and users and is nowhere a number; a minute's smallest share
     timeout_s=10.0,
     max_age_s=24 * 3600,  # an alert that is never closed keeps somebody awake for nothing

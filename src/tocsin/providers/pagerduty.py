@@ -20,6 +20,7 @@ from tocsin.provider_kit import alarm
 from tocsin.provider_kit.alarm import NAME_CHARS, VALUE_CHARS, alarm_key, details, links, severity, summary
 from tocsin.provider_kit.body import rfc3339
 from tocsin.provider_kit.classify import by_status, retry_after_s, said
+from tocsin.provider_kit.given import as_object
 from tocsin.provider_kit.json_reply import decoded
 from tocsin.provider_kit.provider import Limit, Provider, SecretText
 from tocsin.provider_kit.text import cut, line, shared_key
@@ -116,6 +117,12 @@ def request(settings: PagerDutySettings, event: dict[str, Any]) -> HttpRequest:
     return HttpRequest("POST", url, _encoder.encode(event), (("content-type", "application/json"),))
 
 
+def given(sending: Sending) -> Request:
+    """An event that somebody else has made, with the key that is kept apart from it."""
+    settings: PagerDutySettings = sending.target.settings
+    return request(settings, {"routing_key": settings.routing_key} | as_object(sending))
+
+
 def classify(reply: Reply) -> Outcome:
     """202 is taken. A 400 says in `errors` whether the key is no good or this event."""
     if not isinstance(reply, HttpReply):
@@ -163,6 +170,7 @@ PROVIDER = Provider(
     render=render,
     resolve=resolve,
     classify=classify,
+    given=given,
     limits=limits,
     timeout_s=10.0,
     max_age_s=24 * 3600,  # a resolve that expires leaves an alert open, and somebody awake, for nothing

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from tocsin.model.wire import Delivered, HttpReply, HttpRequest, Outcome, Rejected, Reply, Retry, Sending
+from tocsin.provider_kit import given
 from tocsin.provider_kit.block_kit import POSTED, Mentions, check_mentions, mention, plain, rich
 from tocsin.provider_kit.classify import by_status, retry_after_s, said
 from tocsin.provider_kit.provider import Provider, refuse_address
@@ -99,6 +100,7 @@ PROVIDER = Provider(
     check_address=check_address,
     render=render,
     classify=classify,
+    given=given.post,
     rate_per_s=1.0,  # https://docs.slack.dev/apis/web-api/rate-limits: one message a second for each webhook
     timeout_s=10.0,
     max_age_s=6 * 3600,

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from tocsin.model.wire import Accepted, HttpReply, HttpRequest, Outcome, Rejected, Reply, Retry, Scope, Sending
+from tocsin.provider_kit import given
 from tocsin.provider_kit.adaptive_card import MAX_BYTES, PEOPLE, Look, Person, envelope
 from tocsin.provider_kit.classify import by_status, said
 from tocsin.provider_kit.provider import Provider, refuse_address
@@ -147,6 +148,7 @@ PROVIDER = Provider(
     check_address=check_address,
     render=render,
     classify=classify,
+    given=given.post,
     rate_per_s=2.0,
     timeout_s=10.0,
     max_age_s=6 * 3600,

@@ -23,6 +23,7 @@ from tocsin.model.message import Message, Tone
 from tocsin.model.wire import Delivered, HttpReply, HttpRequest, Outcome, Rejected, Reply, Request, Retry, Sending
 from tocsin.provider_kit.body import rfc3339
 from tocsin.provider_kit.classify import WAIT_MAX_S, WAIT_MIN_S, by_status, retry_after_s, said
+from tocsin.provider_kit.given import as_object
 from tocsin.provider_kit.json_reply import decoded
 from tocsin.provider_kit.links import web_links
 from tocsin.provider_kit.progress import bar, current, step_line
@@ -103,6 +104,11 @@ class TelegramSettings(Hidden, frozen=True, kw_only=True, forbid_unknown_fields=
 def render(sending: Sending) -> HttpRequest:
     """A new message."""
     return request(sending, "sendMessage", new(sending))
+
+
+def given(sending: Sending) -> Request:
+    """A message that somebody else has made."""
+    return request(sending, "sendMessage", {"chat_id": sending.target.settings.chat_id} | as_object(sending))
 
 
 def edit(sending: Sending) -> Request:
@@ -391,6 +397,7 @@ PROVIDER = Provider(
     hint=hint,
     render=render,
     classify=classify,
+    given=given,
     live=Live(
         edit=edit,
         reply=answer,

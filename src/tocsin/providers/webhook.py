@@ -131,6 +131,7 @@ PROVIDER = Provider(
     dialled=("token_url",),
     headline_does=headline_does,
     fix_body=fix_body,
+    given=render,
     signs=True,
     timeout_s=5.0,
     max_age_s=3 * 24 * 3600,

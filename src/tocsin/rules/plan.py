@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from tocsin.model.delivery import Words
 from tocsin.model.event import Event
 from tocsin.model.noise import Digest, Flood, Hours, Noise
-from tocsin.model.rule import TEST_RULE, RetryPolicy, Rule
+from tocsin.model.rule import FLOW_RULE, TEST_RULE, RetryPolicy, Rule
 from tocsin.model.run import Run
 from tocsin.model.world import Fold, FoldKey, StateKey, Timer, World
 from tocsin.provider_kit.text import line
@@ -392,3 +392,14 @@ def plan_test(tenant_id: str, endpoint_id: str, channels: Mapping[str, Channel],
     open_ = Channel(endpoint_id, channel.provider_type, channel.version, channel.max_age_s)
     decision = Decision(rule.id, rule.name, "matched", "", (endpoint_id,))
     return Plan((Planned(open_, rule, delivery_id, channel.off),), (decision,))
+
+
+def plan_given(event: Event, endpoint_id: str, channels: Mapping[str, Channel], delivery_id: str) -> Plan:
+    """A message that a flow's task has made: for this endpoint, which may be switched off."""
+    channel = channels.get(endpoint_id)
+    if channel is None:
+        return Plan((), ())
+    rule = Rule(id=FLOW_RULE, tenant_id=event.tenant_id, name=f"the flow {event.pipeline}, task {event.stage}")
+    verdict = "suppressed" if channel.suppressed else "matched"
+    decision = Decision(rule.id, rule.name, verdict, channel.suppressed, (endpoint_id,))
+    return Plan((Planned(channel, rule, delivery_id, suppressed=channel.suppressed),), (decision,))

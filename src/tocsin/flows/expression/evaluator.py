@@ -29,11 +29,15 @@ class Scope(Struct, frozen=True):
     functions: Mapping[str, Function] = {}
 
 
-def render(template: str, scope: Scope) -> str:
+Escape = Callable[[Sequence[str], str], str]
+"""What was written so far, and what is printed next: how that is to be written."""
+
+
+def render(template: str, scope: Scope, escape: Escape | None = None) -> str:
     """The text with every tag replaced. Raises ExpressionError; Missing for what is not there."""
     if "{" not in template:
         return template
-    evaluation = _Evaluation(scope)
+    evaluation = _Evaluation(scope, escape)
     evaluation.run(parse(template))
     return "".join(evaluation.output)
 
@@ -49,7 +53,8 @@ def evaluate(expression: str, scope: Scope) -> Value:
 
 
 class _Evaluation:
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, escape: Escape | None = None) -> None:
+        self.escape = escape
         self.variables: dict[str, Value] = dict(scope.variables)
         self.functions = scope.functions
         self.output: list[str] = []
@@ -82,7 +87,8 @@ class _Evaluation:
                 case nodes.Outside():
                     self.write(node.text, node)
                 case nodes.Print():
-                    self.write(text(self.value(node.of)), node)
+                    printed = text(self.value(node.of))
+                    self.write(printed if self.escape is None else self.escape(self.output, printed), node)
                 case nodes.Set():
                     self.variables[node.name] = self.value(node.to)
                 case nodes.If():

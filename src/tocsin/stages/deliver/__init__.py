@@ -301,7 +301,9 @@ class Deliver:
             attempt=delivery.attempts + 1,
             traceparent=delivery.words.trace if (span := self._span(item)) is None else span.traceparent,
         )
-        request = opened.provider.render(sending)
+        provider = opened.provider
+        render = provider.render if provider.fix_body is not None or provider.given is None else provider.given
+        request = render(sending)
         sent = await self._request(item, opened, request, tuning.timeout_s)
         self._end(span, item, sent)
         if isinstance(sent, Held):

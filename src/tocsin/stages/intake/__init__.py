@@ -99,11 +99,13 @@ class Intake:
         body: bytes = b"",
         only_endpoint: str = "",
         only_rule: Rule | None = None,
+        given: bytes | None = None,
     ) -> list[Receipt]:
         """Returns once the events are durable. Raises Busy where too much waits, Conflict for a reused key.
 
         `only_endpoint` sends to that endpoint alone, switched on or not, past all rules: a test message. `only_rule`
-        asks this rule, and none of those that people have made.
+        asks this rule, and none of those that people have made. `given`, with `only_endpoint`: a message that is sent
+        there with this body, like any other and past all rules.
         """
         if self.waiting_events + len(drafts) > MOST_WAITING or self.waiting_bytes + size > MOST_WAITING_BYTES:
             self.counts["refused"] += len(drafts)
@@ -113,7 +115,7 @@ class Intake:
         body_hash = hashlib.sha256(body).digest() if key else b""
         now_s, trace = loop.time(), tracing.current.get()
         self.waiting.append(
-            Submission(tenant_id, drafts, size, done, now_s, key, body_hash, only_endpoint, only_rule, trace)
+            Submission(tenant_id, drafts, size, done, now_s, key, body_hash, only_endpoint, only_rule, given, trace)
         )
         self.waiting_events += len(drafts)
         self.waiting_bytes += size

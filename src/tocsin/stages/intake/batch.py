@@ -26,7 +26,7 @@ from tocsin.rules.incident import incident
 from tocsin.rules.index import CompiledRule, compile_rule
 from tocsin.rules.own import owner_of
 from tocsin.rules.pacing import Rate, next_us, taken
-from tocsin.rules.plan import Decision, Moment, Plan, Planned, needs, plan_test
+from tocsin.rules.plan import Decision, Moment, Plan, Planned, needs, plan_given, plan_test
 from tocsin.rules.run_state import attempt_named
 from tocsin.rules.watching import owed
 from tocsin.sources.draft import Draft
@@ -172,7 +172,9 @@ class Batch:
                 return Receipt(event.id, True)
             self.known[key] = event.uid
         before, run = self._run(event)
-        if submission.only_endpoint:
+        if submission.given is not None:
+            planned = plan_given(event, submission.only_endpoint, config.channels, self.intake.new_id("dlv"))
+        elif submission.only_endpoint:
             planned = plan_test(tenant_id, submission.only_endpoint, config.channels, self.intake.new_id("dlv"))
         else:
             world = self.worlds.get(tenant_id, NO_WORLD)
@@ -194,7 +196,9 @@ class Batch:
         for send in planned.sends:
             body = None
             outlet = config.outlets.get(send.channel.endpoint_id)
-            if outlet is not None and outlet.provider.fix_body is not None:
+            if submission.given is not None:
+                body = submission.given
+            elif outlet is not None and outlet.provider.fix_body is not None:
                 if send.words != NO_WORDS or outlet.templates is not None:
                     message, send = worded(event, run, send, outlet)
                 elif (known := messages.get(outlet.only_headline)) is not None:

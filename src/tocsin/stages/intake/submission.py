@@ -64,6 +64,7 @@ class Submission(msgspec.Struct):
     body_hash: bytes = b""
     only_endpoint: str = ""
     only_rule: Rule | None = None
+    given: bytes | None = None
     trace: str = ""
 
 
