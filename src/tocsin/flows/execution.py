@@ -260,7 +260,7 @@ class Execution:
 
     async def tell(self, type_: str, run: TaskRun | None = None, **data: Any) -> None:
         event: dict[str, Any] = {
-            "id": f"{self.id}/{run.id if run else 'run'}/{type_}/{run.attempt if run else 1}",
+            "id": f"{self.id}:{run.id if run else 'run'}:{type_}:{run.attempt if run else 1}",
             "type": type_,
             "source": "flow",
             "pipeline": self.flow.name,

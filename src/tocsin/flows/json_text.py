@@ -1,4 +1,4 @@
-"""JSON that is written as text with expressions in it, and an error message with a quotation mark that would break it."""
+"""JSON that is written as text with expressions in it, and error messages with quotation marks that would break it."""
 
 import json
 from collections.abc import Sequence
@@ -21,7 +21,9 @@ def json_of(template: Any, run: TaskRun, execution: Execution, field: str) -> An
     try:
         found = json.loads(render(str(template), execution.scope(run), Escaper()), strict=False)
     except (ExpressionError, ValueError, RecursionError):
-        raise TaskFailed(f"{field}: expected JSON: {reason}", f"{field}: expected JSON: {reason}\n{rendered}") from None
+        raise TaskFailed(
+            f"{field}: expected JSON: {reason}", f"{field}: expected JSON: {reason}\n{rendered[:1000]}"
+        ) from None
     execution.log(f"{field}: what its expressions print was escaped, for it broke the JSON: {reason}", run, "WARN")
     return found
 

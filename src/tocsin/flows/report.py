@@ -6,12 +6,14 @@ so that no value can break it.
 """
 
 import datetime as dt
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
 from msgspec import Struct
 
 from tocsin.flows.execution import Execution, Seen, TaskRun
+from tocsin.provider_kit.adaptive_card import literal
 from tocsin.provider_kit.text import cut
 
 Json = dict[str, Any]
@@ -65,17 +67,17 @@ class Report(Struct, frozen=True):
         said = f"Failed on task {quote}{self.failed}{quote}" if self.failed else said
         return f"{said} after {self.took}"
 
-    @property
-    def facts(self) -> list[tuple[str, str]]:
+    def facts(self, literal: Callable[[str], str] = str) -> list[tuple[str, str]]:
+        """Names and values; `literal` takes its meaning from what comes from outside."""
         seen = self.seen
         found = [
-            ("Namespace", seen.namespace),
-            ("Flow ID", seen.flow_id),
-            ("Execution ID", seen.id),
+            ("Namespace", literal(seen.namespace)),
+            ("Flow ID", literal(seen.flow_id)),
+            ("Execution ID", literal(seen.id)),
             ("Execution Status", seen.state),
             *self.fields,
         ]
-        return [*found, ("Final task ID", self.last)] if self.last else found
+        return [*found, ("Final task ID", literal(self.last))] if self.last else found
 
 
 def of_this(execution: Execution, run: TaskRun) -> Seen:
@@ -106,7 +108,7 @@ def slack(report: Report) -> Json:
     own = {"type": "section", "text": {"type": "mrkdwn", "text": cut(report.message, SLACK_TEXT_CHARS)}}
     attachment: Json = {
         "color": COLORS.get(seen.state, "danger"),
-        "fields": [{"title": name, "value": value, "short": True} for name, value in report.facts],
+        "fields": [{"title": name, "value": value, "short": True} for name, value in report.facts(mrkdwn)],
     }
     if seen.started_ms is not None:
         attachment["ts"] = seen.started_ms // 1000
@@ -117,9 +119,9 @@ def teams(report: Report) -> Json:
     """A MessageCard; `adaptive` makes a card of it for a workflow."""
     seen = report.seen
     section: Json = {
-        "activityTitle": report.headline,
-        "activitySubtitle": report.outcome(quote=""),
-        "facts": [{"name": name, "value": value} for name, value in report.facts],
+        "activityTitle": literal(report.headline),
+        "activitySubtitle": literal(report.outcome(quote="")),
+        "facts": [{"name": name, "value": value} for name, value in report.facts(literal)],
         "markdown": True,
     }
     if report.message:
@@ -194,7 +196,7 @@ def objects(value: Any) -> list[Json]:
 
 
 def discord(report: Report) -> Json:
-    described = "\n".join(f"{name}: {value}" for name, value in report.facts)
+    described = "\n".join(f"{name}: {value}" for name, value in report.facts())
     embed: Json = {
         "title": cut(report.headline, 256),
         "description": cut(described, DISCORD_CHARS),
@@ -209,23 +211,23 @@ def discord(report: Report) -> Json:
 def google_chat(report: Report) -> Json:
     headline = mrkdwn(report.headline)
     linked = f"<{report.seen.url}|{headline}>" if report.seen.url else headline
-    facts = "\n".join(f"{name}: {value}" for name, value in report.facts)
-    parts = (report.message, f"*{linked}*\n{report.outcome()}", mrkdwn(facts))
+    facts = "\n".join(f"{name}: {value}" for name, value in report.facts(mrkdwn))
+    parts = (report.message, f"*{linked}*\n{mrkdwn(report.outcome())}", facts)
     return {"text": cut("\n\n".join(part for part in parts if part), 4000)}
 
 
 def telegram(report: Report) -> Json:
-    facts = "\n".join(f"{name}: {value}" for name, value in report.facts)
+    facts = "\n".join(f"{name}: {value}" for name, value in report.facts())
     parts = (report.message, f"{report.headline}\n{report.outcome()}", facts, report.seen.url)
     return {"text": cut("\n\n".join(part for part in parts if part), 4096)}
 
 
 def mail(report: Report) -> Json:
-    facts = "\n".join(f"{name}: {value}" for name, value in report.facts)
+    facts = "\n".join(f"{name}: {value}" for name, value in report.facts())
     parts = (report.message, f"{report.headline}\n{report.outcome(quote='')}", facts, report.seen.url)
     rows = "".join(
         f'<tr><td style="padding:2px 12px 2px 0;color:#555">{escape(name)}</td><td>{escape(value)}</td></tr>'
-        for name, value in report.facts
+        for name, value in report.facts()
     )
     link = f'<p><a href="{escape(report.seen.url)}">Details</a></p>' if report.seen.url else ""
     own = f"<p>{escape(report.message)}</p>" if report.message else ""
@@ -244,7 +246,7 @@ def pagerduty(report: Report) -> Json:
         "summary": cut(report.message or f"{report.headline}: {report.outcome(quote='')}", 1024),
         "source": cut(f"{seen.namespace} {seen.id}", 255),
         "severity": "error" if seen.state == "FAILED" or report.failed else "info",
-        "custom_details": dict(report.facts),
+        "custom_details": dict(report.facts()),
     }
     if seen.started_ms is not None:
         payload["timestamp"] = dt.datetime.fromtimestamp(seen.started_ms / 1000, dt.UTC).isoformat()
@@ -256,7 +258,7 @@ def opsgenie(report: Report) -> Json:
     return {
         "message": cut(report.message or f"{report.headline}: {report.outcome(quote='')}", 130),
         "description": "\n".join(part for part in (report.headline, report.outcome(), report.seen.url) if part),
-        "details": dict(report.facts),
+        "details": dict(report.facts()),
     }
 
 

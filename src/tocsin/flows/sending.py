@@ -1,7 +1,7 @@
 """From a task's message to the world: as a delivery where a server runs, and by itself where none does.
 
-In a server each place that flows write to is an endpoint, made when it is first written to: known by who made it, paced,
-switched off after too many failures like any other, its address sealed.
+In a server each place that flows write to is an endpoint, made when it is first written to. Its address is sealed; it
+is paced, switched off after too many failures, and seen with all the others.
 """
 
 import asyncio
@@ -99,7 +99,7 @@ class Notifier:
         tried: what is on its way is not sent again. Raises TaskFailed."""
         endpoint_id = await self.endpoint(outgoing, execution.flow.name)
         draft = Draft(
-            id=f"{execution.id}/{run.id}/message",
+            id=f"{execution.id}:{run.id}:message",
             type=TYPE,
             kind="other",
             source="flow",

@@ -192,7 +192,7 @@ def google_chat(given: Given, base: Json | None) -> Outgoing:
 
 def telegram(given: Given, base: Json | None) -> Outgoing:
     body = dict(base or {"text": given.needed("payload")})
-    if mode := given.text("parseMode"):
+    if base is None and (mode := given.text("parseMode")):
         body["parse_mode"] = mode
     settings = {"bot_token": given.needed("token"), "chat_id": chat(given.needed("channel"))}
     return Outgoing("telegram", _encode(body), settings=settings)
