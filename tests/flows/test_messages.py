@@ -359,11 +359,10 @@ async def test_defaults_of_the_flow_are_those_of_all_its_tasks() -> None:
 
 
 async def test_mail_goes_to_the_server_that_the_task_names() -> None:
-    did = await do(
-        task("email.MailSend", host="smtp.example.com", port=587, transportStrategy="SMTP_TLS", username="u",
-             password="p", **{"from": "f@example.com"}, to="ana@example.com", subject="{{ flow.id }}\r\nBcc: evil@example.com",
-             htmlTextContent="<b>{{ execution.id }}</b>", plainTextContent="exe")
-    )  # fmt: skip
+    server: dict[str, Any] = {"host": "smtp.example.com", "port": 587, "transportStrategy": "SMTP_TLS"}
+    people = {"username": "u", "password": "p", "from": "f@example.com", "to": "ana@example.com"}
+    words = {"subject": "{{ flow.id }}\r\nBcc: evil@example.com", "htmlTextContent": "<b>{{ execution.id }}</b>"}
+    did = await do(task("email.MailSend", **server, **people, **words, plainTextContent="exe"))
     assert did.execution.state == "SUCCESS", did.execution.log_tail
     (sent,) = did.outside.requests
     assert isinstance(sent, SmtpRequest)
