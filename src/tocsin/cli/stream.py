@@ -4,7 +4,8 @@ import json
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Generator, Iterator
 from threading import Event
 from typing import Any
 from urllib.parse import urlencode
@@ -18,8 +19,10 @@ SILENT_S = 60
 AGAIN_S = 2
 
 
-def messages(name: str, pipeline: str, *, url: str, token: str) -> Iterator[dict[str, Any]]:
-    """The data of each message of that name, until interrupted. Ends the command where the token may not."""
+def messages(name: str, pipeline: str, *, url: str, token: str) -> Generator[dict[str, Any]]:
+    """The data of each message of that name, until interrupted. Ends the command where the token may not. After an
+    interruption the last moments are told again: what was seen is left out."""
+    seen: deque[str] = deque(maxlen=1000)
     query = {"types": name} | ({"pipeline": pipeline} if pipeline else {})
     last = ""
     while True:
@@ -31,7 +34,8 @@ def messages(name: str, pipeline: str, *, url: str, token: str) -> Iterator[dict
             with urllib.request.urlopen(request, timeout=SILENT_S) as answer:  # noqa: S310
                 for at, kind, data in parsed(answer, last):
                     last = at
-                    if kind == name:
+                    if kind == name and (key := data.get("uid") or str(data)) not in seen:
+                        seen.append(key)
                         yield data
                     elif kind == "reset":
                         print(f"Some are missing: {data['reason']}.", file=sys.stderr)

@@ -362,14 +362,14 @@ def nothing() -> None:
 class EventStream:
     """The answer: server-sent events, https://html.spec.whatwg.org/multipage/server-sent-events.html
 
-    `allowed` raises a Refusal once the caller may not read any more; it is asked at every heartbeat.
+    `allowed` says who reads, and raises a Refusal once they may not any more; it is asked at every heartbeat.
     """
 
     status_code = 200
     background = None
 
     def __init__(
-        self, hub: Hub, feed: Feed, reader: Reader, since_ms: int | None, allowed: Callable[[], Awaitable[Any]]
+        self, hub: Hub, feed: Feed, reader: Reader, since_ms: int | None, allowed: Callable[[], Awaitable[Principal]]
     ) -> None:
         self.hub = hub
         self.feed = feed
@@ -410,13 +410,21 @@ class EventStream:
                     await self.reader.wake.wait()
             except TimeoutError:
                 self.reader.put(b": still here\nid: %d\n\n" % self.feed.position)
-                try:
-                    await self.allowed()
-                except Refusal as refusal:
-                    self.reader.end(refusal.detail)
+                await self.look_again()
             await self.send(send, self.reader.take())
         await self.send(send, frame("end", {"reason": self.reader.ended}))
         await send({"type": "http.response.body", "body": b""})
+
+    async def look_again(self) -> None:
+        """Who may read may have changed meanwhile, and what they may see."""
+        try:
+            by = await self.allowed()
+        except Refusal as refusal:
+            self.reader.end(refusal.detail)
+            return
+        if by.tenant_id != self.reader.by.tenant_id:
+            self.reader.end("you are in another tenant now")
+        self.reader.by = by
 
     async def send(self, send: Send, part: bytes) -> None:
         if part:

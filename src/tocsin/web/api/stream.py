@@ -8,6 +8,7 @@ from tocsin.model.errors import Invalid
 from tocsin.model.run import Run
 from tocsin.rules.pattern import check_pattern
 from tocsin.web.api import deliveries, events, runs
+from tocsin.web.auth import Principal
 from tocsin.web.routes import Call, Route, filters_of
 from tocsin.web.stream import EventStream, Shape
 
@@ -44,8 +45,10 @@ async def stream(call: Call) -> Response:
     state = call.request.app.state
     feed, reader = state.hub.open(call.by, names, pipeline, resuming=bool(since))
 
-    async def allowed() -> None:
-        await state.authenticate(call.request)
+    async def allowed() -> Principal:
+        by: Principal = await state.authenticate(call.request)
+        by.require("viewer", "read")
+        return by
 
     found: Any = EventStream(state.hub, feed, reader, int(since) if since else None, allowed)
     return found  # type: ignore[no-any-return]
