@@ -46,6 +46,7 @@ class Claimer:
         alone: bool,
     ) -> None:
         self.fair = fair
+        self.alone = alone
         self.ahead = fair.capacity if alone else AHEAD
         self.low = fair.capacity // 8 if alone else AHEAD // 2
         self.tuning = tuning
