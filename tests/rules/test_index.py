@@ -12,7 +12,7 @@ from tocsin.model.event import Event
 from tocsin.model.rule import RateLimit, Rule
 from tocsin.rules.index import RuleIndex, compile_rule
 
-TYPES = ["run.failed", "run.started", "training.failed", "alert"]
+TYPES = ["run.failed", "run.started", "training.failed", "alert", "run.heartbeat"]
 PIPELINES = ["etl/orders", "etl/items", "ml", ""]
 LABELS = ["env", "team"]
 VALUES = ["prod", "dev", "data"]
@@ -115,3 +115,22 @@ def test_limited_rules_are_known() -> None:
     index = RuleIndex([rule("a", rate_limit=RateLimit(1)), rule("b")])
     assert [found.rule.id for found in index.limited] == ["a"]
     assert index.size == 2
+
+
+def test_a_sign_of_life_is_for_those_who_name_it() -> None:
+    asks = {
+        "all": ("*",),
+        "runs": ("run.*",),
+        "kind": ("run.progress",),
+        "none": (),
+        "named": ("run.heartbeat", "run.failed"),
+    }
+    index = RuleIndex([rule(name, event_types=types) for name, types in asks.items()])
+    beat = event(type="run.heartbeat", kind="run.progress")
+    assert [found.rule.id for found in index.candidates(beat)] == ["named"]
+    assert [found.rule.id for found in index.candidates(event(type="run.resumed", kind="run.progress"))] == [
+        "all",
+        "runs",
+        "kind",
+        "none",
+    ]

@@ -30,6 +30,9 @@ from tocsin.cli import (
     token,
     why,
 )
+from tocsin.cli import (
+    run as run_,
+)
 
 OK, CHECK_FAILED, USAGE, NOT_ALLOWED, UNREACHABLE = 0, 1, 2, 3, 4
 
@@ -48,6 +51,7 @@ app = typer.Typer(
 app.command()(serve.serve)
 app.command()(demo.demo)
 app.command()(send.send)
+app.command(context_settings={"allow_interspersed_args": False})(run_.run)
 app.command()(events.events)
 app.command()(why.why)
 app.command()(preview.preview)

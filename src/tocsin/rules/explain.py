@@ -11,7 +11,7 @@ from tocsin.model.run import ENDED, Run
 from tocsin.provider_kit.text import cut, duration, line
 from tocsin.rules.hours import utc
 from tocsin.rules.incident import OPENS
-from tocsin.rules.index import CompiledRule
+from tocsin.rules.index import HEARTBEAT, CompiledRule
 from tocsin.rules.plan import Decision
 
 MOST_OTHERS = 200
@@ -122,7 +122,9 @@ def as_other(compiled: CompiledRule, event: Event, off: str = "") -> tuple[int, 
 def misfit_of(rule: CompiledRule, event: Event, off: str = "") -> Misfit:
     """The first thing the rule asks for that the event has not. `off`: why no rule was asked, or ""."""
     asked = rule.rule
-    if not (rule.types(event.type) or rule.types(event.kind)):
+    if not rule.wants_type(event):
+        if event.type == HEARTBEAT:
+            return Misfit(TYPE, f"{HEARTBEAT} is told to those who name it, and the rule names none")
         return Misfit(TYPE, f"the type {event.type} (kind {event.kind}) is not one of {', '.join(asked.event_types)}")
     if not rule.pipelines(event.pipeline):
         pipelines = ", ".join(asked.pipelines)

@@ -23,6 +23,10 @@ from tocsin.rules.pattern import Matcher, is_exact, literal_start, matcher
 REMEMBERED = 4096
 
 
+HEARTBEAT = "run.heartbeat"
+"""A run's sign of life, every minute or so: nobody is told of it who does not name it, for `*` does not mean that."""
+
+
 class CompiledRule(Struct, frozen=True):
     """`order` is the rule's place among all: of several rules that lead to one endpoint, the first counts."""
 
@@ -35,11 +39,12 @@ class CompiledRule(Struct, frozen=True):
 
     def wants(self, event: Event) -> bool:
         """By type, pipeline and labels; the condition is asked afterwards."""
-        return (
-            (self.types(event.type) or self.types(event.kind))
-            and self.pipelines(event.pipeline)
-            and self.wants_labels(event.labels)
-        )
+        return self.wants_type(event) and self.pipelines(event.pipeline) and self.wants_labels(event.labels)
+
+    def wants_type(self, event: Event) -> bool:
+        if event.type == HEARTBEAT:
+            return HEARTBEAT in self.rule.event_types
+        return self.types(event.type) or self.types(event.kind)
 
     def wants_labels(self, labels: Mapping[str, str]) -> bool:
         return not self.labels or all(name in labels and fits(labels[name]) for name, fits in self.labels)
@@ -123,11 +128,7 @@ class RuleIndex:
                 (rule for n in self.lengths for rule in self.beginnings.get(event.pipeline[:n], ())),
                 (rule for place in places for rule in self.places.get(place, ())),
             )
-            fitting = {
-                rule.order: rule
-                for rule in asked
-                if (rule.types(event.type) or rule.types(event.kind)) and rule.pipelines(event.pipeline)
-            }
+            fitting = {rule.order: rule for rule in asked if rule.wants_type(event) and rule.pipelines(event.pipeline)}
             known = [fitting[order] for order in sorted(fitting)]
             if len(self.remembered) >= REMEMBERED:
                 self.remembered.clear()

@@ -19,7 +19,7 @@ from tocsin.model.run import Run
 from tocsin.model.world import Timer, World
 from tocsin.provider_kit.text import duration, line, shared_key
 from tocsin.rules import run_state
-from tocsin.rules.index import CompiledRule, RuleIndex
+from tocsin.rules.index import HEARTBEAT, CompiledRule, RuleIndex
 from tocsin.rules.own import STILL_FAILING, Finding, owner_of
 from tocsin.rules.windows import spoken
 
@@ -47,7 +47,7 @@ def wants_history(rule: CompiledRule) -> bool:
 
 def of_runs(rule: Rule) -> Rule:
     """The rule for every event of the runs that it watches: how `watches` has it."""
-    return replace(rule, event_types=(), condition="")
+    return replace(rule, event_types=("*", HEARTBEAT), condition="")
 
 
 def looking(watches: RuleIndex, index: RuleIndex, event: Event, labels: Mapping[str, str]) -> list[CompiledRule]:

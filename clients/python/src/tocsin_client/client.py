@@ -63,7 +63,7 @@ class Tocsin:
         url = os.environ.get("TOCSIN_URL", "") if url is None else url
         token = os.environ.get("TOCSIN_TOKEN", "") if token is None else token
         self.source = source
-        self.labels = dict(labels or {})
+        self.labels = {str(name): str(value) for name, value in (labels or {}).items()}
         post = None
         try:
             if url:
@@ -118,7 +118,9 @@ class Tocsin:
             if message:
                 event["message"] = message
             if labels or self.labels:
-                event["labels"] = {**self.labels, **(labels or {})}
+                event["labels"] = {**self.labels, **{str(name): str(value) for name, value in (labels or {}).items()}}
+            if data is not None and not isinstance(data, Mapping):
+                data = {"value": data}
             if data or more:
                 event["data"] = {**(data or {}), **more}
             if links:

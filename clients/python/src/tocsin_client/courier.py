@@ -132,8 +132,8 @@ class Courier:
             if util is not None:
                 util.Finalize(None, close_all, exitpriority=100)
 
-    def flush(self, timeout_s: float) -> bool:
-        """Whether everything was sent within the time."""
+    def flush(self, timeout_s: float, *, patient: bool = True) -> bool:
+        """Whether everything was sent within the time. Without patience it ends when the server turns out to be away."""
         if self.post is None:
             return True
         if self.thread is None and (self.waiting or self.left):
@@ -144,7 +144,7 @@ class Courier:
             with self.round_over:
                 while not self.is_empty():
                     rest_s = until - time.monotonic()
-                    if rest_s <= 0 or self.thread is None or not self.thread.is_alive():
+                    if rest_s <= 0 or (self.away and not patient) or self.thread is None or not self.thread.is_alive():
                         return False
                     self.wake.set()
                     self.round_over.wait(min(rest_s, HURRIED_PAUSE_S))
@@ -161,7 +161,7 @@ class Courier:
         if self.closed:
             return
         if not self.away:
-            self.flush(timeout_s)
+            self.flush(timeout_s, patient=False)
         with self.moving:
             self.closed = True
             self._keep(list(self.in_hand))

@@ -10,6 +10,8 @@ MOST_BYTES = 200 * 1024
 """The server takes 256 KiB; what is larger loses the longest parts of its data."""
 
 CUT_CHARS = 4096
+SHORT_CHARS = 128
+"""In a line of this length nothing is over a limit."""
 MOST_DEPTH = 24
 MIN_INT, MAX_INT = -(2**63), 2**64 - 1
 CHARS = {"title": 512, "message": 16 * 1024, "source": 256, "pipeline": 256, "run_id": 256, "stage": 256, "id": 256}
@@ -24,9 +26,16 @@ def line_of(event: dict[str, Any]) -> bytes:
         text = _quick(event)
     except (TypeError, ValueError, RecursionError):
         return _careful(event)
-    if len(text) > CUT_CHARS or "\\u" in text:
+    if (len(text) > SHORT_CHARS and (len(text) > CUT_CHARS or is_too_long(event))) or "\\u" in text:
         return _careful(event)
     return text.encode("ascii")
+
+
+def is_too_long(event: dict[str, Any]) -> bool:
+    labels = event.get("labels", ())
+    return any(len(event.get(name, "")) > most for name, most in CHARS.items()) or (
+        bool(labels) and (len(labels) > 64 or max(map(len, labels)) > 128 or max(map(len, labels.values())) > 512)
+    )
 
 
 def _careful(event: dict[str, Any]) -> bytes:
