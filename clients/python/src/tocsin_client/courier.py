@@ -133,7 +133,7 @@ class Courier:
                 util.Finalize(None, close_all, exitpriority=100)
 
     def flush(self, timeout_s: float, *, patient: bool = True) -> bool:
-        """Whether everything was sent within the time. Without patience it ends when the server turns out to be away."""
+        """Whether everything was sent within the time. Without patience it ends where the server is away."""
         if self.post is None:
             return True
         if self.thread is None and (self.waiting or self.left):
