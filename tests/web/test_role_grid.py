@@ -31,7 +31,7 @@ RANKS = {"viewer": 1, "developer": 2, "admin": 3}
 
 PUBLIC = {
     "/healthz", "/readyz", "/metrics", "/openapi.json", "/auth/login", "/slack/interactivity",
-    "/v1/ingest/{source}/{key}",
+    "/v1/ingest/{source}/{key}", "/ping/{key}", "/ping/{key}/{first}", "/ping/{key}/{first}/{second}",
 }  # fmt: skip
 """Nothing else of the API may be asked without a credential: probes, the way in, what a signature opens, and addresses
 that are a key."""

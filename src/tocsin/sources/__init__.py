@@ -14,6 +14,7 @@ from tocsin.sources import (
     mlflow,
     nextflow,
     openlineage,
+    ping,
     prefect,
     tekton,
 )
@@ -33,6 +34,7 @@ ALL = (
     mlflow.SOURCE,
     nextflow.SOURCE,
     openlineage.SOURCE,
+    ping.SOURCE,
     prefect.SOURCE,
     tekton.SOURCE,
 )

@@ -39,7 +39,8 @@ class Taken(Struct, frozen=True):
 class Source(Struct, frozen=True, kw_only=True):
     """`kind` is the name in the address. `read` raises Invalid for what is not of this service. `signed` says whether
     the raw body carries a signature that fits the secret; None where the service signs nothing. `check_settings` raises
-    Invalid for settings that fit their type and still cannot be used."""
+    Invalid for settings that fit their type and still cannot be used. `path` is where the key follows; "" for
+    `/v1/ingest/{kind}/`."""
 
     kind: str
     label: str
@@ -47,6 +48,7 @@ class Source(Struct, frozen=True, kw_only=True):
     signed: Callable[[Incoming, str], bool] | None = None
     settings_type: type[Struct] | None = None
     check_settings: Callable[[Any], None] | None = None
+    path: str = ""
 
 
 def json_object(body: bytes) -> dict[str, Any]:

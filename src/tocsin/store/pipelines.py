@@ -36,6 +36,11 @@ async def of_run(db: Reader, tenant_id: str, run_id: str) -> str:
     return str(found[0][0]) if found else ""
 
 
+async def is_known(db: Reader, tenant_id: str, pipeline: str) -> bool:
+    """Whether it has had a run."""
+    return bool(await db.read("knows_pipeline", {"tenant_id": tenant_id, "pipeline": pipeline}))
+
+
 async def rules(db: Database, tenant_id: str, created_by: str) -> list[Rule]:
     """By their ids: in the order in which they were made, and in which they count."""
     found = await db.read("rules_made_by", {"tenant_id": tenant_id, "created_by": created_by})

@@ -31,6 +31,7 @@ from tocsin.web.api import (
     ingest,
     members,
     notifications,
+    ping,
     pipelines,
     preferences,
     preview,
@@ -88,6 +89,7 @@ ROUTES: tuple[Route, ...] = (
     *stats.ROUTES,
     *ingest.ROUTES,
     *sources.ROUTES,
+    *ping.ROUTES,
     *system.ROUTES,
     *tokens.ROUTES,
     *members.ROUTES,
@@ -122,6 +124,7 @@ class Tocsin:
         )
         self.rest.state.document = document(ROUTES)
         self.rest.state.people = self.people
+        self.rest.state.pings = ping.Pace()
         self.takes_events = routes is None
         self.observed = Observed(app, self.answer)
         self.rest.state.hub = self.hub = Hub(app, stream.SHAPE)

@@ -20,6 +20,9 @@ SELECT n.pipeline FROM named n
    AND EXISTS (SELECT 1 FROM run r WHERE r.tenant_id = :tenant_id AND r.pipeline = n.pipeline AND r.run_id = :run_id)
  LIMIT 1;
 
+-- knows_pipeline
+SELECT 1 FROM run WHERE tenant_id = :tenant_id AND pipeline = :pipeline LIMIT 1;
+
 -- last_runs
 -- Those that have ended, the last first. The good ones and the others have an index each.
 SELECT x.status, x.finished_ms FROM (

@@ -122,7 +122,7 @@ def checked(source: Source, settings: dict[str, Any], secret: str) -> dict[str, 
 
 def url_of(call: Call, kind: str, key: str) -> str:
     base = call.app.settings.public_url or f"{call.request.url.scheme}://{call.request.url.netloc}"
-    return f"{base.rstrip('/')}/v1/ingest/{kind}/{key}"
+    return f"{base.rstrip('/')}{SOURCES[kind].path or f'/v1/ingest/{kind}/'}{key}"
 
 
 async def find(call: Call, db: Reader | None = None) -> SourceRecord:
