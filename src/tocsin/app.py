@@ -32,7 +32,7 @@ from tocsin.outbound.smtp import Mail
 from tocsin.outbound.world import World
 from tocsin.provider_kit.provider import Tuning
 from tocsin.providers import PROVIDERS
-from tocsin.settings import Settings, SettingsError, operator_settings, provider_tuning
+from tocsin.settings import Settings, SettingsError, operator_settings, provider_tuning, standard_limits
 from tocsin.stages.audit_heads import AuditHeads
 from tocsin.stages.deliver import Deliver
 from tocsin.stages.intake import Intake, Nowhere
@@ -42,6 +42,7 @@ from tocsin.stages.timers import Timers
 from tocsin.store import config, partitions, queue
 from tocsin.store.audit import Trail
 from tocsin.store.database import Database
+from tocsin.store.limits import Meter
 from tocsin.store.migrate import migrate
 from tocsin.store.postgres import PostgresDatabase
 from tocsin.store.retention import Cleaner, Kept
@@ -249,6 +250,7 @@ class App:
             AppriseSender(allow=self.allow, connect_to=connect_to, ca_file=settings.ca_file, proxy=proxy),
         )
         self.operator = operator_settings(settings)
+        self.meter = Meter(db, clock, standard_limits(settings))
         self.vault = Vault(db, keyring, settings.secrets)
         self.spans = spans_of(settings)
         self.deliver = Deliver(

@@ -15,6 +15,7 @@ from msgspec import Meta, field
 from tocsin.model import reference
 from tocsin.model.errors import Invalid
 from tocsin.model.hidden import Hidden
+from tocsin.model.limits import Limit, Limits
 from tocsin.model.rollout import ALERTS, Rollout, parse
 from tocsin.provider_kit.provider import Tuning
 from tocsin.providers import PROVIDERS
@@ -85,6 +86,19 @@ class Settings(Hidden, frozen=True, forbid_unknown_fields=True):
     retention_inbox_days: Days = field(name="TOCSIN_RETENTION_INBOX_DAYS")
     retention_audit_days: Days = field(name="TOCSIN_RETENTION_AUDIT_DAYS")
     max_body_bytes: Annotated[int, Meta(ge=1024, le=64 * 1024 * 1024)] = field(name="TOCSIN_MAX_BODY_BYTES")
+    limit_requests_per_s: Limit = field(name="TOCSIN_LIMIT_REQUESTS_PER_S")
+    limit_events_per_s: Limit = field(name="TOCSIN_LIMIT_EVENTS_PER_S")
+    limit_token_requests_per_s: Limit = field(name="TOCSIN_LIMIT_TOKEN_REQUESTS_PER_S")
+    limit_token_events_per_s: Limit = field(name="TOCSIN_LIMIT_TOKEN_EVENTS_PER_S")
+    limit_events_per_day: Limit = field(name="TOCSIN_LIMIT_EVENTS_PER_DAY")
+    limit_stored_events: Limit = field(name="TOCSIN_LIMIT_STORED_EVENTS")
+    limit_endpoints: Limit = field(name="TOCSIN_LIMIT_ENDPOINTS")
+    limit_rules: Limit = field(name="TOCSIN_LIMIT_RULES")
+    limit_silences: Limit = field(name="TOCSIN_LIMIT_SILENCES")
+    limit_tokens: Limit = field(name="TOCSIN_LIMIT_TOKENS")
+    limit_members: Limit = field(name="TOCSIN_LIMIT_MEMBERS")
+    limit_secrets: Limit = field(name="TOCSIN_LIMIT_SECRETS")
+    limit_streams: Limit = field(name="TOCSIN_LIMIT_STREAMS")
     flood_per_minute: Annotated[int, Meta(ge=0, le=100_000)] = field(name="TOCSIN_FLOOD_PER_MINUTE")
     slack_enabled: bool = field(name="NOTIFICATIONS_SLACK_ENABLED")
     teams_enabled: bool = field(name="NOTIFICATIONS_TEAMS_ENABLED")
@@ -275,3 +289,9 @@ def operator_settings(settings: Settings) -> dict[str, dict[str, Any]]:
         mail = {name: value for name, value in mail.items() if name.startswith("from_")}
     given: dict[str, dict[str, Any]] = {"slack_bot": slack, "email": mail}
     return {kind: {name: value for name, value in found.items() if value} for kind, found in given.items()}
+
+
+def standard_limits(settings: Settings) -> Limits:
+    """Of every tenant that has none of its own."""
+    counts = {name: getattr(settings, f"limit_{name}") for name in Limits.__struct_fields__ if name != "body_bytes"}
+    return Limits(**counts, body_bytes=settings.max_body_bytes)

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Running
-from tocsin.web.api import silences as api
+from tests.harness import Running, Start
 
 pytestmark = pytest.mark.anyio
 
@@ -137,8 +136,8 @@ async def test_one_that_began_lately_may_be_made_but_not_one_that_is_over(tocsin
     (await tocsin.client.post("/v1/silences", given)).problem(400, "duration_s")
 
 
-async def test_there_is_a_bound(tocsin: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "MOST_OPEN", 2)
+async def test_there_is_a_bound(start: Start) -> None:
+    tocsin = await start(TOCSIN_LIMIT_SILENCES="2")
     first = await made(tocsin)
     await made(tocsin)
     (await tocsin.client.post("/v1/silences", {"matchers": [ETL], "duration_s": 60})).problem(409)

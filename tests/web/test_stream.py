@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.harness import PATIENCE_S, Client, Reply, Running
+from tests.harness import PATIENCE_S, Client, Reply, Running, Start
 from tocsin.web import stream
 from tocsin.web.openapi import document
 from tocsin.web.server import ROUTES
@@ -219,11 +219,11 @@ def hub_of(tocsin: Running) -> stream.Hub:
     return tocsin.hub
 
 
-async def test_so_many_and_no_more(tocsin: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "MOST_READERS", 1)
+async def test_so_many_and_no_more(start: Start) -> None:
+    tocsin = await start(TOCSIN_LIMIT_STREAMS="1")
     async with listening(tocsin.client):
         answer = await tocsin.client.get("/v1/stream")
-        answer.problem(429)
+        assert answer.problem(429)["limit"] == {"name": "streams", "value": 1, "window_s": None}
         assert int(answer.headers["retry-after"]) > 0
         async with listening(await tocsin.as_("viewer", tenant="other")):
             pass

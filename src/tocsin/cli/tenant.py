@@ -90,6 +90,52 @@ def resume(id_: Id) -> None:
 
 
 @app.command()
+def limits(
+    id_: Id,
+    changes: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME=NUMBER…", help="0 is no limit, NAME= the standard one.")
+    ] = None,
+    output: Output = "auto",
+) -> None:
+    """What a tenant may do at the most, and what it does; or other limits for it. Servers follow within two seconds.
+
+    Example: tocsin tenant limits ml events_per_s=500 rules=200
+    """
+    import msgspec
+
+    from tocsin.app import App
+    from tocsin.cli.opening import command_line, run_with_store
+    from tocsin.cli.output import rows
+    from tocsin.model.errors import Invalid
+    from tocsin.store import limits as store
+    from tocsin.web.api.limits import LimitsIn, changed_limits, used
+    from tocsin.web.routes import decode
+
+    given: dict[str, int] = {}
+    for change_ in changes or ():
+        name, _, number = change_.partition("=")
+        if number and not number.isdigit():
+            raise typer.BadParameter(f"{change_}: expected NAME=NUMBER, such as rules=200")
+        given[name] = int(number) if number else -1
+
+    async def work(app: App) -> "dict[str, object]":
+        known = await store.own(app.db, id_)
+        wanted = {name: number for name, number in (known | given).items() if number >= 0}
+        if unknown := sorted(set(given) - set(LimitsIn.__struct_fields__)):
+            raise Invalid(unknown[0], "an unknown limit", f"one of {', '.join(LimitsIn.__struct_fields__)}")
+        if given:
+            checked = decode(msgspec.json.encode(wanted), LimitsIn)
+            async with app.db.transaction() as tx:
+                await changed_limits(tx, app, id_, checked, command_line())
+        found: dict[str, object] = msgspec.to_builtins((await used(app, id_, None)).limits)
+        return found
+
+    found = run_with_store(work)
+    listed = [{"limit": name} | msgspec.to_builtins(one) for name, one in found.items()]
+    rows(listed, ("limit", "value", "standard", "used"), output)
+
+
+@app.command()
 def delete(id_: Id) -> None:
     """Delete a tenant. Nothing of it can be reached any more; its id is not given again.
 

@@ -7,10 +7,14 @@ Refusal
 ├── NotFound      no such thing in this tenant                                    (404)
 ├── Conflict      the same key with another body, or a state that forbids it      (409)
 ├── Changed       it is not as the caller has seen it: `current` is how it is     (412)
-└── Busy          not now: `retry_after_s` says when to come back                 (429, 503)
+├── Busy          not now: `retry_after_s` says when to come back                 (429, 503)
+│   └── Limited   a rate of the tenant's is used up: `reached` says which         (429)
+└── Full          the tenant has as many of these as it may                       (409)
 """
 
 from typing import Any
+
+from tocsin.model.limits import RAISE, Reached
 
 
 class Refusal(Exception):
@@ -86,3 +90,25 @@ class Busy(Refusal):
         super().__init__(detail)
         self.retry_after_s = retry_after_s
         self.status = status
+
+
+class Limited(Busy):
+    """The tenant, or the token, has done as much as it may in this time."""
+
+    title = "Limit reached"
+
+    def __init__(self, reached: Reached, retry_after_s: int) -> None:
+        super().__init__(f"{reached.said()}. {RAISE}", retry_after_s, status=429)
+        self.reached = reached
+
+
+class Full(Refusal):
+    """The tenant has as many of these as it may."""
+
+    status = 409
+    title = "Limit reached"
+
+    def __init__(self, reached: Reached, used: int, adding: int) -> None:
+        more = f"{adding:,} more are" if adding > 1 else "one more is"
+        super().__init__(f"{reached.said()}; there are {used:,}, and {more} too many. {RAISE}")
+        self.reached = reached

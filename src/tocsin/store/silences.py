@@ -66,10 +66,6 @@ async def config(tx: Transaction, tenant_id: str) -> tuple[Silence, ...]:
     return tuple(rows.readable(silence_of, await tx.fetch("config_silences", {"tenant_id": tenant_id})))
 
 
-async def count(tx: Transaction, tenant_id: str) -> int:
-    return int((await tx.fetch("count_silences", {"tenant_id": tenant_id}))[0][0])
-
-
 async def add(tx: Transaction, tenant_id: str, kept: Kept) -> None:
     silence = kept.silence
     values = changeable(tenant_id, kept) | {

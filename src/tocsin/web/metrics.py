@@ -61,6 +61,8 @@ class Stages(Collector):
         yield histogram("tocsin_intake_group_events", about, (), [((), intake.measured.groups)])
         about = "Deliveries that were planned as suppressed, by why"
         yield counter("tocsin_suppressed", about, ("reason",), intake.measured.suppressed)
+        about = "What was refused since a limit of the tenant was reached, by which"
+        yield counter("tocsin_limited", about, ("limit",), self.app.meter.refused)
         about = "Events of tenants that the alert engine is off for"
         yield CounterMetricFamily("tocsin_events_unplanned", about, intake.measured.unplanned)
         yield GaugeMetricFamily(

@@ -30,7 +30,7 @@ async def answered(call: Call, handler: Handler) -> Response:
     key = checked_key(call.request.headers.get(HEADER, ""))
     if not key:
         return await handler(call)
-    body = await json_body(call.request, call.app.settings.max_body_bytes)
+    body = await json_body(call.request, call.most_bytes)
     caller = call.by.token_id or call.by.user_id
     asked = answers.asked(call.tenant_id, caller, key, call.request.method, call.request.url.path, body)
     known = await before(call, asked, key)

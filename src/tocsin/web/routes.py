@@ -46,6 +46,17 @@ class Call(Struct, frozen=True):
         return self.principal
 
     @property
+    def most_bytes(self) -> int:
+        """The longest body that the caller may send."""
+        meter = self.app.meter
+        gate = meter.gates.get(self.principal.tenant_id) if self.principal is not None else None
+        return (gate.limits if gate is not None else meter.standard).body_bytes
+
+    async def check_room(self, tx: Transaction, name: str, adding: int = 1) -> None:
+        """Raises Full where the tenant would have more of these than it may; see model/limits.py for the names."""
+        await self.app.meter.check_room(tx, self.tenant_id, name, adding)
+
+    @property
     def actor(self) -> Actor:
         return actor_of(self.request, self.by)
 
@@ -76,7 +87,7 @@ class Call(Struct, frozen=True):
         """The JSON body in this shape. Raises Invalid, naming the field."""
         raw = self.raw
         if raw is None:
-            raw = await json_body(self.request, self.app.settings.max_body_bytes)
+            raw = await json_body(self.request, self.most_bytes)
         return decode(raw, shape)
 
     async def made(self, tx: Transaction, value: Any, status: int = 201) -> Response:

@@ -29,6 +29,7 @@ from tocsin.web.api import (
     events,
     inbox,
     ingest,
+    limits,
     members,
     notifications,
     ping,
@@ -94,6 +95,7 @@ ROUTES: tuple[Route, ...] = (
     *tokens.ROUTES,
     *members.ROUTES,
     *tenants.ROUTES,
+    *limits.ROUTES,
     *rollout.ROUTES,
     *sign_in.ROUTES,
 )
@@ -182,6 +184,8 @@ class Tocsin:
             try:
                 if route.role:
                     principal = await self.authenticate(request, basic=route.basic)
+                    now_ms = self.app.clock_ms()
+                    (await self.app.meter.gate(principal.tenant_id, now_ms)).request(principal.token_id, now_ms)
                     principal.require(route.role, route.needs)
                 check_query(route, request)
                 call = Call(self.app, request, principal)

@@ -18,7 +18,8 @@ from starlette.types import Receive, Scope, Send
 
 from tocsin.app import App
 from tocsin.model.delivery import WAITING
-from tocsin.model.errors import Busy, Refusal
+from tocsin.model.errors import Busy, Limited, Refusal
+from tocsin.model.limits import Reached
 from tocsin.rules.pattern import matches
 from tocsin.store import stream as store
 from tocsin.store.database import StoreBroken, StoreUnavailable
@@ -32,9 +33,6 @@ IDLE_S = {"sqlite": 5.0, "postgres": 1.0}
 HEARTBEAT_S = 15.0
 SEND_S = 10.0
 """Seconds after which a reader that takes nothing is gone."""
-
-MOST_READERS = 50
-"""Of one tenant in one process."""
 
 MOST_WAITING = 1000
 MOST_BYTES = 4 * 1024 * 1024
@@ -324,12 +322,19 @@ class Hub:
             feed = self.feeds[by.tenant_id] = Feed(self.app, by.tenant_id, self.shape)
             self.tasks[by.tenant_id] = asyncio.create_task(feed.run())
             self.listen(self.wake)
-        if len(feed.readers) >= MOST_READERS:
-            raise Busy(f"{MOST_READERS} streams of this tenant are open; close one.", retry_after_s=30, status=429)
+        gate = self.app.meter.gates.get(by.tenant_id)
+        most = (gate.limits if gate is not None else self.app.meter.standard).streams
+        if most and len(feed.readers) >= most:
+            self.app.meter.refused["streams"] += 1
+            raise Limited(Reached("streams", most), retry_after_s=30)
         reader = Reader(by, names, pipeline)
         reader.resuming = resuming
         feed.readers.add(reader)
         return feed, reader
+
+    def readers_of(self, tenant_id: str) -> int:
+        feed = self.feeds.get(tenant_id)
+        return 0 if feed is None else len(feed.readers)
 
     def close(self, feed: Feed, reader: Reader) -> None:
         feed.readers.discard(reader)

@@ -229,6 +229,7 @@ async def create(call: Call) -> Response:
     rule = new_rule(call, await call.body(RuleIn), call.app.new_id("rul"))
     await checked(call, rule)
     async with call.app.db.transaction() as tx:
+        await call.check_room(tx, "rules")
         await config.add_rule(tx, rule)
         await call.audit(tx, "rule.create", "rule", rule.id, None, shown(rule))
         return await call.made(tx, shown(rule))
@@ -265,6 +266,7 @@ async def change(call: Call) -> Response:
 
 async def restore(call: Call) -> Response:
     async with call.changing() as tx:
+        await call.check_room(tx, "rules")
         rule = await config.restore_rule(tx, call.tenant_id, no_nul("id", call.path("id")), call.app.clock_ms())
         await check_may_change(call, rule, tx)
         await call.audit(tx, "rule.restore", "rule", rule.id, None, shown(rule))

@@ -133,6 +133,8 @@ async def webhooks(call: Call) -> Response:
         check_count(given, len(ids))
         if given.dry_run:
             return reply(BulkOut(len(ids), 0, True, tuple(ids)))
+        if given.action == "restore":
+            await call.check_room(tx, "endpoints", len(ids))
         for id_ in ids:
             if given.action == "delete":
                 await config.delete_endpoint(tx, call.tenant_id, id_, now_ms)
@@ -167,6 +169,8 @@ async def rules(call: Call) -> Response:
         check_count(given, len(ids))
         if given.dry_run:
             return reply(BulkOut(len(ids), 0, True, tuple(ids)))
+        if given.action == "restore":
+            await call.check_room(tx, "rules", len(ids))
         for rule in fitting:
             if given.action == "delete":
                 await config.delete_rule(tx, call.tenant_id, rule.id, now_ms)

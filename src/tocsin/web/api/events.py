@@ -135,6 +135,11 @@ class EventsDoor:
             principal = await self.tokens.principal(headers[b"authorization"])
         else:
             principal = await self.sessions.principal("POST", Headers(scope=scope))
+        meter, now_ms = self.app.meter, self.app.clock_ms()
+        tenant_id, token_id = principal.tenant_id, principal.token_id
+        gate = meter.known(tenant_id, now_ms) or await meter.gate(tenant_id, now_ms)
+        gate.request(token_id, now_ms)
+        gate.check_events(token_id, now_ms)
         try:
             principal.require("developer", "ingest")
         except Forbidden as refusal:
@@ -142,7 +147,7 @@ class EventsDoor:
             raise
         if scope["query_string"]:
             raise Invalid(scope["query_string"][:60].decode("latin-1"), "query parameters", "none: this route has none")
-        body = await whole_body(headers, receive, self.app.settings.max_body_bytes)
+        body = await whole_body(headers, receive, gate.limits.body_bytes)
         key = checked_key(headers.get(b"idempotency-key", b"").decode("latin-1"))
         if key:
             key = f"{principal.token_id or principal.user_id}/{key}"
@@ -159,7 +164,8 @@ class EventsDoor:
             if draft.source == OWN:
                 field = f"events[{number}].source" if is_batch else "source"
                 raise Invalid(field, repr(OWN), "another name: what Tocsin itself finds out has this one")
-        receipts = await self.app.intake.accept(principal.tenant_id, drafts, size=len(body), key=key, body=body)
+        gate.events(token_id, now_ms, len(drafts))
+        receipts = await self.app.intake.accept(tenant_id, drafts, size=len(body), key=key, body=body)
         return encoded(batch_answer(receipts) if is_batch else receipts[0])
 
 

@@ -37,19 +37,21 @@ def source_of(call: Call) -> Source:
 
 async def with_token(call: Call) -> Response:
     """For senders that can set a header."""
-    return await taken_in(call, source_of(call), call.tenant_id, {})
+    return await taken_in(call, source_of(call), call.tenant_id, call.by.token_id, {})
 
 
 async def lineage(call: Call) -> Response:
     """Where OpenLineage's clients send."""
-    return await taken_in(call, SOURCES["openlineage"], call.tenant_id, {})
+    return await taken_in(call, SOURCES["openlineage"], call.tenant_id, call.by.token_id, {})
 
 
 async def with_key(call: Call) -> Response:
     """For senders that can be given an address and nothing else."""
     source = source_of(call)
     sender = await sender_of(call, source)
-    return await taken_in(call, source, sender.tenant_id, sender.settings, sender.secret)
+    meter, now_ms = call.app.meter, call.app.clock_ms()
+    (await meter.gate(sender.tenant_id, now_ms)).request(sender.source_id, now_ms)
+    return await taken_in(call, source, sender.tenant_id, sender.source_id, sender.settings, sender.secret)
 
 
 async def sender_of(call: Call, source: Source) -> Sender:
@@ -66,10 +68,14 @@ async def sender_of(call: Call, source: Source) -> Sender:
 
 
 async def taken_in(
-    call: Call, source: Source, tenant_id: str, settings: Mapping[str, object], secret: str = ""
+    call: Call, source: Source, tenant_id: str, sender_id: str, settings: Mapping[str, object], secret: str = ""
 ) -> Response:
-    """Reads, and answers when all of it is durable. Raises Unauthorised where the signature does not fit."""
-    request, most = call.request, call.app.settings.max_body_bytes
+    """Reads, and answers when all of it is durable. Raises Unauthorised where the signature does not fit, and Limited
+    before anything is read. `sender_id`: the token, or the source."""
+    now_ms = call.app.clock_ms()
+    gate = await call.app.meter.gate(tenant_id, now_ms)
+    gate.check_events(sender_id, now_ms)
+    request, most = call.request, gate.limits.body_bytes
     raw = await read_body(request, most)
     headers = {name.lower(): value for name, value in request.headers.items()}
     incoming = Incoming(headers, raw, dict(request.query_params), settings, call.app.clock_ms() / 1000)
@@ -78,6 +84,7 @@ async def taken_in(
     body = unpacked(raw, headers.get("content-encoding", ""), most)
     taken = source.read(replace(incoming, body=body))
     drafts = await with_pipelines(call, tenant_id, taken.drafts)
+    gate.events(sender_id, now_ms, len(drafts))
     receipts: list[Receipt] = []
     for start in range(0, len(drafts), MAX_EVENTS):
         some = drafts[start : start + MAX_EVENTS]
@@ -128,7 +135,7 @@ def unpacked(raw: bytes, encoding: str, most: int) -> bytes:
     return body
 
 
-PROBLEMS = (400, 401, 403, 404, 413, 415, 503)
+PROBLEMS = (400, 401, 403, 404, 413, 415, 429, 503)
 ROUTES = (
     Route(
         method="POST",

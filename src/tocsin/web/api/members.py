@@ -79,6 +79,7 @@ async def create(call: Call) -> Response:
         updated_ms=now_ms,
     )
     async with call.app.db.transaction() as tx:
+        await call.check_room(tx, "members")
         if not await identity.add_member(tx, call.tenant_id, member, now_ms):
             raise Conflict("They are a member already; PATCH changes their role.")
         made = shown(member)

@@ -223,6 +223,7 @@ async def put(call: Call) -> Response:
         old = await seen(call, await pipelines.rules_to_replace(tx, call.tenant_id, MADE_FOR + name), tx)
         before = NotificationsOut(name, tuple(map(shown, old)))
         call.check_unchanged(before)
+        await call.check_room(tx, "rules", len(wanted) - len(old))
         kept = []
         for rule in wanted:
             known = next((one for one in old if one.endpoint_ids == rule.endpoint_ids), None)

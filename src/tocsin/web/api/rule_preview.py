@@ -92,7 +92,7 @@ async def preview(call: Call) -> Response:
 
 async def preview_saved(call: Call) -> Response:
     """A saved rule, and what changes to it would change."""
-    body = await json_body(call.request, call.app.settings.max_body_bytes)
+    body = await json_body(call.request, call.most_bytes)
     given = decode(body or b"{}", RulePreviewPatch)
     saved = await find(call)
     rule = replace(saved, noise=noise_of(given, saved.noise), **changes(given))
@@ -247,7 +247,7 @@ async def test(call: Call) -> Response:
     """Whether a saved rule would match an event that is given here; nothing is stored or sent."""
     app = call.app
     rule = replace(await find(call), is_active=True)
-    drafts = decode_native(await json_body(call.request, app.settings.max_body_bytes))
+    drafts = decode_native(await json_body(call.request, call.most_bytes))
     if len(drafts) != 1:
         raise Invalid("events", f"{len(drafts)} events", "one event")
     event = as_event(drafts[0], "evt_test", call.tenant_id, app.clock_ms())

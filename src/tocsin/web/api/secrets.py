@@ -156,6 +156,7 @@ async def create(call: Call) -> Response:
         updated_ms=now_ms,
     )
     async with call.changing() as tx:
+        await call.check_room(tx, "secrets")
         await check_users(call, tx, given.name, value)
         if not await store.add(tx, app.keyring, call.tenant_id, one, value):
             raise Conflict(f"There is a secret {one.name} already: PUT /v1/secrets/{one.name} replaces it.")

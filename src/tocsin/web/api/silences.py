@@ -34,9 +34,6 @@ from tocsin.web.routes import (
     tagged,
 )
 
-MOST_OPEN = 2000
-"""In a tenant. Each costs every event something where it asks for patterns only."""
-
 LONGEST_MS = 366 * 86_400_000
 DAY_MS = 86_400_000
 MOST_LOOKED_AT = 5000
@@ -200,8 +197,7 @@ async def create(call: Call) -> Response:
     )
     kept = Kept(silence, no_nul("comment", given.comment), now_ms)
     async with call.app.db.transaction() as tx:
-        if await silences.count(tx, call.tenant_id) >= MOST_OPEN:
-            raise Conflict(f"There are {MOST_OPEN} silences already; end some first.")
+        await call.check_room(tx, "silences")
         await silences.add(tx, call.tenant_id, kept)
         await call.audit(tx, "silence.create", "silence", silence.id, None, shown(kept, now_ms))
         return await call.made(tx, shown(kept, now_ms))

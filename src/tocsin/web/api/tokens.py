@@ -209,6 +209,7 @@ async def create(call: Call) -> Response:
     expires_ms = end_of(call, given.expires_in_s)
     check_within(by, given.role, scopes, expires_ms)
     async with call.app.db.transaction() as tx:
+        await call.check_room(tx, "tokens")
         token = await add_token(tx, call.app, call.tenant_id, name, given.role, user_id, expires_ms, scopes, call.actor)
         return await call.made(tx, token)
 

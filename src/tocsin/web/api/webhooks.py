@@ -341,6 +341,7 @@ async def create(call: Call) -> Response:
     )
     headers = await headers_of(call, app.db, given.headers)
     async with app.db.transaction() as tx:
+        await call.check_room(tx, "endpoints")
         secrets = (Secret(secret),) if secret else ()
         await config.add_endpoint(tx, app.keyring, endpoint, address, secrets, headers, kept.secret)
         await call.audit(tx, "webhook.create", "webhook", endpoint.id, None, shown(endpoint))
@@ -431,6 +432,7 @@ async def restore(call: Call) -> Response:
     """As it was; what waited for it was cancelled, and can be replayed."""
     async with call.changing() as tx:
         endpoint = await mine(call, tx, to_change=True, deleted=True)
+        await call.check_room(tx, "endpoints")
         await config.restore_endpoint(tx, call.tenant_id, endpoint.id, call.app.clock_ms())
         after = await config.get_endpoint(tx, call.tenant_id, endpoint.id)
         await call.audit(tx, "webhook.restore", "webhook", endpoint.id, None, shown(after))
