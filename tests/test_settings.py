@@ -22,9 +22,10 @@ DOCUMENTED = (
 
 
 def names() -> set[str]:
-    """What is set by a name of its own; `secrets` are what SECRET_<name> gives, `rollouts` TOCSIN_ROLLOUT_<kind>."""
+    """What is set by a name of its own; `secrets` are what SECRET_<name> gives, `envs` what flows see, `rollouts`
+    TOCSIN_ROLLOUT_<kind>."""
     fields = {field.encode_name for field in msgspec.structs.fields(Settings)}
-    return fields - {"secrets", "odd_secrets", "rollouts"}
+    return fields - {"secrets", "odd_secrets", "envs", "rollouts"}
 
 
 def test_every_setting_has_a_default_and_a_comment() -> None:

@@ -16,6 +16,10 @@ import uuid_utils
 from msgspec import Struct
 from msgspec.structs import replace
 
+from tocsin.flows.library import Library
+from tocsin.flows.reach import Lent, teller
+from tocsin.flows.runner import Runner
+from tocsin.flows.tasks import handlers
 from tocsin.model.access import token_of
 from tocsin.model.audit import ENVIRONMENT, Act, changes
 from tocsin.model.endpoint import Endpoint
@@ -39,7 +43,7 @@ from tocsin.stages.intake import Intake, Nowhere
 from tocsin.stages.silence_end import end_silences
 from tocsin.stages.sweep import LEASE_LOSSES, Sweep
 from tocsin.stages.timers import Timers
-from tocsin.store import config, partitions, queue
+from tocsin.store import config, flows, partitions, queue
 from tocsin.store.audit import Trail
 from tocsin.store.database import Database
 from tocsin.store.limits import Meter
@@ -200,6 +204,18 @@ async def open_database(settings: Settings) -> Database:
     return await PostgresDatabase.open(settings.database_url)
 
 
+def world_of(settings: Settings) -> World:
+    """The ways out, as the operator allows them. Made and closed inside of the running loop."""
+    allow = parse_allow_targets(settings.allow_targets, settings.deny_targets, settings.egress_only)
+    connect_to = parse_connect_to(settings.connect_to)
+    proxy = parse_proxy(settings.egress_proxy)
+    return World(
+        Outbound(allow=allow, connect_to=connect_to, ca_file=settings.ca_file, proxy=proxy),
+        Mail(allow=allow, connect_to=connect_to, ca_file=settings.ca_file, proxy=proxy),
+        AppriseSender(allow=allow, connect_to=connect_to, ca_file=settings.ca_file, proxy=proxy),
+    )
+
+
 async def open_store(settings: Settings, now_ms: int) -> tuple[Database, Keyring]:
     """Database and keys, migrated and checked. Raises StoreUnfit, StoreUnavailable, WrongKey, SettingsError."""
     keyring = keyring_of(settings)
@@ -242,13 +258,7 @@ class App:
         self.trail = Trail(keyring, clock)
         self.tuning: dict[str, Tuning] = provider_tuning(settings)
         self.allow = parse_allow_targets(settings.allow_targets, settings.deny_targets, settings.egress_only)
-        connect_to = parse_connect_to(settings.connect_to)
-        proxy = parse_proxy(settings.egress_proxy)
-        self.outbound = World(
-            Outbound(allow=self.allow, connect_to=connect_to, ca_file=settings.ca_file, proxy=proxy),
-            Mail(allow=self.allow, connect_to=connect_to, ca_file=settings.ca_file, proxy=proxy),
-            AppriseSender(allow=self.allow, connect_to=connect_to, ca_file=settings.ca_file, proxy=proxy),
-        )
+        self.outbound = world_of(settings)
         self.operator = operator_settings(settings)
         self.meter = Meter(db, clock, standard_limits(settings))
         self.vault = Vault(db, keyring, settings.secrets)
@@ -282,6 +292,18 @@ class App:
             rollouts=settings.rollouts,
             spans=self.spans,
         )
+        self.library = Library(settings.flows)
+        self.flows = Runner(
+            db,
+            keyring,
+            self.library,
+            handlers(with_scripts=settings.flows_scripts),
+            self.lend,
+            clock,
+            lease="flows_" + uuid_utils.uuid7().hex,
+            at_once=settings.flows_at_once if works else 0,
+            secrets=settings.secrets,
+        )
         self.timers = Timers(clock)
         self.under_way: set[asyncio.Task[None]] = set()
         self.sweep = Sweep(
@@ -300,11 +322,14 @@ class App:
         await app.steady.follow(db)
         app.steady.set_ms, app.steady.moved_ms = None, 0
         await app.take_environment()
+        if settings.flows:
+            await asyncio.to_thread(app.library.look)
         if works and db.dialect == "postgres":
             await partitions.make_ahead(db, app.clock_ms())  # before the first attempt is written
         if works and db.dialect == "sqlite":
             async with db.transaction() as tx:
                 await queue.take_back(tx, "my_old_leases", {"now": app.clock_ms(), "limit": LEASE_LOSSES})
+                await flows.take_back(tx)
         return app
 
     async def take_environment(self) -> None:
@@ -345,6 +370,21 @@ class App:
                 old, new = changes(before, wanted)
                 act = Act(DEFAULT_TENANT, ENVIRONMENT, "webhook.update", "webhook", known.id, old, new)
                 await self.trail.add(tx, act)
+
+    def lend(self, tenant_id: str) -> Lent:
+        """What an execution of this tenant may reach."""
+
+        async def secret(name: str) -> str | None:
+            return (await self.vault.values(tenant_id, [name])).get(name)
+
+        return Lent(
+            now_ms=self.clock_ms,
+            new_id=lambda: self.new_id("tsk"),
+            envs=self.settings.envs if tenant_id == DEFAULT_TENANT else {},
+            secret=secret,
+            tell=teller(tenant_id, self.intake.accept),
+            send=self.outbound.send,
+        )
 
     def beside(self, work: Coroutine[Any, Any, None]) -> None:
         """Does it without anybody waiting for it; it ends before the store is closed. It handles its own errors."""

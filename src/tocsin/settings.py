@@ -85,6 +85,10 @@ class Settings(Hidden, frozen=True, forbid_unknown_fields=True):
     retention_run_days: Days = field(name="TOCSIN_RETENTION_RUN_DAYS")
     retention_inbox_days: Days = field(name="TOCSIN_RETENTION_INBOX_DAYS")
     retention_audit_days: Days = field(name="TOCSIN_RETENTION_AUDIT_DAYS")
+    flows: str = field(name="TOCSIN_FLOWS")
+    flows_at_once: Annotated[int, Meta(ge=1, le=200)] = field(name="TOCSIN_FLOWS_AT_ONCE")
+    flows_scripts: bool = field(name="TOCSIN_FLOWS_SCRIPTS")
+    flows_env_prefix: str = field(name="TOCSIN_FLOWS_ENV_PREFIX")
     max_body_bytes: Annotated[int, Meta(ge=1024, le=64 * 1024 * 1024)] = field(name="TOCSIN_MAX_BODY_BYTES")
     limit_requests_per_s: Limit = field(name="TOCSIN_LIMIT_REQUESTS_PER_S")
     limit_events_per_s: Limit = field(name="TOCSIN_LIMIT_EVENTS_PER_S")
@@ -137,6 +141,8 @@ class Settings(Hidden, frozen=True, forbid_unknown_fields=True):
     """What TOCSIN_ROLLOUT_<feature> gives, by feature: the alert engine and kinds of endpoints."""
     odd_secrets: tuple[str, ...] = ()
     """Variables of that kind that hold something else, and are left alone."""
+    envs: dict[str, str] = {}
+    """What flows see of the environment, by its name there."""
 
     @property
     def is_sqlite(self) -> bool:
@@ -164,7 +170,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         rollouts = rollouts_of(values, switches)
         values = {name: value for name, value in values.items() if switches.get(name, ALERTS) == ALERTS}
         secrets, odd = secrets_of(given)
-        found = {"secrets": secrets, "odd_secrets": odd, "rollouts": rollouts}
+        envs = envs_of(given, values["TOCSIN_FLOWS_ENV_PREFIX"])
+        found = {"secrets": secrets, "odd_secrets": odd, "envs": envs, "rollouts": rollouts}
         return msgspec.convert(values | found, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(explained(str(error), values)) from error
@@ -214,6 +221,16 @@ def secrets_of(environment: Mapping[str, str]) -> tuple[dict[str, str], tuple[st
         except (binascii.Error, ValueError):
             odd.append(variable)
     return found, tuple(sorted(odd))
+
+
+def envs_of(environment: Mapping[str, str], prefixes: str) -> dict[str, str]:
+    """KESTRA_STAGE as `stage`, for the prefix KESTRA_. No prefix shows nothing, and none shows what is Tocsin's."""
+    found: dict[str, str] = {}
+    for prefix in filter(None, (one.strip() for one in str(prefixes).split(","))):
+        for name, value in environment.items():
+            if name.startswith(prefix) and name != prefix and not name.startswith("TOCSIN_") and name not in SECRET:
+                found.setdefault(name.removeprefix(prefix).lower(), value)
+    return found
 
 
 def from_file(path: str, known: Mapping[str, Any]) -> dict[str, Any]:

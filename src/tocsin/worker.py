@@ -33,7 +33,9 @@ class Worker:
         ]
         if app.works:
             app.deliver.recorder.on_notice = self.sweep_now.set
-            jobs += [app.deliver.run_claims, app.deliver.recorder.run, self.run_sweeps]
+            jobs += [app.deliver.run_claims, app.deliver.recorder.run, self.run_sweeps, app.flows.run]
+        if app.library.folder:
+            jobs.append(app.library.watch)
         self.tasks = [asyncio.create_task(self.keep(job)) for job in jobs]
 
     async def keep(self, job: Callable[[], Awaitable[None]]) -> None:
@@ -72,6 +74,7 @@ class Worker:
     async def stop(self) -> None:
         """What is on its way ends, what waits in memory goes back to the store, and nothing new is begun."""
         if self.app.works:
+            await self.app.flows.drain(self.app.settings.drain_s / 2)
             await self.app.deliver.drain(self.app.settings.drain_s)
         for task in self.tasks:
             task.cancel()

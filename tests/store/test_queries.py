@@ -78,7 +78,9 @@ TENANTLESS = {
         "list_sessions", "end_session", "end_one_session", "end_other_sessions", "touch_session", "members_by_email",
         "memberships", "fill_member_email", "drop_links",
     ),
-    "sealing anew serves all tenants": ("sealed_endpoints", "sealed_secrets", "sealed_answers", "count_sealed"),
+    "sealing anew serves all tenants": (
+        "sealed_endpoints", "sealed_secrets", "sealed_answers", "sealed_flow_executions", "count_sealed",
+    ),
     "the heads of all trails are told together": ("audit_heads", "audit_outdated"),
     "the gauges count all": ("waiting_deliveries", "soonest_due"),
     "the worker serves all tenants, by the ids of endpoints, which are one tenant's each": (
@@ -86,12 +88,15 @@ TENANTLESS = {
         "note_failure", "note_notice", "clear_notice", "pause_endpoints", "suppress_pending", "suppress_retrying",
         "my_old_leases", "doubtful_leases",
     ),
+    "the runner of flows serves all tenants, by its lease": (
+        "flow_executions_waiting", "claim_flow_executions", "keep_flow_executions", "my_old_flow_executions",
+    ),
     "the sweep serves all tenants": (
         "lost_leases", "expire_deliveries", "cancel_orphans_pending", "cancel_orphans_retrying", "overdue_endpoints",
         "due_notices", "due_silences", "due_timers", "take_finished_days", "delete_old_answers", "delete_old_days",
         "delete_old_folds", "delete_old_hidden", "delete_old_idempotency", "delete_old_incidents", "delete_old_links",
         "delete_old_removed", "delete_old_rule_states", "delete_old_sessions", "delete_old_silences",
-        "delete_old_threads",
+        "delete_old_threads", "delete_old_flow_executions",
     ),
 }  # fmt: skip
 """Queries over tenants' tables that do not take a tenant, by the reason."""

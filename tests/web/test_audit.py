@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,6 +117,7 @@ BODIES: dict[str, Any] = {
     "member.update": {"role": "developer"},
     "secret.create": {"name": "new", "value": "s3cr3t"},
     "secret.update": {"value": "an0ther"},
+    "flow.execute": {"inputs": {}},
     "source.create": {"kind": "github", "name": "new", "secret": "s3cr3t"},
     "source.update": {"name": "changed"},
     "member.sign_in_link": {"email": "new@example.org"},
@@ -162,6 +164,8 @@ class Furniture:
             body = self.filled(BODIES["pipeline.update"])
             (await client.request("PUT", "/v1/pipelines/p/notifications", body)).ok()
             return "p"
+        if resource == "flows":
+            return "nothing"
         if resource == "deliveries":
             self.hook.always(500 if action == "delivery.cancel" else 200)
             event = await self.tocsin.send(id=f"e{self.count}")
@@ -174,9 +178,16 @@ class Furniture:
         return json.loads(text)
 
 
-async def test_every_route_that_changes_something_makes_one_entry_and_so_does_its_refusal(start: Start) -> None:
+NOTHING = "id: nothing\nnamespace: nothing\ntasks:\n  - {id: a, type: io.kestra.plugin.core.log.Log, message: a}"
+
+
+async def test_every_route_that_changes_something_makes_one_entry_and_so_does_its_refusal(
+    start: Start, tmp_path: Path
+) -> None:
     # S4-09; S26 of the security matrix
-    tocsin = await start(SMTP_HOST="127.0.0.1", SMTP_PORT="9", SMTP_TLS="none", EMAIL_FROM_ADDRESS="t@example.org")
+    (tmp_path / "nothing.yml").write_text(NOTHING)
+    mail = {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": "9", "SMTP_TLS": "none", "EMAIL_FROM_ADDRESS": "t@example.org"}
+    tocsin = await start(TOCSIN_FLOWS=str(tmp_path), **mail)
     made = Furniture(tocsin)
     made.webhook = await tocsin.webhook(made.hook, enabled_events=["run.failed"])
     admin = await tocsin.as_("admin", user="root@example.org")

@@ -18,6 +18,8 @@ MAKING = sorted(route.path for route in ROUTES if route.makes and route.status =
 """Each makes one of what its GET lists."""
 OF_ONE = {"/v1/members/{user}/sign-in-link", "/v1/webhooks/{id}/rotate-secret", "/v1/tokens/{id}/rotate"}
 """These make a new secret: what it is must not be lost with an answer."""
+STARTING = "/v1/flows/{namespace}/{id}/executions"
+"""See tests/flows/test_server.py."""
 SIGNING = "whsec_" + base64.b64encode(b"canaryINsecret-0123456789abcdef!").decode()
 
 
@@ -52,7 +54,7 @@ async def client_for(tocsin: Running, path: str) -> Client:
 
 def test_the_routes_that_make_something_say_so() -> None:
     assert {"/v1/webhooks", "/v1/alert-rules", "/v1/silences", "/v1/tokens"} <= set(MAKING)
-    assert {route.path for route in ROUTES if route.makes} == {*MAKING, *OF_ONE, "/v1/events"}
+    assert {route.path for route in ROUTES if route.makes} == {*MAKING, *OF_ONE, STARTING, "/v1/events"}
 
 
 @pytest.mark.parametrize("path", MAKING)

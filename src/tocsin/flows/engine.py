@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import structlog
+
 from tocsin.flows.execution import Execution, Handler, TaskFailed, TaskRun
 from tocsin.flows.expression import ExpressionError, Value, evaluate
 from tocsin.flows.expression.values import truth
@@ -24,6 +26,7 @@ ENDS = {"SUCCESS": "run.succeeded", "WARNING": "run.warning", "FAILED": "run.fai
 FLOWABLE = frozenset(
     {"if", "switch", "sequential", "allow_failure", "parallel", "for_each", "each_sequential", "each_parallel"}
 )
+log = structlog.get_logger()
 WORSE = ("SUCCESS", "SKIPPED", "WARNING", "FAILED")
 
 
@@ -43,16 +46,27 @@ async def execute(execution: Execution, handlers: Mapping[str, Handler]) -> str:
     return await _Engine(execution, handlers).run()
 
 
+async def fail(
+    execution: Execution,
+    handlers: Mapping[str, Handler],
+    reason: str,
+    running: Sequence[tuple[str, int | None, int]],
+) -> str:
+    """Ends as failed what cannot go on, with its errors, finally and afterExecution. `running` are the tasks that were
+    under way: id, place in a loop, try."""
+    return await _Engine(execution, handlers).fail(reason, running)
+
+
 class _Engine:
     def __init__(self, execution: Execution, handlers: Mapping[str, Handler]) -> None:
         self.execution = execution
         self.handlers = handlers
         self.failed: TaskRun | None = None
+        self.error = ""
 
     async def run(self) -> str:
         execution = self.execution
         flow = execution.flow
-        await execution.tell("run.started", attempt=1)
         killed = False
         work = asyncio.ensure_future(self.main())
         watch = [asyncio.ensure_future(self.watch(sla.duration_s, sla.behavior, sla.labels, work)) for sla in flow.sla]
@@ -75,6 +89,7 @@ class _Engine:
 
     async def main(self) -> str:
         execution, flow = self.execution, self.execution.flow
+        await execution.tell("run.started", attempt=1)
         try:
             complete(execution)
             state = await self.body(flow.tasks, NO_LOOP)
@@ -83,10 +98,22 @@ class _Engine:
             state = "FAILED"
         if state == "FAILED":
             execution.state = "FAILED"
-            await self.body(flow.errors, NO_LOOP)
-        if flow.finally_ and await self.body(flow.finally_, NO_LOOP) == "FAILED":
+            self.error = self.last_error()
+            await self.besides(flow.errors)
+        if await self.besides(flow.finally_) == "FAILED":
             state = "FAILED"
         return "SUCCESS" if state == "SKIPPED" else state
+
+    async def besides(self, tasks: Sequence[Task]) -> str:
+        """A body that runs whatever happened: where something failed before it, that stays why the run failed."""
+        before = self.failed
+        state = await self.body(tasks, NO_LOOP)
+        self.failed = before or self.failed if self.execution.state != "FAILED" else before
+        return state
+
+    def last_error(self) -> str:
+        errors = self.execution.errors
+        return self.failed.error if self.failed is not None else errors[-1] if errors else ""
 
     async def watch(
         self, limit_s: float, behavior: str, labels: Mapping[str, str], work: "asyncio.Future[str]"
@@ -106,7 +133,11 @@ class _Engine:
         """Tells how it ended; then what is to be done after that, which changes nothing of it."""
         execution = self.execution
         failed = self.failed
-        error = failed.error if failed else execution.errors[-1] if execution.errors else ""
+        for run in execution.runs:
+            if run.state == "RUNNING":
+                run.state, run.ended_ms, run.reason = "KILLED", execution.ended_ms, "it ran when the run was ended"
+                await execution.tell("stage.failed", run, error=run.reason)
+        error = self.error or self.last_error()
         bad = execution.state in ("FAILED", "KILLED", "CANCELLED")
         await execution.tell(
             ENDS[execution.state],
@@ -118,6 +149,24 @@ class _Engine:
         state = execution.state
         await self.body(execution.flow.after_execution, NO_LOOP)
         execution.state = state
+
+    async def fail(self, reason: str, running: Sequence[tuple[str, int | None, int]]) -> str:
+        execution, flow = self.execution, self.execution.flow
+        execution.state, self.error = "FAILED", reason
+        execution.log(reason, level="ERROR")
+        try:
+            for id_, index, attempt in running:
+                task = Task(id=id_, type="", kind="", line=0)
+                run = TaskRun(id=execution.reach.new_id(), task=task, attempt=attempt, index=index)
+                await execution.tell("stage.failed", run, error=reason)
+            with contextlib.suppress(TaskFailed):
+                complete(execution)
+            await self.besides(flow.errors)
+            await self.besides(flow.finally_)
+        finally:
+            execution.ended_ms = execution.reach.now_ms()
+            await asyncio.shield(self.end())
+        return "FAILED"
 
     # Bodies and tasks.
 
@@ -194,12 +243,21 @@ class _Engine:
             raise TaskFailed(f"it took longer than {limit:g} s") from None
 
     async def once(self, task: Task, run: TaskRun) -> str:
-        if task.kind in FLOWABLE:
-            return await self.flowable(task, run)
         handler = self.handlers.get(task.kind)
-        if handler is None:
+        if handler is None and task.kind not in FLOWABLE:
             raise TaskFailed(f"{task.type} cannot be run here")
-        self.execution.put(run, await handler(task, run, self.execution))
+        try:
+            if handler is None:
+                return await self.flowable(task, run)
+            self.execution.put(run, await handler(task, run, self.execution))
+        except TaskFailed:
+            raise
+        except ExpressionError as error:
+            raise TaskFailed(f"an expression failed: {error}") from None
+        except Exception as error:  # whatever a task does, its run has an end
+            if not isinstance(error, OSError):
+                log.exception("flows.task_failed", task=task.id, type=task.type)
+            raise TaskFailed(f"{type(error).__name__}: {error}") from error
         return "SUCCESS"
 
     async def over(self, run: TaskRun, state: str, failure: TaskFailed | None) -> str:

@@ -61,6 +61,7 @@ async def delete_old_threads(tx: Transaction, before_ms: int) -> None:
     await tx.fetch("delete_old_folds", values)
     await tx.fetch("delete_old_hidden", {"before_ms": before_ms})
     await tx.fetch("delete_old_silences", values)
+    await tx.fetch("delete_old_flow_executions", values)
 
 
 async def delete_old_keys(tx: Transaction, before_ms: int) -> None:
