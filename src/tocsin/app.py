@@ -16,9 +16,11 @@ import uuid_utils
 from msgspec import Struct
 from msgspec.structs import replace
 
+from tocsin.flows.inside import Inside
 from tocsin.flows.library import Library
 from tocsin.flows.reach import Lent, teller
 from tocsin.flows.runner import Runner
+from tocsin.flows.sending import Notifier
 from tocsin.flows.tasks import handlers
 from tocsin.model.access import token_of
 from tocsin.model.audit import ENVIRONMENT, Act, changes
@@ -299,6 +301,7 @@ class App:
             self.library,
             handlers(with_scripts=settings.flows_scripts),
             self.lend,
+            self.inside,
             clock,
             lease="flows_" + uuid_utils.uuid7().hex,
             at_once=settings.flows_at_once if works else 0,
@@ -385,6 +388,12 @@ class App:
             tell=teller(tenant_id, self.intake.accept),
             send=self.outbound.send,
         )
+
+    def inside(self, tenant_id: str) -> Inside:
+        notifier = Notifier(
+            self.db, self.keyring, self.trail, self.intake.accept, self.clock_ms, self.operator, tenant_id
+        )
+        return Inside(self.db, tenant_id, notifier, self.settings.public_url.rstrip("/"))
 
     def beside(self, work: Coroutine[Any, Any, None]) -> None:
         """Does it without anybody waiting for it; it ends before the store is closed. It handles its own errors."""

@@ -40,7 +40,9 @@ async def ended(tocsin: Running, run_id: str) -> dict[str, Any]:
             whole: dict[str, Any] = (await tocsin.client.get(f"/v1/runs/{found[0]['id']}")).ok()
             return whole
         assert time.monotonic() < until, found
-        await asyncio.sleep(0.005)
+        tocsin.clock.move(0.1)  # messages keep their distance
+        tocsin.app.deliver.wake()
+        await asyncio.sleep(0.01)
 
 
 async def test_a_flow_is_a_run_like_any_other(start: Start, folder: Path) -> None:  # S2-01 S2-04 S2-07
@@ -53,6 +55,26 @@ async def test_a_flow_is_a_run_like_any_other(start: Start, folder: Path) -> Non
     assert error in run["log_tail"]
     (stage,) = run["stages"]
     assert (stage["name"], stage["status"]) == ("pythonScriptThatWillFail", "failed")
+
+
+async def test_the_second_flow_of_the_document_sends_its_two_messages(start: Start, folder: Path) -> None:
+    # S2-01 S2-02 S2-03 S2-04
+    (folder / "f.yml").write_text(FLOWS[1])
+    (folder / "f2.yml").write_text(FLOWS[0])
+    tocsin = await start(TOCSIN_FLOWS=str(folder))
+    hook = tocsin.receiver.slack()
+    (await tocsin.client.post("/v1/secrets", {"name": "SLACK_WEBHOOK", "value": hook.url})).ok(201)
+    run_id = await execute(tocsin, "slack-error-message")
+    run = await ended(tocsin, run_id)
+    assert (run["status"], run["pipeline"]) == ("failed", "dev.slack-error-message"), run["log_tail"]
+    started, failed = (message.json["text"] for message in hook.expect(2))
+    assert started.startswith(f"Flow dev.slack-error-message started with execution {run_id}")
+    assert failed.endswith("failed executing the Python script!")
+    stages = {stage["name"]: stage["status"] for stage in run["stages"]}
+    assert stages == {"slack": "succeeded", "pythonScriptThatWillFail": "failed", "slackErrorMessage": "succeeded"}
+    run = await ended(tocsin, await execute(tocsin, "slack-simple-message"))
+    assert run["status"] == "succeeded"
+    hook.expect(1)
 
 
 async def test_a_flow_that_fails_is_one_live_message(start: Start, folder: Path) -> None:

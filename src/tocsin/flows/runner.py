@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from tocsin.flows.engine import execute, fail
 from tocsin.flows.execution import Execution, Handler
+from tocsin.flows.inside import Inside
 from tocsin.flows.library import Library
 from tocsin.flows.model import Flow
 from tocsin.flows.reach import Lent, opened
@@ -54,8 +55,8 @@ class Going(Struct):
 
 
 class Runner:
-    """`lend` gives an execution of a tenant what it may reach; `secrets` are those of the environment; `at_once` is how
-    many run at a time here, 0 for a process that only takes orders."""
+    """`lend` gives an execution of a tenant what it may reach, `inside` the server around it; `secrets` are those of
+    the environment; `at_once` is how many run at a time here, 0 for a process that only takes orders."""
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class Runner:
         library: Library,
         handlers: Mapping[str, Handler],
         lend: Callable[[str], Lent],
+        inside: Callable[[str], Inside],
         clock_ms: Callable[[], int],
         *,
         lease: str,
@@ -75,6 +77,7 @@ class Runner:
         self.library = library
         self.handlers = handlers
         self.lend = lend
+        self.inside = inside
         self.clock_ms = clock_ms
         self.lease = lease
         self.at_once = at_once
@@ -171,12 +174,15 @@ class Runner:
         wanted = begun.wanted
         flow = self.library.get(wanted.tenant_id, wanted.namespace, wanted.flow_id)
         reach = self.lend(wanted.tenant_id)
+        inside = self.inside(wanted.tenant_id)
         told = reach.teller
 
         async def tell(event: dict[str, Any]) -> None:
             if going.is_lost:
                 raise Lost
             await told(event)
+            if event["type"] == "run.started":
+                await inside.find_page(event["pipeline"], event["run_id"])
 
         reach.teller = tell
         going.execution = execution = Execution(
@@ -186,6 +192,7 @@ class Runner:
             inputs=wanted.inputs,
             trigger=wanted.cause,
             secrets=await opened(flow, reach, self.given(wanted.tenant_id)) if flow is not None else {},
+            server=inside,
         )
         execution.labels |= wanted.labels
         if flow is None:
