@@ -25,6 +25,7 @@ from tocsin.flows.tasks import handlers
 from tocsin.model.access import token_of
 from tocsin.model.audit import ENVIRONMENT, Act, changes
 from tocsin.model.endpoint import Endpoint
+from tocsin.model.errors import Invalid
 from tocsin.model.ids import DEFAULT_TENANT, OPERATOR_TENANT, NewId, Prefix
 from tocsin.model.noise import Flood
 from tocsin.model.reference import is_reference
@@ -32,14 +33,18 @@ from tocsin.model.tally import Histograms
 from tocsin.model.tracing import Spans
 from tocsin.outbound.address_guard import parse_allow_targets
 from tocsin.outbound.apprise import AppriseSender
+from tocsin.outbound.bus import MissingClient, bus_of
+from tocsin.outbound.bus.address import parse_bus_urls
 from tocsin.outbound.http import Outbound, parse_connect_to
 from tocsin.outbound.proxy import parse_proxy
 from tocsin.outbound.smtp import Mail
+from tocsin.outbound.tls import system_trust
 from tocsin.outbound.world import World
 from tocsin.provider_kit.provider import Tuning
 from tocsin.providers import PROVIDERS
 from tocsin.settings import Settings, SettingsError, operator_settings, provider_tuning, standard_limits
 from tocsin.stages.audit_heads import AuditHeads
+from tocsin.stages.bus import BusIntake
 from tocsin.stages.deliver import Deliver
 from tocsin.stages.intake import Intake, Nowhere
 from tocsin.stages.silence_end import end_silences
@@ -307,6 +312,7 @@ class App:
             at_once=settings.flows_at_once if works else 0,
             secrets=settings.secrets,
         )
+        self.buses = self.buses_of(settings)
         self.timers = Timers(clock)
         self.under_way: set[asyncio.Task[None]] = set()
         self.sweep = Sweep(
@@ -334,6 +340,29 @@ class App:
                 await queue.take_back(tx, "my_old_leases", {"now": app.clock_ms(), "limit": LEASE_LOSSES})
                 await flows.take_back(tx)
         return app
+
+    def buses_of(self, settings: Settings) -> list[BusIntake]:
+        """Raises SettingsError where one is not what it has to be, or its client is not installed."""
+        reader = "tocsin-" + uuid_utils.uuid7().hex
+        try:
+            addresses = parse_bus_urls(settings.bus_url)
+            tls = system_trust(settings.ca_file) if any(address.tls for address in addresses) else None
+            return [
+                BusIntake(
+                    address,
+                    bus_of(address, tls if address.tls else None, reader),
+                    self.db,
+                    self.intake.accept,
+                    self.clock_ms,
+                    self.new_id,
+                    draw,
+                )
+                for address in addresses
+            ]
+        except Invalid as wrong:
+            raise SettingsError(str(wrong)) from wrong
+        except MissingClient as error:
+            raise SettingsError(str(error)) from error
 
     async def take_environment(self) -> None:
         """An address or a token in the environment alone is enough to be told: each becomes an endpoint of the default

@@ -22,7 +22,7 @@ from tocsin.providers import PROVIDERS
 
 SECRET = {
     "TOCSIN_SECRET_KEY", "TOCSIN_DATABASE_URL", "SLACK_WEBHOOK_URL", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET",
-    "SENDGRID_API_KEY", "SMTP_PASSWORD", "TOCSIN_EGRESS_PROXY", "TOCSIN_OIDC_CLIENT_SECRET",
+    "SENDGRID_API_KEY", "SMTP_PASSWORD", "TOCSIN_EGRESS_PROXY", "TOCSIN_OIDC_CLIENT_SECRET", "TOCSIN_BUS_URL",
 }  # fmt: skip
 
 
@@ -65,6 +65,7 @@ class Settings(Hidden, frozen=True, forbid_unknown_fields=True):
     jwt_user_claim: str = field(name="TOCSIN_JWT_USER_CLAIM")
     jwt_role_claim: str = field(name="TOCSIN_JWT_ROLE_CLAIM")
     jwt_role_map: str = field(name="TOCSIN_JWT_ROLE_MAP")
+    bus_url: str = field(name="TOCSIN_BUS_URL")
     allow_targets: str = field(name="TOCSIN_ALLOW_TARGETS")
     deny_targets: str = field(name="TOCSIN_DENY_TARGETS")
     egress_only: str = field(name="TOCSIN_EGRESS_ONLY")

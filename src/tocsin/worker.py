@@ -30,6 +30,7 @@ class Worker:
             app.intake.answer_in_time,
             app.db.watch,
             self.keep_time,
+            *(bus.run for bus in app.buses),
         ]
         if app.works:
             app.deliver.recorder.on_notice = self.sweep_now.set
@@ -73,6 +74,7 @@ class Worker:
 
     async def stop(self) -> None:
         """What is on its way ends, what waits in memory goes back to the store, and nothing new is begun."""
+        await asyncio.gather(*(bus.stop(self.app.settings.drain_s) for bus in self.app.buses))
         if self.app.works:
             await self.app.flows.drain(self.app.settings.drain_s / 2)
             await self.app.deliver.drain(self.app.settings.drain_s)

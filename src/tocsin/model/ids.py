@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Literal
 
 Prefix = Literal[
-    "evt", "run", "whk", "rul", "dlv", "tok", "ten", "sil", "sec", "req", "src", "usr", "ses", "exe", "tsk"
+    "evt", "run", "whk", "rul", "dlv", "tok", "ten", "sil", "sec", "req", "src", "usr", "ses", "exe", "tsk", "bus"
 ]
 NewId = Callable[[Prefix], str]
 """Makes one id, such as `evt_0198c5f2…`; app.py owns the generator."""

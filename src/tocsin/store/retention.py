@@ -48,7 +48,8 @@ async def delete_old(tx: Transaction, tenant_id: str, now_ms: int, kept: Kept) -
     before_ms = now_ms - kept.runs * DAY_MS
     runs = await tx.fetch("delete_old_runs", values | {"before": before("run", kept.runs), "before_ms": before_ms})
     inbox = await tx.fetch("delete_old_inbox", values | {"before": before("dlv", kept.inbox)})
-    return gone + len(deliveries) + len(events) + len(runs) + len(inbox)
+    refused = await tx.fetch("delete_old_bus_refused", values | {"before": before("bus", kept.events)})
+    return gone + len(deliveries) + len(events) + len(runs) + len(inbox) + len(refused)
 
 
 async def delete_old_threads(tx: Transaction, before_ms: int) -> None:

@@ -45,6 +45,8 @@ class Stages(Collector):
         build.add_metric(list(about.values()), 1)
         yield build
         yield from self.intake()
+        if app.buses:
+            yield from self.buses()
         yield from self.deliver()
         yield from self.audit()
         yield histogram(
@@ -68,6 +70,21 @@ class Stages(Collector):
         yield GaugeMetricFamily(
             "tocsin_intake_waiting", "Events that wait for their transaction", intake.waiting_events
         )
+
+    def buses(self) -> Iterator[Metric]:
+        """By stream, topic or queue: as many as the settings name."""
+        buses = self.app.buses
+        counts = {(bus.name, outcome): count for bus in buses for outcome, count in bus.counts.items()}
+        about = "Events that came over an event bus, by what became of them; refused ones are messages"
+        yield counter("tocsin_bus_events", about, ("bus", "outcome"), counts)
+        reads = GaugeMetricFamily("tocsin_bus_up", "Whether the event bus is read", labels=["bus"])
+        lag = GaugeMetricFamily("tocsin_bus_lag", "Messages that waited when it was last looked", labels=["bus"])
+        for bus in buses:
+            reads.add_metric([bus.name], 0 if bus.away else 1)
+            if bus.lag is not None:
+                lag.add_metric([bus.name], bus.lag)
+        yield reads
+        yield lag
 
     def deliver(self) -> Iterator[Metric]:
         deliver, sweep = self.app.deliver, self.app.sweep

@@ -45,7 +45,8 @@ async def ready(call: Call) -> Response:
     if app.intake.is_failing():
         return reply(Ready("unavailable", reason="the store does not take events"), 503)
     durability = "reduced durability" if weaknesses else "full"
-    return reply(Ready("ok", durability, weaknesses))
+    away = tuple(f"the event bus {bus.name} is not read: {bus.away}" for bus in app.buses if bus.away)
+    return reply(Ready("ok", durability, weaknesses + away))
 
 
 async def prometheus(call: Call) -> Response:

@@ -1,0 +1,72 @@
+"""Real brokers for tests, on loopback; each keeps its data in a folder and comes back after a kill as it was."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+STARTING_S = 15.0
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+class Broker:
+    """One process. `kill` is SIGKILL; `start` again brings it back at its old port with its old data."""
+
+    def __init__(self, command: Sequence[str], port: int, folder: Path) -> None:
+        self.command = command
+        self.port = port
+        self.folder = folder
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> "Broker":
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(self.command, cwd=self.folder, stdout=log, stderr=log)
+        until = time.monotonic() + STARTING_S
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except OSError:
+                assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
+                assert time.monotonic() < until, "the broker did not start"
+                time.sleep(0.01)
+            else:
+                return self
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            os.kill(self.process.pid, signal.SIGTERM)
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+
+@contextmanager
+def nats_server(folder: Path) -> Iterator[Broker]:
+    """JetStream that syncs what it acknowledges, as a broker does that loses nothing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    (folder / "nats.conf").write_text(
+        f'listen: "127.0.0.1:{port}"\njetstream {{ store_dir: "{folder}/data", sync_interval: always }}\n'
+    )
+    broker = Broker([str(BIN / "nats-server"), "-c", str(folder / "nats.conf")], port, folder).start()
+    try:
+        yield broker
+    finally:
+        broker.stop()
