@@ -30,24 +30,30 @@ class Protocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.waits_since_s = self.loop.time()  # for the whole of a request; 0: it is here, and no other has begun
-        self.in_headers = True
         self.header_bytes = 0
         self.refused = False
 
     def data_received(self, data: bytes) -> None:
+        """On the way of every request: what is whole, as nearly all are, costs two comparisons."""
         if self.refused:
             return
         super().data_received(data)
-        if self.in_headers:
-            self.header_bytes += len(data)
-            if self.header_bytes > MOST_HEADER_BYTES:
-                self.refuse(431)
+        cycle = self.cycle
+        if cycle is None or cycle.scope is not self.scope:
+            self.in_headers(len(data))
+        elif not cycle.more_body or cycle.response_complete:
+            if self.waits_since_s:
+                self.waits_since_s = 0.0
+                self.header_bytes = 0
+        elif not self.waits_since_s:
+            self.waits_since_s = self.loop.time()
 
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.waits_since_s = self.loop.time()
-        self.in_headers = True
-        self.header_bytes = 0
+    def in_headers(self, count: int) -> None:
+        if not self.waits_since_s:
+            self.waits_since_s = self.loop.time()
+        self.header_bytes += count
+        if self.header_bytes > MOST_HEADER_BYTES:
+            self.refuse(431)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """As uvicorn's, without another call on the way: it is asked for every header."""
@@ -57,14 +63,6 @@ class Protocol(HttpToolsProtocol):
         elif name == b"transfer-encoding" and value.lower() != b"chunked":
             raise BadFraming
         self.headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        super().on_headers_complete()
-        self.in_headers = False
-
-    def on_message_complete(self) -> None:
-        super().on_message_complete()
-        self.waits_since_s = 0.0
 
     def refuse(self, status: int) -> None:
         """Says so and hears no more; the connection stays for a moment, or what was said would be lost with it."""
