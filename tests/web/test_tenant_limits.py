@@ -88,6 +88,13 @@ async def test_sources_have_the_tenants_limits(start: Start) -> None:
     assert (await tocsin.client.post("/api/v1/lineage", body)).status in (201, 202)
     assert (await tocsin.client.post("/api/v1/lineage", body)).problem(429)["limit"]["name"] == "events_per_s"
     (await post(tocsin.client)).problem(429)
+    source = {"kind": "ping", "name": "cron", "settings": {"create": True}}
+    key = (await tocsin.client.post("/v1/sources", source)).ok(201)["url"].rpartition("/")[2]
+    nobody = tocsin.client.with_token("")
+    assert (await nobody.get(f"/ping/{key}/backup?create=1")).problem(429)["limit"]["name"] == "events_per_s"
+    tocsin.clock.move(1)
+    assert (await nobody.get(f"/ping/{key}/backup?create=1")).status == 201
+    (await post(tocsin.client)).problem(429)
 
 
 async def test_events_of_a_day_and_events_kept(tocsin: Running) -> None:

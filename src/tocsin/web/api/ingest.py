@@ -49,19 +49,19 @@ async def with_key(call: Call) -> Response:
     """For senders that can be given an address and nothing else."""
     source = source_of(call)
     sender = await sender_of(call, source)
-    meter, now_ms = call.app.meter, call.app.clock_ms()
-    (await meter.gate(sender.tenant_id, now_ms)).request(sender.source_id, now_ms)
     return await taken_in(call, source, sender.tenant_id, sender.source_id, sender.settings, sender.secret)
 
 
 async def sender_of(call: Call, source: Source) -> Sender:
-    """Raises NotFound for a key that is none, and Forbidden where its sender was switched off."""
+    """Raises NotFound for a key that is none, Forbidden where its sender was switched off, and Limited."""
     key = call.path("key")
     found = await sources.by_key(call.app.db, call.app.keyring, key) if len(key) <= KEY_CHARS else None
     if found is None or found.kind != source.kind:
         raise NotFound("No source has this address. Was it rotated or deleted?")
     if found.suspended:
         raise Forbidden("The tenant is suspended. Who runs this Tocsin can say why.")
+    now_ms = call.app.clock_ms()
+    (await call.app.meter.gate(found.tenant_id, now_ms)).request(found.source_id, now_ms)
     if not found.is_active:
         raise Forbidden("This source was switched off.")
     return found

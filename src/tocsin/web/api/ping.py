@@ -51,6 +51,9 @@ async def ping(call: Call) -> Response:
     pipeline = settings.pipeline or f"{settings.prefix}{slug}"
     app_pace: Pace = call.request.app.state.pings
     app_pace.check((sender.source_id, slug), app.clock_ms())
+    gate = await app.meter.gate(sender.tenant_id, app.clock_ms())
+    gate.check_events(sender.source_id, app.clock_ms())
+    gate.events(sender.source_id, app.clock_ms(), 1)
     is_new = bool(slug) and await comes_to_be(call, sender.tenant_id, settings, slug, pipeline)
     rid = checked_rid(call)
     one = pings.Ping(
@@ -59,7 +62,7 @@ async def ping(call: Call) -> Response:
         status=status,
         run_id=rid or await running(call, sender.tenant_id, pipeline, verb),
         rid=rid,
-        output=pings.output_of(await read_body(call.request, app.settings.max_body_bytes)),
+        output=pings.output_of(await read_body(call.request, gate.limits.body_bytes)),
         labels=settings.labels,
     )
     await app.intake.accept(sender.tenant_id, [pings.draft_of(one, sender.source_id)])
