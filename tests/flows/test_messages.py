@@ -85,7 +85,7 @@ class Elsewhere:
     async def seen(self, id_: str, trigger: Mapping[str, Any]) -> Seen | None:
         return self.found if self.found is not None and self.found.id == id_ else None
 
-    def url(self, execution: Execution) -> str:
+    async def url(self, execution: Execution) -> str:
         return LINK
 
 

@@ -3,8 +3,9 @@
 import pytest
 
 from tests.flows.seeds import FLOWS
+from tocsin.flows.durations import seconds
 from tocsin.flows.model import opaque, tasks_of
-from tocsin.flows.reading import read_flow, seconds
+from tocsin.flows.reading import read_flow
 from tocsin.model.yaml_text import Wrong
 
 

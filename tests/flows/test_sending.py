@@ -31,7 +31,7 @@ class Inside:
     async def seen(self, id_: str, trigger: Any) -> Seen | None:
         return None
 
-    def url(self, execution: Execution) -> str:
+    async def url(self, execution: Execution) -> str:
         return ""
 
 

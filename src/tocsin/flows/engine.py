@@ -16,7 +16,6 @@ from tocsin.flows.expression import ExpressionError, Value, evaluate
 from tocsin.flows.expression.values import truth
 from tocsin.flows.inputs import complete
 from tocsin.flows.model import Retry, Task
-from tocsin.flows.reading import seconds
 
 MOST_AT_ONCE = 16
 MOST_ITEMS = 1000

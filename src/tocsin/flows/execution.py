@@ -91,7 +91,7 @@ class Server(Protocol):
         """The execution, or another source's run, with this id; `trigger` says which, where several have it."""
         ...
 
-    def url(self, execution: "Execution") -> str:
+    async def url(self, execution: "Execution") -> str:
         """Where people see it; "" where they cannot."""
         ...
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tocsin.flows.durations import seconds
 from tocsin.flows.execution import SHORTEST_SECRET, Execution, TaskFailed
 from tocsin.flows.expression.values import text as as_text
 from tocsin.flows.model import Flow, Input
-from tocsin.flows.reading import seconds
 from tocsin.model.errors import Invalid
 
 MOST_CHARS = 64 * 1024

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from tocsin.flows import triggers
+from tocsin.flows.durations import seconds
 from tocsin.flows.expression import ExpressionError
 from tocsin.flows.expression.parser import parse
 from tocsin.flows.model import Flow, Input, Retry, Sla, Task, Trigger, tasks_of
@@ -12,9 +14,6 @@ from tocsin.model.yaml_text import File, Place, Wrong
 
 ID = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}\Z")
 NAMESPACE = re.compile(r"^[a-z0-9][a-z0-9._-]{0,149}\Z", re.IGNORECASE)
-DURATION = re.compile(
-    r"^(-)?P(?=.)(?:(\d+)W)?(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?\Z", re.IGNORECASE
-)
 MOST_TASKS = 500
 MOST_DEPTH = 20
 KNOWN = {
@@ -33,16 +32,6 @@ def read_flow(name: str, text: str) -> Flow:
     """Raises Wrong, naming the line and the field."""
     file = File(name, text)
     return _Reader(file).flow()
-
-
-def seconds(text: str) -> float | None:
-    """An ISO 8601 duration such as `PT5M` or `P1DT2H`, without months and years; None for anything else."""
-    found = DURATION.match(text.strip())
-    if found is None:
-        return None
-    weeks, days, hours, minutes, rest = (float(part or 0) for part in found.groups()[1:])
-    total = (((weeks * 7 + days) * 24 + hours) * 60 + minutes) * 60 + rest
-    return -total if found[1] else total
 
 
 class _Reader:
@@ -138,7 +127,7 @@ class _Reader:
     def trigger(self, place: Place, value: Any) -> Trigger:
         whole = self.map_(place, value)
         type_ = self.text((*place, "type"), whole.get("type"))
-        return Trigger(
+        trigger = Trigger(
             id=self.fitting((*place, "id"), whole.get("id"), ID, "an id of letters, digits, - and _"),
             type=type_,
             kind=trigger_kind(type_),
@@ -146,6 +135,12 @@ class _Reader:
             given={key: one for key, one in whole.items() if key not in ("id", "type", "disabled")},
             disabled=whole.get("disabled") is True,
         )
+        self.check(place, trigger.given if trigger.kind else {}, "")
+        try:
+            triggers.check(trigger)
+        except triggers.Unfit as unfit:
+            raise self.file.wrong((*place, *unfit.place), unfit.reason) from None
+        return trigger
 
     def input(self, place: Place, value: Any) -> Input:
         whole = self.map_(place, value)

@@ -80,9 +80,8 @@ class Report(Struct, frozen=True):
         return [*found, ("Final task ID", literal(self.last))] if self.last else found
 
 
-def of_this(execution: Execution, run: TaskRun) -> Seen:
+def of_this(execution: Execution, run: TaskRun, url: str) -> Seen:
     """The execution that the message is a part of, as far as it has come."""
-    server = execution.server
     return Seen(
         id=execution.id,
         namespace=execution.flow.namespace,
@@ -90,7 +89,7 @@ def of_this(execution: Execution, run: TaskRun) -> Seen:
         state=execution.state,
         started_ms=execution.started_ms,
         ended_ms=execution.ended_ms,
-        url=server.url(execution) if server is not None else "",
+        url=url,
         tasks=tuple((one.task.id, one.state) for one in execution.runs if one is not run and one.ended_ms is not None),
         labels=execution.labels,
     )

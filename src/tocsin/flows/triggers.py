@@ -3,19 +3,22 @@
 Everything here is decided from values: the run that changed its state, runs that ended before it, and the clock.
 """
 
+import contextlib
 import datetime as dt
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from tocsin.flows.durations import seconds
 from tocsin.flows.execution import Seen, moment
 from tocsin.flows.expression import ExpressionError, Scope, evaluate
 from tocsin.flows.expression.values import text, truth
 from tocsin.flows.model import Flow, Trigger
-from tocsin.flows.reading import seconds
+from tocsin.model.errors import Invalid
 from tocsin.model.run import Run
 from tocsin.rules.cron import check_cron
 
@@ -24,14 +27,13 @@ STATES = {"running": "RUNNING", "paused": "PAUSED", "succeeded": "SUCCESS", "war
 """A run's status as flows call it. CANCELLED is taken for KILLED: sources tell one word for both."""
 
 TERMINATED = ("FAILED", "WARNING", "SUCCESS", "KILLED")
+LINEAGE = "openlineage:"
 DAY_S = 86_400.0
 WEEKDAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
 CHAIN = "system.chain"
 """A label of runs that a trigger started: how many came before them."""
 
 MOST_CHAIN = 10
-SHORTHANDS = {"@hourly": "0 * * * *", "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@weekly": "0 0 * * 0",
-              "@monthly": "0 0 1 * *", "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *"}  # fmt: skip
 TIME = re.compile(r"^(\d{1,2}):(\d{2})(?::(\d{2}))?")
 
 
@@ -46,6 +48,9 @@ class Changed(Struct, frozen=True):
     at_ms: int = 0
 
 
+NOBODY = Seen("", "", "", "")
+
+
 class Unfit(Exception):
     """A trigger that cannot be understood: where in it, and why."""
 
@@ -57,7 +62,9 @@ class Unfit(Exception):
 
 def named(pipeline: str, source: str) -> tuple[str, str]:
     """Namespace and id of the flow that a pipeline is: `etl/orders` and `etl.orders` are `orders` in `etl`; what has no
-    namespace in its name is in that of its source."""
+    namespace in its name is in that of its source. OpenLineage has one for each job: its own."""
+    if source.startswith(LINEAGE):
+        return source.removeprefix(LINEAGE), pipeline
     for between in ("/", "."):
         before, found, last = pipeline.rpartition(between)
         if found and before and last:
@@ -108,7 +115,7 @@ def fires(
     """Whether this is what the trigger waits for. `before(since_ms)` are runs that ended since then; `fired_ms` is when
     it fired last. A flow's own executions never start it. Raises Unfit, ExpressionError."""
     seen = changed.seen
-    if (seen.namespace, seen.flow_id) == (flow.namespace, flow.id) or chain_of(seen.labels) >= MOST_CHAIN:
+    if changed.pipeline == flow.name or chain_of(seen.labels) >= MOST_CHAIN:
         return False
     given = trigger.given
     states = [text(one).upper() for one in listed(given.get("states"))] or list(TERMINATED)
@@ -199,7 +206,9 @@ def in_time(given: Mapping[str, Any], place: tuple[str | int, ...], now_ms: int)
         case "dayweekinmonth":
             which = {"FIRST": 0, "SECOND": 1, "THIRD": 2, "FOURTH": 3}.get(text(given.get("dayInMonth")).upper())
             fits = WEEKDAYS[at.weekday()] == text(given.get("dayOfWeek")).upper()
-            return fits and ((at + dt.timedelta(days=7)).month != at.month if which is None else (at.day - 1) // 7 == which)
+            return fits and (
+                (at + dt.timedelta(days=7)).month != at.month if which is None else (at.day - 1) // 7 == which
+            )
         case "timebetween" | "time":
             now = at.timetz()
             return between(now, *(time_of(given.get(name)) for name in ("after", "before")))
@@ -228,7 +237,7 @@ def met(given: Mapping[str, Any], changed: Changed, before: Callable[[int], Iter
     asks = asked(given)
     if not asks:
         return True
-    if not any(fits(ask, changed.seen) for ask in asks):
+    if not any(ask(changed.seen) for ask in asks):
         return False
     conditions = given.get("preconditions") or {}
     window = given.get("window") or (conditions.get("timeWindow") if isinstance(conditions, Mapping) else None) or {}
@@ -240,7 +249,7 @@ def met(given: Mapping[str, Any], changed: Changed, before: Callable[[int], Iter
         return True
     resets = not isinstance(conditions, Mapping) or conditions.get("resetOnSuccess") is not False
     others = [changed.seen, *before(max(since_ms, fired_ms + 1 if resets else 0))]
-    found = sum(any(fits(ask, one) for one in others) for ask in asks)
+    found = sum(any(ask(one) for one in others) for ask in asks)
     return found >= (int(given.get("atLeast", 1)) if mode == "AT_LEAST" else len(asks))
 
 
@@ -251,16 +260,9 @@ def asked(given: Mapping[str, Any]) -> list[Ask]:
     """An ask for each execution that there has to be."""
     conditions = given.get("preconditions") or {}
     wanted = [*objects(conditions.get("flows"), ("preconditions", "flows")), *objects(given.get("dependsOn"), ())]
-    asks: list[Ask] = [lambda seen, one=one: is_upstream(one, seen) for one in wanted]  # type: ignore[misc]
-    for one in objects(conditions.get("where"), ("preconditions", "where")):
-        filters = objects(one.get("filters"), ("preconditions", "where", "filters"))
-        joined = any if text(one.get("operand")).upper() == "OR" else all
-        asks.append(lambda seen, filters=filters, joined=joined: joined(filtered(f, seen) for f in filters))  # type: ignore[misc]
+    asks: list[Ask] = [partial(is_upstream, one) for one in wanted]
+    asks += [partial(all_filters, one) for one in objects(conditions.get("where"), ("preconditions", "where"))]
     return asks
-
-
-def fits(ask: Ask, seen: Seen) -> bool:
-    return ask(seen)
 
 
 def is_upstream(given: Mapping[str, Any], seen: Seen) -> bool:
@@ -271,6 +273,11 @@ def is_upstream(given: Mapping[str, Any], seen: Seen) -> bool:
         and is_state(seen.state, states)
         and all(seen.labels.get(name) == value for name, value in pairs(given.get("labels")).items())
     )
+
+
+def all_filters(given: Mapping[str, Any], seen: Seen) -> bool:
+    found = [filtered(one, seen) for one in objects(given.get("filters"), ("preconditions", "where", "filters"))]
+    return any(found) if text(given.get("operand")).upper() == "OR" else all(found)
 
 
 def filtered(given: Mapping[str, Any], seen: Seen) -> bool:
@@ -319,7 +326,11 @@ def began_ms(window: Mapping[str, Any], now_ms: int) -> int | None:
         start, end = time_of(window.get("startTime")), time_of(window.get("endTime"))
         if not between(at.timetz(), start, end):
             return None
-        return midnight_ms if start is None else midnight_ms + (start.hour * 3600 + start.minute * 60 + start.second) * 1000
+        return (
+            midnight_ms
+            if start is None
+            else midnight_ms + (start.hour * 3600 + start.minute * 60 + start.second) * 1000
+        )
     length = seconds(text(window.get("window", "P1D")))
     return now_ms - int((DAY_S if length is None else length) * 1000)
 
@@ -330,7 +341,6 @@ def began_ms(window: Mapping[str, Any], now_ms: int) -> int | None:
 def cron_of(trigger: Trigger) -> tuple[str, str]:
     """The expression and the time zone of a schedule. Raises Unfit."""
     cron = text(trigger.given.get("cron")).strip()
-    cron = SHORTHANDS.get(cron.lower(), cron)
     zone = text(trigger.given.get("timezone")) or "UTC"
     try:
         ZoneInfo(zone)
@@ -338,8 +348,8 @@ def cron_of(trigger: Trigger) -> tuple[str, str]:
         raise Unfit(("timezone",), f"there is no time zone {zone[:60]!r}") from None
     try:
         check_cron(cron)
-    except ValueError as error:
-        raise Unfit(("cron",), str(error)) from None
+    except Invalid as error:
+        raise Unfit(("cron",), error.detail) from None
     return cron, zone
 
 
@@ -352,16 +362,11 @@ def check(trigger: Trigger) -> None:
     if trigger.kind == "schedule":
         cron_of(trigger)
         return
-    scope = Scope({})
-    nothing = Changed(Seen("", "", "", ""), "")
     for number, one in enumerate(objects(given.get("conditions"), ("conditions",))):
         known(one, ("conditions", number))
-    try:
+    with contextlib.suppress(ExpressionError):
         for ask in asked(given):
-            fits(ask, nothing.seen)
-    except ExpressionError:
-        pass
-    del scope
+            ask(NOBODY)
 
 
 def known(given: Mapping[str, Any], place: tuple[str | int, ...]) -> None:

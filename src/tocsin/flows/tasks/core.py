@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from tocsin.flows.durations import seconds
 from tocsin.flows.execution import Execution, Handler, TaskFailed, TaskRun
 from tocsin.flows.expression import ExpressionError, evaluate
 from tocsin.flows.expression.values import text, truth
 from tocsin.flows.model import Task
-from tocsin.flows.reading import seconds
 
 LONGEST_S = 86_400.0
 

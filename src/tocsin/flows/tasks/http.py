@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any, get_args
 from urllib.parse import urlencode, urljoin, urlsplit
 
+from tocsin.flows.durations import seconds
 from tocsin.flows.execution import Execution, Handler, TaskFailed, TaskRun
 from tocsin.flows.expression.values import text
 from tocsin.flows.model import Task
-from tocsin.flows.reading import seconds
 from tocsin.model.wire import Basic, Bearer, HttpReply, HttpRequest, Method, NoReply
 
 TIMEOUT_S, LONGEST_S = 10.0, 300.0

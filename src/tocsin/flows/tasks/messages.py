@@ -316,7 +316,8 @@ async def seen(given: Given) -> Seen:
     execution = given.execution
     id_ = given.text("executionId", execution.id)
     if id_ == execution.id:
-        return reports.of_this(execution, given.run)
+        url = await execution.server.url(execution) if execution.server is not None else ""
+        return reports.of_this(execution, given.run, url)
     trigger = execution.trigger
     found = await execution.server.seen(id_, trigger) if execution.server is not None else None
     if found is not None:
