@@ -22,6 +22,7 @@ from tocsin.flows.reach import Lent, teller
 from tocsin.flows.runner import Runner
 from tocsin.flows.sending import Notifier
 from tocsin.flows.tasks import handlers
+from tocsin.flows.watching import Watcher
 from tocsin.model.access import token_of
 from tocsin.model.audit import ENVIRONMENT, Act, changes
 from tocsin.model.endpoint import Endpoint
@@ -313,6 +314,7 @@ class App:
             secrets=settings.secrets,
         )
         self.buses = self.buses_of(settings)
+        self.watcher = Watcher(db, self.library, self.flows.queue, self.flows.wake.set, clock, DEFAULT_TENANT)
         self.timers = Timers(clock)
         self.under_way: set[asyncio.Task[None]] = set()
         self.sweep = Sweep(

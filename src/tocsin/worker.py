@@ -37,6 +37,8 @@ class Worker:
             jobs += [app.deliver.run_claims, app.deliver.recorder.run, self.run_sweeps, app.flows.run]
         if app.library.folder:
             jobs.append(app.library.watch)
+            if app.works:
+                jobs.append(app.watcher.run)
         self.tasks = [asyncio.create_task(self.keep(job)) for job in jobs]
 
     async def keep(self, job: Callable[[], Awaitable[None]]) -> None:

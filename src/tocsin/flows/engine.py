@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from tocsin.flows.durations import seconds
 from tocsin.flows.execution import Execution, Handler, TaskFailed, TaskRun
 from tocsin.flows.expression import ExpressionError, Value, evaluate
 from tocsin.flows.expression.values import truth

@@ -44,6 +44,8 @@ def complete(execution: Execution) -> None:
     for one in execution.flow.inputs:
         if execution.inputs.get(one.id) is None:
             value = execution.rendered(one.default)  # what the flow says, never what a caller gave
+            if value is None and one.required:
+                raise TaskFailed(f"the input {one.id} is missing")
             try:
                 execution.inputs[one.id] = None if value is None else typed(one, value)
             except Invalid as invalid:

@@ -174,15 +174,12 @@ class Runner:
         wanted = begun.wanted
         flow = self.library.get(wanted.tenant_id, wanted.namespace, wanted.flow_id)
         reach = self.lend(wanted.tenant_id)
-        inside = self.inside(wanted.tenant_id)
         told = reach.teller
 
         async def tell(event: dict[str, Any]) -> None:
             if going.is_lost:
                 raise Lost
             await told(event)
-            if event["type"] == "run.started":
-                await inside.find_page(event["pipeline"], event["run_id"])
 
         reach.teller = tell
         going.execution = execution = Execution(
@@ -192,7 +189,7 @@ class Runner:
             inputs=wanted.inputs,
             trigger=wanted.cause,
             secrets=await opened(flow, reach, self.given(wanted.tenant_id)) if flow is not None else {},
-            server=inside,
+            server=self.inside(wanted.tenant_id),
         )
         execution.labels |= wanted.labels
         if flow is None:

@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tocsin.flows.durations import seconds
 from tocsin.flows.execution import Seen, moment
@@ -89,6 +90,17 @@ def seen_of(run: Run, source: str, state: str = "", url: str = "") -> Seen:
         labels=run.about.labels,
         attempts=tuple(one.attempt for one in run.stages),
     )
+
+
+def at(seen: Seen, url: str) -> Seen:
+    """The same, on a page of ours."""
+    return replace(seen, url=url)
+
+
+def source_of(run: Run) -> str:
+    """The source that named it, as far as the run still says so."""
+    namespace = run.about.labels.get("namespace", "")
+    return LINEAGE + namespace if namespace else ""
 
 
 def variables(changed: Changed) -> dict[str, Any]:
