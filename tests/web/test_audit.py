@@ -74,6 +74,7 @@ UNWRITTEN = {
     "/ping/{key}": "what jobs say is the log of events itself",
     "/ping/{key}/{first}": "what jobs say is the log of events itself",
     "/ping/{key}/{first}/{second}": "what jobs say is the log of events itself",
+    "/v1/sources/preview": "nothing changes",
     "/v1/webhooks/preview": "nothing changes",
     "/v1/alert-rules/preview": "nothing changes",
     "/v1/alert-rules/{id}/preview": "nothing changes",

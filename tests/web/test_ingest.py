@@ -150,3 +150,18 @@ async def test_a_stage_that_names_its_run_alone_is_told_with_its_pipeline(tocsin
 async def test_nobody_speaks_as_tocsin_itself(tocsin: Running) -> None:
     event = {"specversion": "1.0", "id": "1", "source": "tocsin", "type": "run.missed"}
     (await ingest(tocsin, "/v1/ingest/cloudevents", json.dumps(event).encode(), token=None)).problem(400, "source")
+
+
+async def test_what_a_request_would_become(tocsin: Running) -> None:
+    settings = {"type": "s", "labels": {"env": "e"}}
+    given = {"kind": "mapping", "body": {"s": "run.failed", "e": "prod"}, "settings": settings}
+    found = (await tocsin.client.post("/v1/sources/preview", given)).ok()
+    assert [(one["type"], one["severity"], one["labels"]) for one in found["events"]] == [
+        ("run.failed", "error", {"env": "prod"})
+    ]
+    assert (await tocsin.client.post("/v1/sources/preview", given | {"body": {}})).ok()["ignored"]
+    (await tocsin.client.post("/v1/sources/preview", given | {"settings": {"type": "a b"}})).problem(
+        400, "settings.type"
+    )
+    (await tocsin.client.post("/v1/sources/preview", {"kind": "github", "body": []})).problem(400)
+    assert (await tocsin.client.get("/v1/events")).ok()["items"] == []

@@ -7,6 +7,7 @@ import typer
 from tocsin.cli import (
     audit,
     backup,
+    bridge,
     config,
     deliveries,
     demo,
@@ -52,6 +53,7 @@ app.command()(serve.serve)
 app.command()(demo.demo)
 app.command()(send.send)
 app.command(context_settings={"allow_interspersed_args": False})(run_.run)
+app.command()(bridge.bridge)
 app.command()(events.events)
 app.command()(why.why)
 app.command()(preview.preview)

@@ -1,6 +1,6 @@
 """`tocsin sources`: addresses for services that send what they send."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,6 +18,7 @@ def add(
     secret: Annotated[
         bool, typer.Option("--secret", help="Read what the service signs with from standard input.")
     ] = False,
+    settings: Annotated[str, typer.Option(help="The kind's own, as JSON, or @FILE.")] = "",
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
@@ -29,7 +30,46 @@ def add(
     from tocsin.cli.secret import read_value
 
     body = {"kind": kind, "name": name or kind} | ({"secret": read_value()} if secret else {})
+    if settings:
+        body["settings"] = json_of(settings)
     print(ask("POST", "/v1/sources", body, url=url, token=token)["url"])
+
+
+@app.command()
+def preview(
+    kind: Annotated[str, typer.Argument(help="mapping, github, gitlab, …")],
+    settings: Annotated[str, typer.Option(help="The kind's own, as JSON, or @FILE.")] = "",
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+    output: Output = "auto",
+) -> None:
+    """What a request would become: its body is read from standard input. Nothing is kept.
+
+    Example: tocsin sources preview mapping --settings @mapping.json < body.json
+    """
+    from tocsin.cli.client import ask
+    from tocsin.cli.output import fail, rows
+
+    body = {"kind": kind, "body": json_of("@-"), "settings": json_of(settings) if settings else {}}
+    found = ask("POST", "/v1/sources/preview", body, url=url, token=token)
+    if found["ignored"]:
+        fail(f"Nothing: {found['ignored']}", 1)
+    rows(found["events"], ("type", "kind", "pipeline", "run_id", "stage", "severity", "title"), output)
+
+
+def json_of(given: str) -> Any:
+    """The JSON given, or that of a file after `@`, `@-` being standard input. Ends the command where it is none."""
+    import json
+    import sys
+    from pathlib import Path
+
+    from tocsin.cli.output import fail
+
+    try:
+        text = sys.stdin.read() if given == "@-" else Path(given[1:]).read_text("utf-8") if given[:1] == "@" else given
+        return json.loads(text)
+    except (OSError, ValueError) as error:
+        fail(f"{given[:60]}: {error}", 2)
 
 
 @app.command("list")

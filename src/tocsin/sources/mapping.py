@@ -18,6 +18,8 @@ from tocsin.sources.draft import MAX_EVENTS, Draft
 from tocsin.sources.fitting import at, draft, plain, text
 from tocsin.sources.incoming import Incoming, Source, Taken, json_value
 
+MESSAGE_ID = "x-tocsin-message-id"
+"""Where `tocsin bridge` names what it forwards, so that what it sends again is known. `id` says it better."""
 MOST_STEPS = 20
 STEP = re.compile(r'\.([\w@-]+)|\[(-?\d{1,6})\]|\["([^"\\]{1,200})"\]')
 IN_TEXT = re.compile(r"\{([^{}]*)\}")
@@ -151,7 +153,7 @@ def read(incoming: Incoming) -> Taken:
         raise Invalid(settings.items, "nothing" if items is None else "something else", "a list of events")
     if len(items) > MAX_EVENTS:
         raise Invalid(settings.items, f"{len(items)} events", f"at most {MAX_EVENTS}")
-    drafts = [of_item(settings, Input(item, body, incoming.headers)) for item in items]
+    drafts = [of_item(settings, Input(item, body, incoming.headers), number) for number, item in enumerate(items)]
     found = tuple(one for one in drafts if one is not None)
     return Taken(found) if found else Taken(ignored=nothing_in(settings, items, body, incoming.headers))
 
@@ -168,7 +170,7 @@ def nothing_in(settings: Settings, items: list[Any], body: Any, headers: Mapping
     return f"the mapping names no type for {text(found)[:60]!r}"
 
 
-def of_item(settings: Settings, given: Input) -> Draft | None:
+def of_item(settings: Settings, given: Input, number: int) -> Draft | None:
     type_ = words(settings.type, given)
     if not type_:
         return None
@@ -180,7 +182,7 @@ def of_item(settings: Settings, given: Input) -> Draft | None:
     return draft(
         source=words(settings.source, given) or "mapping",
         type=type_,
-        id=words(settings.id, given),
+        id=words(settings.id, given) or (f"{sent}/{number}" if (sent := given.headers.get(MESSAGE_ID)) else None),
         pipeline=words(settings.pipeline, given),
         run_id=words(settings.run_id, given),
         stage=words(settings.stage, given),

@@ -13,7 +13,8 @@ from tocsin.model.hidden import Hidden
 from tocsin.model.source import SourceRecord
 from tocsin.provider_kit import signing
 from tocsin.sources import SOURCES
-from tocsin.sources.incoming import Source
+from tocsin.sources.draft import MAX_EVENTS, Draft
+from tocsin.sources.incoming import Incoming, Source
 from tocsin.store import sources as store
 from tocsin.store.database import Reader
 from tocsin.web.routes import (
@@ -68,6 +69,42 @@ class SourceOut(Struct, frozen=True):
     created_at: str | None
     updated_at: str | None
     url: str | UnsetType = UNSET
+
+
+class SourcePreviewIn(Hidden, frozen=True, forbid_unknown_fields=True):
+    """What a service would send: `body` as it comes (any JSON), `headers` where the kind looks at them. `settings` are
+    those of a source that is still being written."""
+
+    kind: str
+    body: Any
+    headers: dict[str, str] = {}
+    settings: dict[str, Any] = {}
+
+
+class PreviewedEvent(Struct, frozen=True):
+    """An event as it would be. `id` is null where each sending would be an event of its own."""
+
+    id: str | None
+    type: str
+    kind: str
+    source: str
+    pipeline: str
+    run_id: str
+    stage: str
+    time: str | None
+    severity: str
+    title: str
+    message: str
+    labels: dict[str, str]
+    data: dict[str, Any]
+    links: dict[str, str]
+
+
+class SourcePreviewOut(Struct, frozen=True):
+    """What it would become. `ignored` says why, where it would become nothing."""
+
+    events: tuple[PreviewedEvent, ...]
+    ignored: str
 
 
 def shown(one: SourceRecord, url: str | UnsetType = UNSET) -> SourceOut:
@@ -130,6 +167,35 @@ async def find(call: Call, db: Reader | None = None) -> SourceRecord:
     if found is None:
         raise NotFound("No such source.")
     return found
+
+
+async def preview(call: Call) -> Response:
+    """Nothing is kept, and no signature is looked at."""
+    given = await call.body(SourcePreviewIn)
+    source = source_kind(given.kind)
+    settings = checked(source, given.settings, "")
+    headers = {name.lower(): value for name, value in given.headers.items()}
+    found = source.read(Incoming(headers, msgspec.json.encode(given.body), {}, settings))
+    return reply(SourcePreviewOut(tuple(previewed(one) for one in found.drafts[:MAX_EVENTS]), found.ignored))
+
+
+def previewed(one: Draft) -> PreviewedEvent:
+    return PreviewedEvent(
+        id=one.id,
+        type=one.type,
+        kind=one.kind,
+        source=one.source,
+        pipeline=one.pipeline,
+        run_id=one.run_id,
+        stage=one.stage,
+        time=rfc3339(one.time_ms),
+        severity=one.severity,
+        title=one.title,
+        message=one.message,
+        labels=one.labels,
+        data=one.data,
+        links=one.links,
+    )
 
 
 async def create(call: Call) -> Response:
@@ -223,6 +289,17 @@ ROUTES = (
         answer=SourceOut,
         status=201,
         action="source.create",
+    ),
+    Route(
+        method="POST",
+        path="/v1/sources/preview",
+        handler=preview,
+        summary="What a service's request would become; nothing is kept",
+        role="developer",
+        scope="read",
+        body=SourcePreviewIn,
+        answer=SourcePreviewOut,
+        problems=(404,),
     ),
     Route(
         method="GET",
