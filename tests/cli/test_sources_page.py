@@ -98,6 +98,49 @@ async def test_airflows_callback(tocsin: Running) -> None:
     assert json.loads(body)["state"] == "up_for_retry"
 
 
+@pytest.mark.parametrize(
+    "kind, folder, sample",
+    [("cloudevents", "cloudevents", "json-format.07"), ("eventbridge", "aws", "FAILED"),
+     ("nextflow", "nextflow", "weblog_02"), ("prefect", "prefect", "flow-run-events"),
+     ("azuredevops", "azuredevops", "build")],
+)  # fmt: skip
+async def test_an_address_for_a_service_that_signs_nothing(
+    tocsin: Running, command: Command, kind: str, folder: str, sample: str
+) -> None:
+    done = await command(*shlex.split(BLOCKS[kind].strip().removeprefix("tocsin ")))
+    assert done.code == 0, done.err
+    (body,) = [file.read_bytes() for file in samples(folder) if sample in file.name]
+    assert (await post(tocsin, "/v1" + done.out.strip().partition("/v1")[2], body)).ok(202)["accepted"] >= 1
+
+
+LAB = {"event": "training.error", "payload": {
+    "project": "lab", "model": "lstm", "run_id": "r1", "message_id": "m1", "errors": [{"text": "NaN"}],
+    "metrics": {"loss": 3.5}, "url": "https://lab.test/r1"}, "level": "FATAL"}  # fmt: skip
+
+
+async def test_a_mapping_as_the_page_has_it(
+    tocsin: Running, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mapping.json").write_text(BLOCKS["mapping"])
+    preview, add = BLOCKS["mapping_add"].replace("@mapping.json", f"@{tmp_path}/mapping.json").strip().splitlines()
+    line = preview.removeprefix("tocsin ").partition(" <")[0]
+    shown = await command(*shlex.split(line), "-o", "json", stdin=json.dumps(LAB).encode())
+    assert shown.code == 0, shown.err
+    (event,) = json.loads(shown.out)
+    assert (event["kind"], event["severity"], event["pipeline"]) == ("run.failed", "critical", "lab/lstm")
+    quiet = await command(*shlex.split(line), stdin=b'{"event": "ping"}')
+    assert (quiet.code, quiet.err) == (1, "tocsin: Nothing: the mapping names no type for 'ping'\n")
+    path = "/v1" + (await command(*shlex.split(add.removeprefix("tocsin ")))).out.strip().partition("/v1")[2]
+    assert [(await post(tocsin, path, json.dumps(LAB).encode())).ok(202)["accepted"] for _ in range(2)] == [1, 0]
+    (kept,) = (await tocsin.client.get("/v1/events")).ok()["items"]
+    assert {name: kept[name] for name in ("type", "message", "labels", "data")} == {
+        "type": "training.failed", "message": "NaN", "labels": {"env": "lab"}, "data": {"loss": 3.5},
+    }  # fmt: skip
+    wrong = await command("sources", "add", "mapping", "--settings", '{"type": "a b"}')
+    assert wrong.code == 2
+    assert "settings.type" in wrong.err
+
+
 async def test_a_run_with_a_retry_is_one_incident_and_one_alert(tocsin: Running) -> None:
     hook = tocsin.receiver.hook("/on-call")
     await tocsin.webhook(hook, enabled_events=["run.failed", "run.succeeded"])

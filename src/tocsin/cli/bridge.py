@@ -29,7 +29,7 @@ def bridge(
 
     \b
     Example:
-      tocsin bridge wss://lab.example/ws --to "$(tocsin sources add mapping --settings @lab.json)"
+      tocsin bridge wss://lab.example/ws --to "$ADDRESS"
     """
     import asyncio
     import contextlib
