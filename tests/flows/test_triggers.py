@@ -5,12 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.flows.seeds import FLOWS
 from tocsin.flows.execution import Seen
+from tocsin.flows.expression import ExpressionError
 from tocsin.flows.model import Flow, Trigger
 from tocsin.flows.reading import read_flow
-from tocsin.flows.triggers import CHAIN, Changed, fires, named
+from tocsin.flows.triggers import CHAIN, Changed, Unfit, check, fires, named
 from tocsin.model.yaml_text import Wrong
 
 NOW = int(dt.datetime(2026, 11, 21, 12, 0, tzinfo=dt.UTC).timestamp() * 1000)  # a Saturday
@@ -21,8 +24,8 @@ def seen(state: str = "FAILED", flow_id: str = "orders", namespace: str = "etl",
     return Seen("r1", namespace, flow_id, state, ended_ms=NOW, **rest)
 
 
-def fired(given: Mapping[str, Any], one: Seen, before: Sequence[Seen] = (), fired_ms: int = 0, **rest: Any) -> bool:
-    trigger = Trigger("t", "io.kestra.plugin.core.trigger.Flow", "flow", 1, dict(given))
+def fired(fields: Mapping[str, Any], one: Seen, before: Sequence[Seen] = (), fired_ms: int = 0, **rest: Any) -> bool:
+    trigger = Trigger("t", "io.kestra.plugin.core.trigger.Flow", "flow", 1, dict(fields))
     changed = Changed(one, "k", "test", f"{one.namespace}.{one.flow_id}", at_ms=NOW, **rest)
     flow = Flow("watcher", "dev", (), triggers=(trigger,))
     since = [(other.ended_ms or 0, other) for other in before]
@@ -42,8 +45,8 @@ def condition(name: str, **fields: Any) -> dict[str, Any]:
     ],
 )
 def test_every_generation_of_the_status_condition(type_: str) -> None:  # S2-09
-    given = {"conditions": [{"type": type_, "in": ["FAILED", "WARNING"]}]}
-    assert [state for state in ("FAILED", "WARNING", "SUCCESS", "RUNNING") if fired(given, seen(state))] == [
+    fields = {"conditions": [{"type": type_, "in": ["FAILED", "WARNING"]}]}
+    assert [state for state in ("FAILED", "WARNING", "SUCCESS", "RUNNING") if fired(fields, seen(state))] == [
         "FAILED",
         "WARNING",
     ]
@@ -68,7 +71,7 @@ def test_states_that_are_named_count_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "holds"),
+    ("fields", "holds"),
     [
         (condition("ExecutionStatus", notIn=["SUCCESS"]), True),
         (condition("ExecutionStatus", notIn=["FAILED"]), False),
@@ -94,15 +97,16 @@ def test_states_that_are_named_count_alone() -> None:
         (condition("DayWeekInMonth", dayOfWeek="SATURDAY", dayInMonth="LAST"), False),
         (condition("TimeBetween", after="11:00:00Z", before="13:00:00Z"), True),
         (condition("TimeBetween", after="13:00:00Z"), False),
+        (condition("TimeBetween", after="13:30:00+02:00", before="14:30:00+02:00"), True),
         (condition("DateTimeBetween", after="2026-11-21T00:00:00Z", before="2026-11-22T00:00:00Z"), True),
         (condition("DateTimeBetween", before="2026-11-20T00:00:00Z"), False),
         ({"when": "{{ execution.namespace == 'etl' }}"}, True),
         ({"when": "{{ execution.namespace == 'dev' }}"}, False),
     ],
 )
-def test_conditions(given: dict[str, Any], holds: bool) -> None:
+def test_conditions(fields: dict[str, Any], holds: bool) -> None:
     one = seen(labels={"env": "prod"}, tasks=(("a", "SUCCESS"), ("b", "FAILED")), attempts=(1, 2))
-    assert fired(given, one) is holds
+    assert fired(fields, one) is holds
 
 
 def test_a_flow_does_not_start_itself_and_no_chain_is_endless() -> None:
@@ -184,3 +188,27 @@ def test_what_cannot_be_understood_is_said_when_the_flow_is_read(trigger: str, s
     with pytest.raises(Wrong, match=said) as wrong:
         read_flow("f.yml", f"id: f\nnamespace: dev\ntasks: [{task}]\ntriggers:\n  - {trigger}\n")
     assert str(wrong.value).startswith("f.yml:5")
+
+
+NAMES = """type conditions in notIn states preconditions flows where filters field value values timeWindow window
+operand labels namespace flowId dependsOn mode atLeast when inputs expression deadline startTime endTime after before
+prefix comparison"""
+WORDS = """x.ExecutionStatus x.Not x.Or x.ExecutionLabels x.TimeBetween x.HasRetryAttempt FAILED etl ANY AT_LEAST EQUAL_TO
+IS_TRUE EXPRESSION STATE DAILY_TIME_WINDOW 99:99 P1D {{labels.env}}"""
+a_name, a_word = st.sampled_from(NAMES.split()), st.sampled_from(WORDS.split())
+anything = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-2, 99), a_word),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(a_name, inner, max_size=4)),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(a_name, anything, max_size=5))
+@settings(max_examples=300, deadline=None)
+def test_whatever_a_trigger_says_it_is_understood_or_refused(fields: dict[str, Any]) -> None:
+    trigger = Trigger("t", "io.kestra.plugin.core.trigger.Flow", "flow", 1, fields)
+    try:
+        check(trigger)
+        assert fired(fields, seen(labels={"env": "prod"}), [seen("SUCCESS", "users")]) in (True, False)
+    except (Unfit, ExpressionError):
+        pass

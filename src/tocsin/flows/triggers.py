@@ -5,7 +5,6 @@ Everything here is decided from values: the run that changed its state, runs tha
 
 import contextlib
 import datetime as dt
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -35,7 +34,6 @@ CHAIN = "system.chain"
 """A label of runs that a trigger started: how many came before them."""
 
 MOST_CHAIN = 10
-TIME = re.compile(r"^(\d{1,2}):(\d{2})(?::(\d{2}))?")
 
 
 class Changed(Struct, frozen=True):
@@ -251,18 +249,18 @@ def met(given: Mapping[str, Any], changed: Changed, before: Callable[[int], Iter
         return True
     if not any(ask(changed.seen) for ask in asks):
         return False
-    conditions = given.get("preconditions") or {}
-    window = given.get("window") or (conditions.get("timeWindow") if isinstance(conditions, Mapping) else None) or {}
-    since_ms = began_ms(window, changed.at_ms)
+    conditions = a_map(given, "preconditions")
+    since_ms = began_ms(a_map(given, "window") or a_map(conditions, "timeWindow"), changed.at_ms)
     if since_ms is None:
         return False
     mode = text(given.get("mode", "ALL")).upper()
     if mode == "ANY":
         return True
-    resets = not isinstance(conditions, Mapping) or conditions.get("resetOnSuccess") is not False
+    resets = conditions.get("resetOnSuccess") is not False
     others = [changed.seen, *before(max(since_ms, fired_ms + 1 if resets else 0))]
     found = sum(any(ask(one) for one in others) for ask in asks)
-    return found >= (int(given.get("atLeast", 1)) if mode == "AT_LEAST" else len(asks))
+    least = given.get("atLeast")
+    return found >= (least if mode == "AT_LEAST" and isinstance(least, int) else len(asks))
 
 
 Ask = Callable[[Seen], bool]
@@ -270,7 +268,7 @@ Ask = Callable[[Seen], bool]
 
 def asked(given: Mapping[str, Any]) -> list[Ask]:
     """An ask for each execution that there has to be."""
-    conditions = given.get("preconditions") or {}
+    conditions = a_map(given, "preconditions")
     wanted = [*objects(conditions.get("flows"), ("preconditions", "flows")), *objects(given.get("dependsOn"), ())]
     asks: list[Ask] = [partial(is_upstream, one) for one in wanted]
     asks += [partial(all_filters, one) for one in objects(conditions.get("where"), ("preconditions", "where"))]
@@ -371,9 +369,14 @@ def cron_of(trigger: Trigger) -> tuple[str, str]:
 def check(trigger: Trigger) -> None:
     """Raises Unfit where it can never be understood."""
     given = trigger.given
+    if not trigger.kind:
+        return
+    a_map(given, "inputs")
     if trigger.kind == "schedule":
         cron_of(trigger)
         return
+    a_map(given, "window")
+    a_map(a_map(given, "preconditions"), "timeWindow")
     for number, one in enumerate(objects(given.get("conditions"), ("conditions",))):
         known(one, ("conditions", number))
     with contextlib.suppress(ExpressionError):
@@ -419,6 +422,13 @@ def objects(value: Any, place: tuple[str | int, ...]) -> Sequence[Mapping[str, A
     return found
 
 
+def a_map(given: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = given.get(name)
+    if found is not None and not isinstance(found, Mapping):
+        raise Unfit((name,), "expected fields with values")
+    return found or {}
+
+
 def pairs(value: Any) -> dict[str, str]:
     if isinstance(value, list):
         value = {text(one.get("key")): one.get("value") for one in value if isinstance(one, Mapping)}
@@ -426,11 +436,13 @@ def pairs(value: Any) -> dict[str, str]:
 
 
 def time_of(value: Any) -> dt.time | None:
-    found = TIME.match(text(value))
-    if found is None:
+    """`08:00`, `8:00:00`, `08:00:00+01:00`; UTC where it does not say."""
+    said = text(value)
+    try:
+        found = dt.time.fromisoformat("0" + said if said[1:2] == ":" else said)
+    except ValueError:
         return None
-    hour, minute, second = (int(part or 0) for part in found.groups())
-    return dt.time(hour % 24, minute % 60, second % 60, tzinfo=dt.UTC)
+    return found if found.tzinfo else found.replace(tzinfo=dt.UTC)
 
 
 def date_of(value: Any) -> dt.datetime | None:

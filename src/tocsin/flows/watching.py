@@ -164,6 +164,11 @@ class Watcher:
         except (Unfit, ExpressionError) as error:
             log.warning("flows.trigger_failed", flow=flow.name, trigger=trigger.id, reason=str(error))
             return None
+        except StoreUnavailable:
+            raise
+        except Exception:  # whatever one trigger asks, the others go on
+            log.exception("flows.trigger_failed", flow=flow.name, trigger=trigger.id)
+            return None
         if not is_fired:
             return None
         variables = triggers.variables(changed)
