@@ -193,8 +193,8 @@ def test_what_cannot_be_understood_is_said_when_the_flow_is_read(trigger: str, s
 NAMES = """type conditions in notIn states preconditions flows where filters field value values timeWindow window
 operand labels namespace flowId dependsOn mode atLeast when inputs expression deadline startTime endTime after before
 prefix comparison"""
-WORDS = """x.ExecutionStatus x.Not x.Or x.ExecutionLabels x.TimeBetween x.HasRetryAttempt FAILED etl ANY AT_LEAST EQUAL_TO
-IS_TRUE EXPRESSION STATE DAILY_TIME_WINDOW 99:99 P1D {{labels.env}}"""
+WORDS = """x.ExecutionStatus x.Not x.Or x.ExecutionLabels x.TimeBetween x.HasRetryAttempt FAILED etl ANY AT_LEAST
+EQUAL_TO IS_TRUE EXPRESSION STATE DAILY_TIME_WINDOW 99:99 P1D {{labels.env}}"""
 a_name, a_word = st.sampled_from(NAMES.split()), st.sampled_from(WORDS.split())
 anything = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-2, 99), a_word),
