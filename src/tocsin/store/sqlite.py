@@ -22,7 +22,10 @@ OLDEST = (3, 51, 3)
 """Before it, two connections can corrupt a WAL database: https://sqlite.org/wal.html#walresetbug"""
 
 LOCK_WAIT_S = 2.0
-"""For another program that holds the file, and for our own writers before us, together."""
+"""For another program that holds the file."""
+
+TURN_S = 10.0
+"""For our own writers before us, whom a slow disk holds up: to give up after a message was sent has it sent again."""
 READERS = 4
 
 
@@ -104,11 +107,9 @@ class SqliteDatabase:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        loop = asyncio.get_running_loop()
-        until_s = loop.time() + LOCK_WAIT_S
         await self._turn()
         try:
-            await self._begin(until_s)
+            await self._begin()
             try:
                 yield SqliteTransaction(self.writer)
             except BaseException as error:
@@ -125,17 +126,18 @@ class SqliteDatabase:
             await self.lock.acquire()
             return
         try:
-            async with asyncio.timeout(LOCK_WAIT_S):
+            async with asyncio.timeout(TURN_S):
                 await self.lock.acquire()
         except TimeoutError as error:
             self.errors["unavailable"] += 1
             raise StoreUnavailable(f"{self.path.name}: the disk does not keep up.") from error
 
-    async def _begin(self, until_s: float) -> None:
+    async def _begin(self) -> None:
         """Another process may hold the file for a moment; the loop goes on while we wait for it."""
         if self.broken:
             raise StoreBroken("The disk failed earlier; the store has to be opened anew.")
         loop = asyncio.get_running_loop()
+        until_s = loop.time() + LOCK_WAIT_S
         while True:
             try:
                 self.writer.execute("BEGIN IMMEDIATE")
