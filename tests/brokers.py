@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from confluent_kafka import Consumer, Producer, TopicPartition
+
 BIN = Path(sys.executable).parent
 STARTING_S = 15.0
 
@@ -70,3 +72,39 @@ def nats_server(folder: Path) -> Iterator[Broker]:
         yield broker
     finally:
         broker.stop()
+
+
+@contextmanager
+def redis_server(folder: Path) -> Iterator[Broker]:
+    """Every write is on the disk when it is answered."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    command = [str(BIN / "redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
+    broker = Broker([*command, "--appendonly", "yes", "--appendfsync", "always", "--save", ""], port, folder).start()
+    try:
+        yield broker
+    finally:
+        broker.stop()
+
+
+class MockKafka:
+    """librdkafka's own mock of a cluster, in this process: real sockets and Kafka's protocol, groups and offsets."""
+
+    def __init__(self) -> None:
+        self.producer = Producer({"test.mock.num.brokers": "1", "bootstrap.servers": "mock", "log_level": 0})
+        (broker,) = self.producer.list_topics(timeout=STARTING_S).brokers.values()
+        self.port = int(broker.port)
+
+    def send(self, topic: str, body: bytes | None, headers: Sequence[tuple[str, bytes]] = (), key: str = "k") -> None:
+        self.producer.produce(topic, body, key=key, headers=list(headers))
+
+    def flush(self) -> None:
+        assert self.producer.flush(STARTING_S) == 0
+
+    def committed(self, group: str, topic: str) -> int:
+        """Up to which offsets the group is done, all partitions together."""
+        consumer = Consumer({"bootstrap.servers": f"127.0.0.1:{self.port}", "group.id": group})
+        numbers = self.producer.list_topics(topic, timeout=STARTING_S).topics[topic].partitions
+        found = consumer.committed([TopicPartition(topic, number) for number in numbers], timeout=STARTING_S)
+        consumer.close()
+        return sum(max(0, partition.offset) for partition in found)

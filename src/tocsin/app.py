@@ -352,7 +352,8 @@ class App:
             return [
                 BusIntake(
                     address,
-                    bus_of(address, tls if address.tls else None, reader),
+                    bus_of(address, tls if address.tls else None, settings.ca_file, reader),
+                    self.meter,
                     self.db,
                     self.intake.accept,
                     self.clock_ms,

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from nats.aio.client import Client as Nats
 from nats.js import JetStreamContext
 
 from tests.brokers import Broker, nats_server
-from tests.harness import PATIENCE_S, Running, Start
+from tests.harness import PATIENCE_S, Start
+from tests.stages.bus_checks import counted, events, until
 
 pytestmark = pytest.mark.anyio
 
@@ -43,24 +44,6 @@ async def js(client: Nats) -> AsyncIterator[JetStreamContext]:
 def url(broker: Broker, **options: str) -> str:
     query = "&".join(f"{name}={value}" for name, value in options.items())
     return f"nats://127.0.0.1:{broker.port}/EVENTS?{query}"
-
-
-async def until(holds: Callable[[], Any], what: str) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < end, f"not yet: {what}"
-        await asyncio.sleep(0.005)
-
-
-async def counted(tocsin: Running, **counts: int) -> None:
-    (bus,) = tocsin.app.buses
-    await until(lambda: all(bus.counts[name] >= count for name, count in counts.items()), f"{counts}, {bus.counts}")
-    assert {name: bus.counts[name] for name in counts} == counts
-
-
-async def events(tocsin: Running) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = (await tocsin.client.get("/v1/events?limit=100")).ok()["items"]
-    return items
 
 
 async def acknowledged(js: JetStreamContext) -> None:

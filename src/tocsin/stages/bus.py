@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tocsin.model.bus import BusAddress, BusMessage
-from tocsin.model.errors import Busy, Invalid, Refusal
+from tocsin.model.errors import Busy, Invalid, Limited, Refusal
 from tocsin.model.ids import NewId
 from tocsin.outbound.bus import Bus
 from tocsin.rules.own import OWN
@@ -25,6 +25,7 @@ from tocsin.sources.draft import Draft
 from tocsin.sources.native import decode_native
 from tocsin.store import bus as store
 from tocsin.store.database import Database, StoreBroken, StoreUnavailable
+from tocsin.store.limits import Meter
 
 MOST = 500
 """Messages of a batch, and events of a submission: what fits into one transaction of intake."""
@@ -34,6 +35,7 @@ LOOK_S = 5.0
 """So often it is asked how much waits, and whether the tenant may still be served."""
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 30.0
+CONNECT_S, CLOSE_S = 15.0, 5.0
 MAX_ID_CHARS = 256
 log = structlog.get_logger()
 
@@ -74,6 +76,7 @@ class BusIntake:
         self,
         address: BusAddress,
         bus: Bus,
+        meter: Meter,
         db: Database,
         accept: Accept,
         clock_ms: Callable[[], int],
@@ -82,6 +85,7 @@ class BusIntake:
     ) -> None:
         self.address = address
         self.bus = bus
+        self.meter = meter
         self.db = db
         self.accept = accept
         self.clock_ms = clock_ms
@@ -109,7 +113,8 @@ class BusIntake:
             began = self.counts.total()
             try:
                 await self._check_tenant()
-                await self.bus.connect()
+                async with asyncio.timeout(CONNECT_S):
+                    await self.bus.connect()
                 await self._pump()
             except Stopped:
                 pass
@@ -118,11 +123,16 @@ class BusIntake:
             except Exception as error:  # a client raises what it likes
                 failures = 1 if self.counts.total() > began else failures + 1
                 self._is_away(error)
-            try:
-                await self.bus.close()
-            except Exception as error:
-                log.debug("bus.close_failed", bus=self.name, reason=self._words(error))
+            finally:
+                await self._close()
             await self._pause(failures)
+
+    async def _close(self) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self.bus.close()
+        except Exception as error:
+            log.debug("bus.close_failed", bus=self.name, reason=self._words(error))
 
     def _is_away(self, error: Exception) -> None:
         words = self._words(error)
@@ -154,6 +164,8 @@ class BusIntake:
         loop = asyncio.get_running_loop()
         self.looked_s = -LOOK_S
         while not self.stopping.is_set():
+            if not await self._may_read():
+                continue
             if loop.time() >= self.looked_s + LOOK_S:
                 await self._check_tenant()
                 self.lag = await self.bus.lag()
@@ -163,6 +175,18 @@ class BusIntake:
                     self.away = ""
             if messages := await self.bus.fetch(MOST, WAIT_S):
                 await self._take(messages)
+
+    async def _may_read(self) -> bool:
+        """Waits where the tenant has sent as much as it may: what is over stays at the bus."""
+        now_ms = self.clock_ms()
+        gate = await self.meter.gate(self.address.tenant, now_ms)
+        try:
+            gate.check_events(self.name, now_ms)
+        except Limited as error:
+            self.away = error.detail
+            await self._wait(min(error.retry_after_s, LOOK_S))
+            return False
+        return True
 
     async def _take(self, messages: list[BusMessage]) -> None:
         """Durable first, then acknowledged. Raises Stopped."""
@@ -202,6 +226,8 @@ class BusIntake:
             reason = error.detail if isinstance(error, Refusal) else "Tocsin could not store it; its log says why"
             refused.append((group[0].message, reason))
             return
+        now_ms = self.clock_ms()
+        (await self.meter.gate(self.address.tenant, now_ms)).events(self.name, now_ms, len(drafts))
         duplicates = sum(receipt.duplicate for receipt in receipts)
         self.counts["duplicate"] += duplicates
         self.counts["accepted"] += len(receipts) - duplicates

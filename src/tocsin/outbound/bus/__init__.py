@@ -34,14 +34,24 @@ class MissingClient(Exception):
     """The client of this bus is not installed; says how to."""
 
 
-def bus_of(address: BusAddress, tls: ssl.SSLContext | None, reader: str) -> Bus:
+def bus_of(address: BusAddress, tls: ssl.SSLContext | None, ca_file: str, reader: str) -> Bus:
     """The adapter, not connected yet. `reader` is this process's name in its group. Raises MissingClient."""
     try:
         if address.kind == "nats":
             from tocsin.outbound.bus.nats import JetStream
 
             return JetStream(address, tls)
-        raise MissingClient(f"TOCSIN_BUS_URL: {address.kind}:// is not read yet.")
+        if address.kind == "kafka":
+            from tocsin.outbound.bus.kafka import KafkaTopic
+
+            return KafkaTopic(address, tls)
+        if address.kind == "amqp":
+            from tocsin.outbound.bus.rabbitmq import RabbitQueue
+
+            return RabbitQueue(address, tls)
+        from tocsin.outbound.bus.redis import RedisStream
+
+        return RedisStream(address, ca_file, reader)
     except ImportError as error:
         raise MissingClient(
             f"TOCSIN_BUS_URL: {address.kind}:// needs a client that is not installed ({error.name}): "

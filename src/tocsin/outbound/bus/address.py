@@ -47,7 +47,11 @@ def parse_bus_urls(text: str) -> list[BusAddress]:
 def parse(text: str, number: int) -> BusAddress:
     scheme = text.partition("://")[0]
     if scheme not in SCHEMES:
-        raise wrong(number, repr(scheme[:20]), f"an address that starts with one of {', '.join(SCHEMES)}")
+        raise wrong(
+            number,
+            f"{scheme}://" if scheme.isalpha() and len(scheme) < 10 else "another one",
+            f"an address that starts with one of {', '.join(SCHEMES)}",
+        )
     kind, tls = SCHEMES[scheme]
     parts = _URL.fullmatch(text.strip())
     if parts is None:
