@@ -79,7 +79,8 @@ TENANTLESS = {
         "memberships", "fill_member_email", "drop_links",
     ),
     "sealing anew serves all tenants": (
-        "sealed_endpoints", "sealed_secrets", "sealed_answers", "sealed_flow_executions", "count_sealed",
+        "sealed_endpoints", "sealed_secrets", "sealed_answers", "sealed_sources", "sealed_flow_executions",
+        "count_sealed",
     ),
     "the heads of all trails are told together": ("audit_heads", "audit_outdated"),
     "the gauges count all": ("waiting_deliveries", "soonest_due"),

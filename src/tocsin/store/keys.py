@@ -36,6 +36,7 @@ SEALED = (
     Sealed("endpoint", ("address", "secret", "headers", "settings"), "sealed_endpoints", "reseal_endpoint"),
     Sealed("secret", ("value",), "sealed_secrets", "reseal_secret"),
     Sealed("answer", ("body",), "sealed_answers", "reseal_answer"),
+    Sealed("source", ("secret",), "sealed_sources", "reseal_source"),
     Sealed("flow_execution", ("inputs",), "sealed_flow_executions", "reseal_flow_execution"),
 )
 

@@ -8,6 +8,9 @@ SELECT tenant_id, id, value_sealed FROM secret WHERE id > :after AND value_seale
 -- sealed_answers
 SELECT tenant_id, id, body_sealed FROM answer WHERE id > :after ORDER BY id LIMIT :limit;
 
+-- sealed_sources
+SELECT tenant_id, id, secret_sealed FROM source WHERE id > :after AND secret_sealed IS NOT NULL ORDER BY id LIMIT :limit;
+
 -- sealed_flow_executions
 SELECT tenant_id, id, inputs_sealed FROM flow_execution
  WHERE id > :after AND inputs_sealed IS NOT NULL ORDER BY id LIMIT :limit;
@@ -23,6 +26,9 @@ UPDATE secret SET value_sealed = :value WHERE tenant_id = :tenant_id AND id = :i
 
 -- reseal_answer
 UPDATE answer SET body_sealed = :body WHERE tenant_id = :tenant_id AND id = :id AND body_sealed = :old_body RETURNING id;
+
+-- reseal_source
+UPDATE source SET secret_sealed = :secret WHERE tenant_id = :tenant_id AND id = :id AND secret_sealed = :old_secret RETURNING id;
 
 -- reseal_flow_execution
 UPDATE flow_execution SET inputs_sealed = :inputs
@@ -41,6 +47,8 @@ UNION ALL SELECT 'endpoint.settings', lower(hex(substr(settings_sealed, 2, 4))),
 UNION ALL SELECT 'secret.value', lower(hex(substr(value_sealed, 2, 4))), count(*) FROM secret
   WHERE value_sealed IS NOT NULL GROUP BY 2
 UNION ALL SELECT 'answer.body', lower(hex(substr(body_sealed, 2, 4))), count(*) FROM answer GROUP BY 2
+UNION ALL SELECT 'source.secret', lower(hex(substr(secret_sealed, 2, 4))), count(*) FROM source
+  WHERE secret_sealed IS NOT NULL GROUP BY 2
 UNION ALL SELECT 'flow_execution.inputs', lower(hex(substr(inputs_sealed, 2, 4))), count(*) FROM flow_execution
   WHERE inputs_sealed IS NOT NULL GROUP BY 2
 UNION ALL SELECT 'meta.key_check', substr(value, 3, 8), 1 FROM meta WHERE name = 'key_check'
