@@ -334,6 +334,8 @@ class App:
         app.steady.set_ms, app.steady.moved_ms = None, 0
         await app.take_environment()
         if settings.flows:
+            if not await asyncio.to_thread(os.path.isdir, settings.flows):
+                raise SettingsError(f"TOCSIN_FLOWS={settings.flows}: there is no such folder.")
             await asyncio.to_thread(app.library.look)
         if works and db.dialect == "postgres":
             await partitions.make_ahead(db, app.clock_ms())  # before the first attempt is written

@@ -168,6 +168,61 @@ async def test_so_many_at_a_time(start: Start, folder: Path) -> None:
     assert {(await ended(tocsin, one))["status"] for one in begun} == {"succeeded"}
 
 
+async def test_what_runs_when_tocsin_stops_is_killed_and_told(start: Start, folder: Path) -> None:
+    (folder / "f.yml").write_text(
+        flow(
+            f"  - {{id: a, type: {SCRIPT}, script: 'sleep 60'}}",
+            afterExecution=f"  - {{id: z, type: {LOG}, message: '{{{{ execution.state }}}}'}}",
+        )
+    )
+    tocsin = await start(TOCSIN_FLOWS=str(folder))
+    run_id = await execute(tocsin)
+    until = time.monotonic() + PATIENCE_S
+    while (
+        not (going := list(tocsin.app.flows.going.values()))
+        or going[0].execution is None
+        or not going[0].execution.runs
+    ):
+        assert time.monotonic() < until
+        await asyncio.sleep(0.005)
+    await tocsin.app.flows.drain(0.01)
+    run = await ended(tocsin, run_id)
+    assert (run["status"], run["error"]) == ("cancelled", runner.STOPPED)
+    assert {stage["name"]: stage["status"] for stage in run["stages"]} == {"a": "failed", "z": "succeeded"}
+
+
+async def test_what_another_process_has_taken_over_ends_without_a_word(
+    start: Start, folder: Path, logs: list[dict[str, Any]]
+) -> None:
+    (folder / "f.yml").write_text(
+        flow(
+            f"  - {{id: a, type: {SCRIPT}, script: 'sleep 60'}}",
+            afterExecution=f"  - {{id: z, type: {LOG}, message: never}}",
+        )
+    )
+    tocsin = await start(TOCSIN_FLOWS=str(folder))
+    app = tocsin.app
+    run_id = await execute(tocsin)
+    until = time.monotonic() + PATIENCE_S
+    while not (await app.db.read("list_runs", {"tenant_id": "default", "before": "z", "limit": 1})):
+        assert time.monotonic() < until
+        await asyncio.sleep(0.005)
+    later = app.clock_ms() + 2 * runner.LEASE_MS
+    async with app.db.transaction() as tx:
+        rows = await tx.fetch(
+            "claim_flow_executions", {"lease": "other", "now": later, "lease_until_ms": later, "limit": 9}
+        )
+    assert [row[1] for row in rows] == [run_id]
+    tocsin.clock.move(runner.LEASE_MS / 2000)
+    app.flows.wake.set()
+    while app.flows.going:
+        assert time.monotonic() < until
+        await asyncio.sleep(0.005)
+    (run,) = (await tocsin.client.get(f"/v1/runs?run_id={run_id}")).ok()["items"]
+    assert (run["status"], [stage["name"] for stage in run["stages"]]) == ("running", ["a"])
+    assert [entry["event"] for entry in logs if entry["event"].startswith("flows.l")] == ["flows.lost"]
+
+
 async def test_what_ran_when_the_process_ended_is_told_as_failed(start: Start, folder: Path) -> None:
     (folder / "f.yml").write_text(
         flow(

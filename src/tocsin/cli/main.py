@@ -13,6 +13,7 @@ from tocsin.cli import (
     demo,
     doctor,
     events,
+    flow,
     keys,
     members,
     migrate,
@@ -59,6 +60,7 @@ app.command()(why.why)
 app.command()(preview.preview)
 app.add_typer(rules.app, name="rules")
 app.add_typer(config.app, name="config")
+app.add_typer(flow.app, name="flow")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(silence.app, name="silence")
 app.add_typer(token.app, name="token")

@@ -12,12 +12,14 @@ def serve(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Instead of TOCSIN_PORT; 0 takes a free one and says which.")
     ] = None,
+    flows: Annotated[str, typer.Option(metavar="DIR", help="A folder of flows, instead of TOCSIN_FLOWS.")] = "",
 ) -> None:
     """Run Tocsin until SIGTERM or Ctrl-C.
 
     \b
     Examples:
       tocsin serve
+      tocsin serve --flows ./flows
       TOCSIN_DATABASE_URL=postgresql://tocsin@db/tocsin tocsin serve --only worker
     """
     if only not in ("", "api", "worker"):
@@ -34,6 +36,8 @@ def serve(
     settings = settings_or_fail()
     if port is not None:
         settings = replace(settings, port=port)
+    if flows:
+        settings = replace(settings, flows=flows)
     if only and settings.is_sqlite:
         fail("--only needs PostgreSQL: SQLite is for one process. Set TOCSIN_DATABASE_URL.", 2)
     leave_no_core_dump()

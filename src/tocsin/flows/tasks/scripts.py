@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ctypes
 import json
 import os
 import re
@@ -26,6 +27,10 @@ MEMORY_BYTES = 4 * 1024**3
 
 CPU_S = 3600
 OUTPUT = re.compile(r"^::(\{.*\})::$")
+PR_SET_PDEATHSIG = 1
+"""prctl(2): a script whose Tocsin is gone does not go on by itself, while the next Tocsin says that it failed."""
+
+PRCTL = getattr(ctypes.CDLL(None), "prctl", None)
 SEEN = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE")
 """What of our own environment a script sees. Nothing of Tocsin's settings."""
 
@@ -148,6 +153,8 @@ def put_files(folder: Path, files: dict[str, str]) -> None:
 
 def limited() -> None:
     """In the new process, before the script."""
+    if PRCTL is not None:
+        PRCTL(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
