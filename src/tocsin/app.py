@@ -3,13 +3,15 @@
 import asyncio
 import base64
 import contextlib
+import fcntl
+import hashlib
 import os
 import random
 import secrets
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import structlog
 import uuid_utils
@@ -47,6 +49,7 @@ from tocsin.settings import Settings, SettingsError, operator_settings, provider
 from tocsin.stages.audit_heads import AuditHeads
 from tocsin.stages.bus import BusIntake
 from tocsin.stages.deliver import Deliver
+from tocsin.stages.handed_over import HandedOver
 from tocsin.stages.intake import Intake, Nowhere
 from tocsin.stages.silence_end import end_silences
 from tocsin.stages.sweep import LEASE_LOSSES, Sweep
@@ -75,6 +78,8 @@ REQUEST_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 KEY_FILE = "secret.key"
 DATABASE_FILE = "tocsin.db"
+LOCK_FILE = "tocsin.lock"
+SPOOL_FOLDER = "spool"
 log = structlog.get_logger()
 
 
@@ -166,6 +171,21 @@ def data_file(settings: Settings, name: str) -> Path:
     except OSError as error:
         raise SettingsError(f"TOCSIN_DATA_DIR={settings.data_dir}: {error.strerror}.") from error
     return folder / name
+
+
+def lock_store(settings: Settings) -> IO[str] | None:
+    """SQLite is for one process: a second one is refused. The lock ends with the process, however it ends."""
+    if not settings.is_sqlite:
+        return None
+    file = data_file(settings, LOCK_FILE).open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise SettingsError(
+            f"Another Tocsin already uses {settings.data_dir}. "
+            "For several processes set TOCSIN_DATABASE_URL to PostgreSQL."
+        ) from error
+    return file
 
 
 def keyring_of(settings: Settings) -> Keyring:
@@ -315,6 +335,9 @@ class App:
         )
         self.buses = self.buses_of(settings)
         self.watcher = Watcher(db, self.library, self.flows.queue, self.flows.wake.set, clock, DEFAULT_TENANT)
+        self.handed_over = HandedOver(
+            Path(settings.data_dir) / SPOOL_FOLDER, self.intake.accept, keyring, self.slack_endpoint
+        )
         self.timers = Timers(clock)
         self.under_way: set[asyncio.Task[None]] = set()
         self.sweep = Sweep(
@@ -376,6 +399,23 @@ class App:
         mine = {endpoint.name: endpoint for endpoint in known if endpoint.created_by == "environment"}
         for given in from_environment(self.settings):
             await self._take(given, mine.get(given.name))
+
+    async def slack_endpoint(self, address: str) -> str:
+        """The id of the endpoint for this address that nobody set up by hand: the environment's, or one that is made.
+        Raises Invalid."""
+        check = PROVIDERS["slack"].check_address
+        assert check is not None
+        address = check(address)
+        name = "SLACK_WEBHOOK_URL"
+        if address != self.settings.slack_webhook_url:
+            name = f"SlackNotifier {hashlib.sha256(address.encode()).hexdigest()[:12]}"
+        for again in (False, True):
+            known = await config.list_endpoints(self.db, DEFAULT_TENANT, after="", limit=10_000, filters={})
+            mine = next((one for one in known if (one.created_by, one.name) == ("environment", name)), None)
+            if mine is None and not again:
+                await self._take(FromEnvironment(name, "slack", hint_of(address), (), address), None)
+        assert mine is not None
+        return mine.id
 
     async def _take(self, given: "FromEnvironment", known: Endpoint | None) -> None:
         now_ms = self.clock_ms()

@@ -31,6 +31,7 @@ class Worker:
             app.db.watch,
             self.keep_time,
             *(bus.run for bus in app.buses),
+            app.handed_over.run,
         ]
         if app.works:
             app.deliver.recorder.on_notice = self.sweep_now.set

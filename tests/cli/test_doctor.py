@@ -15,9 +15,8 @@ import pytest
 from tests.cli.conftest import Done, Invoke, Stub
 from tests.harness import Clock, receiving, running
 from tests.postgres import PostgresServer, free_port
-from tocsin.app import App, clock_ms
+from tocsin.app import App, clock_ms, lock_store
 from tocsin.cli import checks
-from tocsin.cli.running import lock_store
 from tocsin.settings import read_settings
 from tocsin.store import sqlite
 

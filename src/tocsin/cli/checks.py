@@ -17,8 +17,8 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from msgspec import Struct
 
-from tocsin.app import DATABASE_FILE, KEY_FILE, clock_ms, keyring_of, open_database, switched_off
-from tocsin.cli.running import LOCK_FILE, open_to_others
+from tocsin.app import DATABASE_FILE, KEY_FILE, LOCK_FILE, clock_ms, keyring_of, open_database, switched_off
+from tocsin.cli.running import open_to_others
 from tocsin.model.errors import Refusal
 from tocsin.outbound.address_guard import parse_allow_targets
 from tocsin.outbound.http import parse_connect_to

@@ -30,10 +30,9 @@ def restore(
 
     from msgspec.structs import replace
 
-    from tocsin.app import DATABASE_FILE, KEY_FILE, clock_ms, data_file, open_store
+    from tocsin.app import DATABASE_FILE, KEY_FILE, clock_ms, data_file, lock_store, open_store
     from tocsin.cli.opening import EXPECTED, code_of, settings_or_fail
     from tocsin.cli.output import fail
-    from tocsin.cli.running import lock_store
     from tocsin.store.backup import PRIVATE, check, put_in_place, sync
 
     settings = settings_or_fail()

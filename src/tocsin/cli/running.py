@@ -1,19 +1,18 @@
 """One process of Tocsin from start to stop: lock, store, stages, server, signals."""
 
 import asyncio
-import fcntl
 import gc
 import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
-from typing import IO, Any
+from typing import Any
 
 import structlog
 import uvloop
 from starlette.routing import Route as StarletteRoute
 
-from tocsin.app import App, data_file, switched_off
+from tocsin.app import App, lock_store, switched_off
 from tocsin.cli.supervisor import notify, watch
 from tocsin.settings import Settings, SettingsError, read_supervisor
 from tocsin.store import accounts
@@ -23,23 +22,7 @@ from tocsin.web.server import PROBES, Server, Tocsin, listen, server_of
 from tocsin.worker import Worker
 
 ANY_HOST = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
-LOCK_FILE = "tocsin.lock"
 log = structlog.get_logger()
-
-
-def lock_store(settings: Settings) -> IO[str] | None:
-    """SQLite is for one process: a second one is refused. The lock ends with the process, however it ends."""
-    if not settings.is_sqlite:
-        return None
-    file = data_file(settings, LOCK_FILE).open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise SettingsError(
-            f"Another Tocsin already uses {settings.data_dir}. "
-            "For several processes set TOCSIN_DATABASE_URL to PostgreSQL."
-        ) from error
-    return file
 
 
 def run_process(

@@ -127,12 +127,15 @@ class Tocsin:
                 event["links"] = dict(links)
             if actions:
                 event["actions"] = actions
-            self.courier.put(line_of(event))
+            self._hand_over(line_of(event))
             return str(event["id"])
         except Exception as error:  # whatever it is, it is not the pipeline's
             self.courier.counts["dropped"] += 1
             self.courier._say("fault", f"An event for Tocsin could not be made: {error!r}")
             return ""
+
+    def _hand_over(self, line: bytes) -> None:
+        self.courier.put(line)
 
     def run(self, pipeline: str, run_id: str | None = None, **about: Any) -> Run:
         """`with tocsin.run("etl/orders") as run:`, `async with`, or `@tocsin.run("etl/orders")` above a function. See

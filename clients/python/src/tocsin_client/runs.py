@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 import logging
 import os
 import secrets
+import sys
 import threading
 import time
 import traceback
@@ -24,7 +24,6 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 LOG_BYTES = 16 * 1024
 TRACEBACK_CHARS = 8 * 1024
 ERROR_CHARS = 4000
-CANCELS = (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit)
 
 
 class Here(NamedTuple):
@@ -56,6 +55,14 @@ def error_text(error: BaseException | str) -> str:
         return "".join(traceback.format_exception_only(type(error), error)).strip()[-ERROR_CHARS:]
     except Exception:  # whose __str__ fails
         return type(error).__name__
+
+
+def is_cancel(error: BaseException) -> bool:
+    """Whether somebody stopped it. Programs that know nothing of asyncio need not load it for this."""
+    asyncio = sys.modules.get("asyncio")
+    return isinstance(error, (KeyboardInterrupt, GeneratorExit)) or (
+        asyncio is not None and isinstance(error, asyncio.CancelledError)
+    )
 
 
 def trace_text(error: BaseException) -> str:
@@ -101,7 +108,7 @@ class Part:
         """By an exception, or by none."""
         if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
             self.succeed()
-        elif isinstance(error, CANCELS):
+        elif is_cancel(error):
             self.cancel(error=error_text(error))
         else:
             self.fail(error)

@@ -52,6 +52,7 @@ class Spool:
         self.lock = threading.Lock()
         self.fd = -1
         self.size = 0
+        self.is_new = False
 
     def append(self, lines: Iterable[bytes]) -> None:
         """They survive the end of the process when it returns, and a power cut after `sync`."""
@@ -74,10 +75,16 @@ class Spool:
             if self.fd < 0:
                 return
             copy = os.dup(self.fd)
+            is_new, self.is_new = self.is_new, False
         try:
             os.fsync(copy)
         finally:
             os.close(copy)
+        if is_new:
+            with contextlib.suppress(OSError):  # Windows opens no folders
+                folder = os.open(self.folder, os.O_RDONLY)
+                os.fsync(folder)
+                os.close(folder)
 
     def seal(self) -> None:
         """What was written so far may be sent, by whoever comes."""
@@ -101,10 +108,7 @@ class Spool:
         self.size = 0
         locked(self.fd)
         hidden.rename(self.folder / (name + ENDING))
-        with contextlib.suppress(OSError):  # Windows opens no folders
-            folder = os.open(self.folder, os.O_RDONLY)
-            os.fsync(folder)
-            os.close(folder)
+        self.is_new = True
 
     def _end(self) -> None:
         """What was not synced is so with the rest of the system, within half a minute."""
