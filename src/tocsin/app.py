@@ -207,9 +207,9 @@ def keyring_of(settings: Settings) -> Keyring:
 
 def make_key(file: Path) -> None:
     """On the disk and whole before anything is sealed with it: a power cut must not leave secrets without their key.
-    Of several processes that start together one makes it."""
+    Of several processes, or threads, that start together one makes it."""
     made = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
-    part = file.with_name(f"{file.name}.{os.getpid()}")
+    part = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
         out.write(made + "\n")
         out.flush()
