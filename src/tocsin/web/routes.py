@@ -349,10 +349,14 @@ def filters_of(call: Call, known: tuple[str, ...]) -> dict[str, str]:
     return {name: given[name] for name in known if given.get(name)}
 
 
-def cursor_of(call: Call, start: str) -> str:
-    """Where the page starts: an id of the last page, or `start`."""
+AN_ID = re.compile(r"[a-z]{2,8}_[0-9a-f]{32}")
+A_NUMBER = re.compile(r"[0-9]{1,18}")
+
+
+def cursor_of(call: Call, start: str, shape: re.Pattern[str] = AN_ID) -> str:
+    """Where the page starts: an id of the last page, or `start`. Raises Invalid for what no page has said."""
     cursor = call.request.query_params.get("cursor", "")
-    if len(cursor) > 100 or not cursor.isascii() or "\x00" in cursor:
+    if cursor and not shape.fullmatch(cursor):
         raise Invalid("cursor", "something else", "the `next` of an earlier page")
     return cursor or start
 

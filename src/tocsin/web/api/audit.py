@@ -13,6 +13,7 @@ from tocsin.store import audit
 from tocsin.store.audit import Head, Verdict, parse_head
 from tocsin.web.api.deliveries import moment_ms
 from tocsin.web.routes import (
+    A_NUMBER,
     A_TIME,
     PAGE,
     Call,
@@ -82,9 +83,7 @@ async def list_(call: Call) -> Response:
     if "id" in filters:
         filters["object_id"] = filters.pop("id")
     filters |= {name: moment_ms(filters[name]) for name in ("since", "until") if name in filters}
-    cursor = cursor_of(call, str(audit.ENDLESS))
-    if not cursor.isdigit() or len(cursor) > 19 or int(cursor) > audit.ENDLESS:
-        raise Invalid("cursor", "something else", "the `next` of an earlier page")
+    cursor = cursor_of(call, str(audit.ENDLESS), A_NUMBER)
     found = await audit.list_(call.app.db, call.tenant_id, before=int(cursor), limit=limit + 1, filters=filters)
     return reply(page([shown(entry) for entry in found], limit, lambda entry: str(entry.number)))
 
