@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from starlette.responses import Response
 
 from tocsin.app import App
-from tocsin.model.access import check_tenant_id, check_user_id
+from tocsin.model.access import TENANT_ID, check_tenant_id, check_user_id
 from tocsin.model.audit import Act, Actor, changes
 from tocsin.model.errors import Conflict
 from tocsin.model.ids import DEFAULT_TENANT, OPERATOR_TENANT
@@ -104,7 +104,7 @@ async def create(call: Call) -> Response:
 
 async def list_(call: Call) -> Response:
     limit = page_limit(call)
-    found = await identity.list_tenants(call.app.db, after=cursor_of(call, ""), limit=limit + 1)
+    found = await identity.list_tenants(call.app.db, after=cursor_of(call, "", TENANT_ID), limit=limit + 1)
     return reply(page([shown(tenant) for tenant in found], limit, lambda tenant: str(tenant.id)))
 
 
