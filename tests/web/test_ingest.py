@@ -165,3 +165,13 @@ async def test_what_a_request_would_become(tocsin: Running) -> None:
     )
     (await tocsin.client.post("/v1/sources/preview", {"kind": "github", "body": []})).problem(400)
     assert (await tocsin.client.get("/v1/events")).ok()["items"] == []
+
+
+async def test_an_event_that_is_too_large_is_told_without_its_bulk(tocsin: Running) -> None:
+    detail = {"jobName": "load", "jobRunId": "jr_1", "state": "stopped", "bulk": [["x" * 900] * 190] * 3}
+    event = {"id": "1", "source": "aws.other", "detail-type": "Something Else", "detail": detail}
+    body = json.dumps(event).encode()
+    assert len(body) > 500_000
+    assert (await ingest(tocsin, "/v1/ingest/eventbridge", body, token=None)).ok(202)["accepted"] == 1
+    (kept,) = (await tocsin.client.get("/v1/events")).ok()["items"]
+    assert kept["data"] == {"jobName": "load", "jobRunId": "jr_1", "state": "stopped", "data_left_out": True}

@@ -8,9 +8,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+from msgspec.structs import replace
+
 from tocsin.sources.draft import (
     LAST_MS,
     MAX_DEPTH,
+    MAX_EVENT_BYTES,
     MAX_INT,
     MIN_INT,
     Draft,
@@ -23,6 +27,7 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 NOT_TYPE = re.compile(r"[^A-Za-z0-9._:/-]")
 TEXT_CHARS = 16 * 1024
 DATA_ITEMS = 200
+WORDS, WORD_CHARS = 50, 1000
 FRACTION = re.compile(r"\.(\d{6})\d+")
 SEVERITIES = ("info", "warning", "error", "critical")
 
@@ -71,6 +76,16 @@ def draft(
             if isinstance(url, str) and len(url) <= 2048 and is_web_address(url)
         },
     )
+
+
+def within_bounds(one: Draft) -> Draft:
+    """An event of at most MAX_EVENT_BYTES: of one that is larger, only what its data says in a word or a number is
+    kept. Who sent it would not send it otherwise, and it may be the one that matters."""
+    if len(msgspec.json.encode(one)) <= MAX_EVENT_BYTES:
+        return one
+    kept: dict[str, Any] = {name: value for name, value in one.data.items() if isinstance(value, bool | int | float)}
+    kept |= {name: value[:WORD_CHARS] for name, value in one.data.items() if isinstance(value, str)}
+    return replace(one, data=dict(list(kept.items())[:WORDS]) | {"data_left_out": True})
 
 
 def type_name(value: str) -> str:

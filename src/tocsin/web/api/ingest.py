@@ -10,7 +10,8 @@ from tocsin.model.errors import Forbidden, Invalid, NotFound, Unauthorised
 from tocsin.model.source import Sender
 from tocsin.rules.own import OWN
 from tocsin.sources import SOURCES
-from tocsin.sources.draft import MAX_EVENTS, Draft
+from tocsin.sources.draft import MAX_EVENT_BYTES, MAX_EVENTS, Draft
+from tocsin.sources.fitting import within_bounds
 from tocsin.sources.incoming import Incoming, Source, Taken
 from tocsin.stages.intake import Receipt
 from tocsin.store import pipelines, sources
@@ -83,7 +84,8 @@ async def taken_in(
         raise Unauthorised(UNSIGNED)
     body = unpacked(raw, headers.get("content-encoding", ""), most)
     taken = source.read(replace(incoming, body=body))
-    drafts = await with_pipelines(call, tenant_id, taken.drafts)
+    found = taken.drafts if len(body) <= MAX_EVENT_BYTES else [within_bounds(draft) for draft in taken.drafts]
+    drafts = await with_pipelines(call, tenant_id, found)
     gate.events(sender_id, now_ms, len(drafts))
     receipts: list[Receipt] = []
     for start in range(0, len(drafts), MAX_EVENTS):
