@@ -243,6 +243,20 @@ def test_prefects_states(state: str, type_: str, kind: str) -> None:
     assert found["type"] == f"prefect.flow-run.{state}"
 
 
+def test_a_task_of_prefect_that_is_tried_again() -> None:
+    whole = sample("prefect", "task-run-events")
+    whole["payload"]["task_run"]["task_key"] = "extract-eff363c6"
+    kinds = []
+    for state, type_ in (("AwaitingRetry", "SCHEDULED"), ("Retrying", "RUNNING"), ("Failed", "FAILED")):
+        whole["event"] = f"prefect.task-run.{state}"
+        whole["resource"] |= {"prefect.state-name": state, "prefect.state-type": type_}
+        found = draft("prefect", whole)
+        kinds.append((found["kind"], found["data"].get("will_retry", False), found["labels"]["task"]))
+    assert kinds == [
+        ("stage.failed", True, "extract"), ("stage.started", False, "extract"), ("stage.failed", False, "extract"),
+    ]  # fmt: skip
+
+
 def test_an_event_of_prefect_in_the_envelope_of_its_stream() -> None:
     whole = flow_run("Failed", "FAILED", **{"prefect.state-message": "no rows"})
     assert draft("prefect", {"type": "event", "event": whole}) == draft("prefect", whole)

@@ -4,6 +4,7 @@ https://docs.prefect.io/v3/api-ref/events
 A run is a flow run, a stage a task run of it, known by its name. A task that is tried again says so by its state.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,6 @@ STATES = {
     "CRASHED": "failed", "CANCELLING": "progress", "CANCELLED": "cancelled", "PAUSED": "paused",
 }  # fmt: skip
 NAMES = {
-    "Retrying": "progress",
     "Late": "missed",
     "Suspended": "paused",
     "Resuming": "progress",
@@ -26,6 +26,8 @@ NAMES = {
     "heartbeat": "progress",
 }
 """States that say more by their name than by their type."""
+KEY_END = re.compile(r"-[0-9a-f]{8}\Z")
+"""What makes the key of a task unique among those of its name."""
 STAGE = {"paused": "progress", "missed": "progress", "cancelled": "skipped"}
 FLOW_RUN, TASK_RUN = "prefect.flow-run.", "prefect.task-run."
 
@@ -110,15 +112,19 @@ def flow_run(whole: Mapping[str, Any], event: str, resource: str) -> Draft:
 
 
 def task_run(whole: Mapping[str, Any], event: str, resource: str) -> Draft:
-    """Prefect tells of a try that failed by AwaitingRetry or Retrying, and of the last one by Failed."""
+    """Prefect tells of a try that failed by AwaitingRetry, and of the last one by Failed."""
     state, message = state_of(whole, event), words(whole, "resource", "prefect.state-message")
+    again = event.endswith(".AwaitingRetry")
+    state = "failed" if again else state
     flow = words(whole, "payload", "task_run", "flow_run_id") or id_in(
         words(related(whole, "flow-run"), "prefect.resource.id")
     )
     run_name = words(whole, "resource", "prefect.resource.name")
     noun = "stage" if flow else "run"
+    about = common(whole, event)
+    about["labels"]["task"] = KEY_END.sub("", words(whole, "payload", "task_run", "task_key"))
     return draft(
-        **common(whole, event),
+        **about,
         kind=f"{noun}.{STAGE.get(state, state) if flow else state}",
         pipeline=named(whole, "flow") if flow else words(whole, "payload", "task_run", "task_key") or run_name,
         run_id=flow or id_in(resource),
@@ -127,7 +133,7 @@ def task_run(whole: Mapping[str, Any], event: str, resource: str) -> Draft:
         data={
             "attempt": run_count(whole) if flow else None,
             "state": words(whole, "resource", "prefect.state-name"),
-            "task": at(whole, "payload", "task_run", "task_key"),
+            "will_retry": True if again else None,
             "error": (message or "failed") if state == "failed" else "",
         },
     )
