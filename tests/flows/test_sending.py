@@ -62,6 +62,9 @@ async def test_a_message_is_a_delivery(tocsin: Running) -> None:  # S2-03
     (webhook,) = (await tocsin.client.get("/v1/webhooks")).ok()["items"]
     assert (webhook["enabled_events"], webhook["webhook_url"]) == ([], "…" + hook.url[-10:])
     assert hook.url not in json.dumps(webhook)
+    assert (await tocsin.client.get("/v1/config")).ok()["endpoints"] == []  # nobody set it up, so no file has it
+    audited = (await tocsin.client.get("/v1/audit?action=webhook.create")).ok()["items"]
+    assert [entry["id"] for entry in audited] == [webhook["id"]]
 
 
 async def test_all_flows_share_the_endpoint_of_a_place_and_its_pace(tocsin: Running) -> None:

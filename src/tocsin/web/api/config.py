@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 from starlette.responses import Response
 
+from tocsin.flows import sending as flows
 from tocsin.model.endpoint import Options
 from tocsin.model.errors import Invalid
 from tocsin.model.rule import Rule
@@ -37,12 +38,13 @@ NEW = "new:"
 """An id that begins with this names an endpoint that is not there yet."""
 
 MOST_GIVEN = 10_000
-ENVIRONMENT = "environment"
+NOBODYS = ("environment", flows.MADE_BY)
+"""Who makes endpoints that are in nobody's file."""
 
 
 class ConfigOut(Struct, frozen=True):
-    """What people set up, not what follows from the environment or from preferences. `preferences` is null unless an
-    admin asks. `at`: the server's time."""
+    """What people set up, not what follows from the environment, from preferences or from flows. `preferences` is null
+    unless an admin asks. `at`: the server's time."""
 
     at: str | None
     endpoints: tuple[Webhook, ...]
@@ -136,7 +138,7 @@ async def get(call: Call) -> Response:
     return reply(
         ConfigOut(
             at=rfc3339(now_ms),
-            endpoints=tuple(webhooks.seen(call.by, one) for one in endpoints if one.created_by != ENVIRONMENT),
+            endpoints=tuple(webhooks.seen(call.by, one) for one in endpoints if one.created_by not in NOBODYS),
             rules=tuple(alert_rules.shown(rule) for rule in rules if not pipeline_of(rule)),
             silences=tuple(silences_api.shown(one, now_ms) for one in reversed(kept)),
             pipelines=dict(sorted(by_pipeline.items())),
