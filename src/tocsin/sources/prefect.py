@@ -114,12 +114,12 @@ def flow_run(whole: Mapping[str, Any], event: str, resource: str) -> Draft:
 def task_run(whole: Mapping[str, Any], event: str, resource: str) -> Draft:
     """Prefect tells of a try that failed by AwaitingRetry, and of the last one by Failed."""
     state, message = state_of(whole, event), words(whole, "resource", "prefect.state-message")
-    again = event.endswith(".AwaitingRetry")
-    state = "failed" if again else state
     flow = words(whole, "payload", "task_run", "flow_run_id") or id_in(
         words(related(whole, "flow-run"), "prefect.resource.id")
     )
     run_name = words(whole, "resource", "prefect.resource.name")
+    again = bool(flow) and event.endswith(".AwaitingRetry")
+    state = "failed" if again else state
     noun = "stage" if flow else "run"
     about = common(whole, event)
     about["labels"]["task"] = KEY_END.sub("", words(whole, "payload", "task_run", "task_key"))
