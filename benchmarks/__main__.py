@@ -26,7 +26,7 @@ import apsw
 import msgspec
 import psutil  # type: ignore[import-untyped]
 
-from benchmarks import backlog, hanging, idle, latency, many, noise, rules, startup, throughput
+from benchmarks import backlog, bus, hanging, idle, latency, many, noise, rules, startup, throughput
 from benchmarks.figure import Figure, table
 from benchmarks.process import ROOT
 from benchmarks.systems import Bench
@@ -40,6 +40,8 @@ FIGURES: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "postgres-batch": partial(throughput.run, store="postgres", batch=100),
     "sqlite-latency": partial(latency.run, store="sqlite"),
     "postgres-latency": partial(latency.run, store="postgres"),
+    "sqlite-bus": partial(bus.run, store="sqlite"),
+    "postgres-bus": partial(bus.run, store="postgres"),
     "many": many.run,
     "hanging": partial(hanging.run, store="sqlite"),
     "rules": partial(rules.run, store="sqlite"),

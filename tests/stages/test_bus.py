@@ -14,7 +14,7 @@ from nats.js import JetStreamContext
 
 from tests.brokers import Broker, nats_server
 from tests.harness import PATIENCE_S, Start
-from tests.stages.bus_checks import counted, events, until
+from tests.stages.bus_checks import counted, events, refused, until
 
 pytestmark = pytest.mark.anyio
 
@@ -176,3 +176,42 @@ async def test_a_bus_that_goes_away_is_a_warning_and_is_read_again(
         await until(lambda: not bus.away, "back")
         assert b"is not read" not in (await tocsin.client.get("/readyz")).body
         await tocsin.worker.stop()
+
+
+async def test_large_messages_are_taken_a_few_at_a_time_and_too_large_ones_set_aside(
+    start: Start, broker: Broker, js: JetStreamContext, logs: list[dict[str, Any]]
+) -> None:
+    text = "x" * 15_000
+    large = {"events": [{"type": "load.one", "message": text} for _ in range(40)]}  # 600 KB: 30 of them are 18 MB
+    for _ in range(30):
+        await js.publish("events", json.dumps(large).encode())
+    await js.publish("events", json.dumps({"events": large["events"] + large["events"][:10]}).encode())
+    tocsin = await start(TOCSIN_BUS_URL=url(broker), TOCSIN_MAX_BODY_BYTES="650000")
+    await counted(tocsin, accepted=1200, refused=1)
+    assert not [entry for entry in logs if entry["event"] == "bus.away"]
+    (found,) = await refused(tocsin)
+    assert "at most 650000" in found["reason"]
+    await acknowledged(js)
+
+
+async def test_a_long_backlog_is_read_over_one_connection(
+    start: Start, broker: Broker, js: JetStreamContext, logs: list[dict[str, Any]]
+) -> None:
+    for number in range(2600):
+        await js.publish("events", json.dumps({"type": "load.one", "id": str(number)}).encode())
+    tocsin = await start(TOCSIN_BUS_URL=url(broker))
+    await counted(tocsin, accepted=2600, duplicate=0)
+    await acknowledged(js)
+    assert not [entry for entry in logs if entry["event"] == "bus.away"]
+
+
+async def test_a_tenants_limit_holds_and_what_is_over_waits_at_the_bus(
+    start: Start, broker: Broker, js: JetStreamContext
+) -> None:
+    for number in range(1200):
+        await js.publish("events", json.dumps({"type": "load.one", "id": str(number)}).encode())
+    tocsin = await start(TOCSIN_BUS_URL=url(broker), TOCSIN_LIMIT_EVENTS_PER_DAY="400")
+    (bus,) = tocsin.app.buses
+    await until(lambda: "(events_per_day)" in bus.away, "the limit is reached")
+    assert 400 <= bus.counts["accepted"] <= 900
+    assert (await js.consumer_info("EVENTS", "tocsin")).num_ack_pending + bus.counts["accepted"] <= 1200

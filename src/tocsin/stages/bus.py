@@ -30,6 +30,9 @@ from tocsin.store.limits import Meter
 MOST = 500
 """Messages of a batch, and events of a submission: what fits into one transaction of intake."""
 
+MOST_BYTES = 8 * 1024 * 1024
+"""Of a submission: an eighth of what may wait at intake, which would be busy for ever for more than all of that."""
+
 WAIT_S = 0.5
 LOOK_S = 5.0
 """So often it is asked how much waits, and whether the tenant may still be served."""
@@ -192,15 +195,20 @@ class BusIntake:
         """Durable first, then acknowledged. Raises Stopped."""
         group: list[Read] = []
         refused: list[tuple[BusMessage, str]] = []
+        count = size = 0
+        most = (await self.meter.gate(self.address.tenant, self.clock_ms())).limits.body_bytes
         for message in messages:
             try:
+                if len(message.body) > most:
+                    raise Invalid("", f"{len(message.body)} bytes", f"at most {most}")
                 read = Read(message, drafts_of(message, self.address.kind))
             except Invalid as error:
                 refused.append((message, error.detail))
                 continue
-            if group and sum(len(one.drafts) for one in group) + len(read.drafts) > MOST:
+            count, size = count + len(read.drafts), size + len(message.body)
+            if group and (count > MOST or size > MOST_BYTES):
                 await self._store(group, refused)
-                group = []
+                group, count, size = [], len(read.drafts), len(message.body)
             group.append(read)
         if group:
             await self._store(group, refused)

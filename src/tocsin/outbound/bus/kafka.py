@@ -7,7 +7,7 @@ import contextlib
 import ssl
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
-from aiokafka.errors import CommitFailedError
+from aiokafka.errors import CommitFailedError, IllegalStateError
 from aiokafka.structs import TopicPartition
 
 from tocsin.model.bus import BusAddress, BusMessage
@@ -65,7 +65,10 @@ class KafkaTopic:
         behind = 0
         for partition in self.consumer.assignment():
             if (end := self.consumer.highwater(partition)) is not None:
-                behind += max(0, end - await self.consumer.position(partition))
+                try:
+                    behind += max(0, end - await self.consumer.position(partition))
+                except IllegalStateError:  # somebody else has it by now
+                    continue
         return behind
 
     async def close(self) -> None:

@@ -25,8 +25,9 @@ MOST_BYTES = 16 * 1024 * 1024
 
 MOST_UNACKNOWLEDGED = 20_000
 CONNECT_S, PING_S = 3, 5
-END_OF_REQUEST = {"404", "408"}
-FULL = "Exceeds MaxBytes"
+END_OF_REQUEST = ("404", "408", "409 Batch Completed", "409 Message Size Exceeds MaxBytes")
+"""Any other status is trouble: `409 Consumer Deleted`, `503` …
+https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-13.md"""
 
 
 class JetStream:
@@ -101,7 +102,7 @@ class JetStream:
         elif status != "100":
             assert message.headers is not None
             about = message.headers.get("Description", "")
-            if status in END_OF_REQUEST or (status == "409" and FULL in about):
+            if f"{status} {about}".startswith(END_OF_REQUEST):
                 self.asked -= int(message.headers.get("Nats-Pending-Messages", self.asked))
             else:
                 self._end(f"{status} {about}")
