@@ -19,6 +19,7 @@ NOWHERE = {
     "/v1/tokens": "tok_00000000000070008000000000000000",
     "/v1/inbox": "dlv_00000000000070008000000000000000",
     "/v1/silences": "sil_00000000000070008000000000000000",
+    "/v1/flows": "nothing",  # of a folder: see tests/flows/test_server.py
     "/auth/sessions": "ses_00000000000070008000000000000000",
 }
 """An id that nobody has, for each resource with ids in its paths. A new resource needs its line here."""
