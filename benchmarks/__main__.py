@@ -26,7 +26,7 @@ import apsw
 import msgspec
 import psutil  # type: ignore[import-untyped]
 
-from benchmarks import backlog, bus, hanging, idle, latency, many, noise, rules, startup, throughput
+from benchmarks import backlog, bus, client, hanging, idle, latency, many, noise, rules, startup, throughput
 from benchmarks.figure import Figure, table
 from benchmarks.process import ROOT
 from benchmarks.systems import Bench
@@ -50,6 +50,7 @@ FIGURES: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "sqlite-backlog": partial(backlog.run, store="sqlite"),
     "postgres-backlog": partial(backlog.run, store="postgres"),
     "idle": partial(idle.run, store="sqlite"),
+    "client": client.run,
     "help": startup.run_help,
     "start": partial(startup.run_start, store="sqlite"),
 }
