@@ -1,0 +1,88 @@
+"""Airflow: `TocsinNotifier()` as any callback of a DAG or a task; or, for all of them without a line in a DAG, the
+listener: an `AirflowPlugin` with `listeners = [tocsin_client.hooks.airflow]`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+try:
+    from airflow.sdk.bases.notifier import BaseNotifier
+except ImportError:  # Airflow 2
+    from airflow.notifications.basenotifier import BaseNotifier
+try:
+    from airflow.listeners import hookimpl
+except ImportError:  # the task SDK alone has none
+
+    def hookimpl(function: Any) -> Any:
+        return function
+
+
+from tocsin_client import shared
+
+VERBS = {"success": "succeeded", "failed": "failed", "running": "started", "skipped": "skipped"}
+VERBS.update(up_for_retry="failed", upstream_failed="skipped")
+
+
+class TocsinNotifier(BaseNotifier):
+    """Tells of the run where it is a DAG's callback, of the task where it is a task's."""
+
+    template_fields = ()  # a DAG's callback has nothing to render them with
+
+    def notify(self, context: Any) -> None:
+        instance, dag_run = context.get("task_instance") or context.get("ti"), context.get("dag_run")
+        error = context.get("exception")
+        if context.get("task") is not None and instance is not None:
+            of_task(instance, VERBS.get(str(getattr(instance, "state", "")), "progress"), error)
+        elif dag_run is not None:
+            of_run(dag_run, VERBS.get(str(getattr(dag_run, "state", "")), "progress"), str(context.get("reason") or ""))
+        shared().flush(5)
+
+
+def of_run(dag_run: Any, verb: str, message: str = "") -> None:
+    data = {"error": message or "the DAG run failed"} if verb == "failed" else {}
+    shared().emit(
+        f"run.{verb}", source="airflow", pipeline=str(dag_run.dag_id), run_id=str(dag_run.run_id), message=message,
+        data=data,
+    )  # fmt: skip
+
+
+def of_task(instance: Any, verb: str, error: Any = None) -> None:
+    attempt, most = int(instance.try_number or 1), int(getattr(instance, "max_tries", 0) or 0)
+    data: dict[str, Any] = {"stage_attempt": attempt, "map_index": getattr(instance, "map_index", -1)}
+    if verb == "failed":
+        data["error"] = str(error) if isinstance(error, str) else f"{type(error).__name__}: {error}"
+        data["will_retry"] = attempt <= most
+    shared().emit(
+        f"stage.{verb}", source="airflow", pipeline=str(instance.dag_id), run_id=str(instance.run_id),
+        stage=str(instance.task_id), data=data,
+    )  # fmt: skip
+
+
+@hookimpl
+def on_dag_run_running(dag_run: Any, msg: str) -> None:
+    of_run(dag_run, "started")
+
+
+@hookimpl
+def on_dag_run_success(dag_run: Any, msg: str) -> None:
+    of_run(dag_run, "succeeded")
+
+
+@hookimpl
+def on_dag_run_failed(dag_run: Any, msg: str) -> None:
+    of_run(dag_run, "failed", msg)
+
+
+@hookimpl
+def on_task_instance_running(previous_state: Any, task_instance: Any) -> None:
+    of_task(task_instance, "started")
+
+
+@hookimpl
+def on_task_instance_success(previous_state: Any, task_instance: Any) -> None:
+    of_task(task_instance, "succeeded")
+
+
+@hookimpl
+def on_task_instance_failed(previous_state: Any, task_instance: Any, error: Any) -> None:
+    of_task(task_instance, "failed", error)
