@@ -15,13 +15,15 @@ _kept: list[object] = []
 def connect(client: Tocsin | None = None) -> None:
     def tell(type: str, task: Any, request: Any, **data: Any) -> None:
         retries = int(getattr(request, "retries", 0) or 0)
-        root = getattr(request, "parent_id", None)
+        parent = getattr(request, "parent_id", None)
+        if parent == getattr(request, "id", ""):  # a retry is its own child
+            parent = None
         (client or shared()).emit(
             type,
             source="celery",
             pipeline=str(getattr(task, "name", task)),
             run_id=str(getattr(request, "id", "")),
-            data={"attempt": retries + 1, **({"parent_run_id": root} if root else {}), **data},
+            data={"attempt": retries + 1, **({"parent_run_id": parent} if parent else {}), **data},
         )
 
     def started(sender: Any = None, task_id: str = "", task: Any = None, **_: Any) -> None:

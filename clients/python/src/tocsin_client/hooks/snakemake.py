@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import atexit
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
@@ -32,7 +34,7 @@ class LogHandler(LogHandlerBase):
         event = getattr(getattr(record, "event", None), "name", "")
         job: Any = getattr(record, "jobid", getattr(record, "job_id", None))
         if event == "WORKFLOW_STARTED":
-            name = str(getattr(record, "snakefile", "") or "snakemake")
+            name = os.environ.get("TOCSIN_PIPELINE") or Path.cwd().name  # what Snakemake names is a file of its own
             self.run = shared().run(name, str(record.workflow_id)).start()
         elif event == "JOB_INFO":
             self.names[job] = str(record.rule_name)
