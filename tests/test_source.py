@@ -136,3 +136,9 @@ def test_no_merge_was_left_half_done() -> None:
         for path in (ROOT / folder).glob("*.md" if folder == "." else "**/*"):
             if path.suffix in (".py", ".md", ".sql", ".toml", ".yml", ".txt", ".html", ".css", ".js"):
                 assert not marks.search(path.read_text("utf-8")), path
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """pytest knows a file of tests by its name alone."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(set(names)) == len(names), sorted(name for name in set(names) if names.count(name) > 1)

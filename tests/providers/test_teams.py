@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -317,6 +317,7 @@ def test_literal_means_nothing(text: str) -> None:
     assert made.translate(INVISIBLE) == " ".join(text.split()).translate(INVISIBLE).replace("`", "ˋ")
 
 
+@example(["*", "_", "*"])
 @given(
     st.lists(
         st.sampled_from(

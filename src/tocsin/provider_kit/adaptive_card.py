@@ -298,6 +298,7 @@ _NO_BRACKETS = str.maketrans("", "", "[]")
 _LEADING = re.compile(r"(?:[-+]|#{1,6}|\d{1,9}[.)])(?:\s|\Z)|>|-{2}")
 _EMPHASIS = re.compile(r"\*[*_]*|(?<!\w)_[*_]*|_[*_]*+(?![^\W_])")
 _PAIRS = re.compile(r"\](?=[(\[:])|<(?=[A-Za-z/!?])|&(?=#|\w+;)|\\(?=[!-/:-@\[-`{-~])|\{(?=\{)|~(?=~)")
+_BETWEEN_MARKS = re.compile(r"(?<=\*)(?=_)|(?<=_)(?=\*)")
 _MENTION = re.compile(r"<(?=/?at\b)", re.IGNORECASE)
 
 
@@ -306,9 +307,14 @@ def literal(text: str) -> str:
     `*` or `_` leaves it nothing to emphasise, a zero-width space breaks up links, tags, entities, escapes and dates."""
     if text.isalnum():
         return text
-    text = _EMPHASIS.sub("\u200a\\g<0>\u200a", text.replace("`", "ˋ"))
+    text = _EMPHASIS.sub(_apart, text.replace("`", "ˋ"))
     text = _PAIRS.sub("\\g<0>\u200b", text)
     return "\u200b" + text if _LEADING.match(text) else text
+
+
+def _apart(found: re.Match[str]) -> str:
+    """Marks with space around them; `*` and `_` beside each other would emphasise one another."""
+    return "\u200a" + _BETWEEN_MARKS.sub("\u200a", found[0]) + "\u200a"
 
 
 def unmentionable(text: str) -> str:
