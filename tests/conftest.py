@@ -2,7 +2,8 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Iterator
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from structlog.testing import capture_logs
 
 from tests.harness import Clock, Receiver, Running, Start, receiving, running
 from tests.postgres import PostgresServer, start_postgres
+from tocsin.app import DATABASE_FILE, open_database
+from tocsin.settings import read_settings
+from tocsin.store.migrate import migrate
 
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared machine")
@@ -39,7 +43,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in long]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     """asyncio with uvloop, as the service runs."""
     return "asyncio", {"use_uvloop": True}
@@ -57,30 +61,63 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
 def postgres_dsn(postgres: PostgresServer) -> str:
     """The one database that tests share; `store` empties it for each."""
     postgres.drop_database("shared")  # of a server that was given, and used before
-    return postgres.create_database("shared")
+    return postgres.create_database("shared") + "?sslmode=disable"  # it has none: do not ask with each connection
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite store in which nothing is but its schema, to be copied: migrations take longer than most tests."""
+    folder = tmp_path_factory.mktemp("migrated")
+    settings = read_settings({"TOCSIN_DATA_DIR": str(folder)})
+
+    async def made() -> None:
+        database = await open_database(settings)
+        await migrate(database)
+        await database.close()
+
+    asyncio.run(made())
+    assert [file.name for file in folder.iterdir()] == [DATABASE_FILE]
+    return folder / DATABASE_FILE
+
+
+@pytest.fixture(scope="session")
+def emptied(postgres_dsn: str) -> Iterator[Callable[[], None]]:
+    """Empties the shared database, over a connection that knows its tables by now."""
+    with asyncio.Runner() as runner:
+        connection = runner.run(asyncpg.connect(postgres_dsn))
+        yield lambda: runner.run(delete_all(connection))
+        runner.run(connection.close())
 
 
 @pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     """The settings that say where the store is: an empty one, of either kind."""
-    found = {"TOCSIN_DATA_DIR": str(tmp_path / "data"), "TOCSIN_DATABASE_URL": ""}
+    data = tmp_path / "data"
+    found = {"TOCSIN_DATA_DIR": str(data), "TOCSIN_DATABASE_URL": ""}
     if request.param == "postgres":
         found["TOCSIN_DATABASE_URL"] = request.getfixturevalue("postgres_dsn")
-        asyncio.run(empty(found["TOCSIN_DATABASE_URL"]))
+        request.getfixturevalue("emptied")()
+    else:
+        data.mkdir(0o700)
+        shutil.copyfile(request.getfixturevalue("migrated"), data / DATABASE_FILE)
     return found
 
 
 async def empty(dsn: str) -> None:
-    """Deletes every row of Tocsin's: quicker than another database, or than TRUNCATE with its new files."""
     connection = await asyncpg.connect(dsn)
     try:
-        found = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-        tables = {row[0] for row in found} - {"migration"}
-        last = ("tenant",)  # others refer to it
-        for table in (*sorted(tables - set(last)), *(name for name in last if name in tables)):
-            await connection.execute(f'DELETE FROM "{table}"')
+        await delete_all(connection)
     finally:
         await connection.close()
+
+
+async def delete_all(connection: Any) -> None:
+    """Every row of Tocsin's: quicker than another database, or than TRUNCATE with its new files."""
+    found = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    tables = {row[0] for row in found} - {"migration"}
+    in_order = sorted(tables, key=lambda table: (table == "tenant", table))  # others refer to that one
+    if in_order:
+        await connection.execute("".join(f'DELETE FROM "{table}";' for table in in_order))
 
 
 @pytest.fixture
@@ -103,6 +140,15 @@ async def receiver(anyio_backend: Any, clock: Clock) -> AsyncIterator[Receiver]:
     found.check()
 
 
+def standard(receiver: Receiver) -> dict[str, str]:
+    """The settings of tests that say nothing else."""
+    return {
+        "TOCSIN_ALLOW_TARGETS": "127.0.0.0/8",
+        "TOCSIN_CONNECT_TO": receiver.diversions,
+        "TOCSIN_DRAIN_SECONDS": "0.2",
+    }
+
+
 @pytest.fixture
 async def start(
     store: dict[str, str], clock: Clock, receiver: Receiver, logs: list[dict[str, Any]]
@@ -112,14 +158,8 @@ async def start(
     async with AsyncExitStack() as stack:
 
         async def started(*, works: bool = True, **environment: str) -> Running:
-            standard = {
-                "TOCSIN_ALLOW_TARGETS": "127.0.0.0/8",
-                "TOCSIN_CONNECT_TO": receiver.diversions,
-                "TOCSIN_DRAIN_SECONDS": "0.2",
-            }
-            return await stack.enter_async_context(
-                running(store | standard | environment, clock, receiver, works=works)
-            )
+            settings = store | standard(receiver) | environment
+            return await stack.enter_async_context(running(settings, clock, receiver, works=works))
 
         yield started
     crashes = [entry for entry in logs if entry.get("exc_info")]
@@ -130,6 +170,29 @@ async def start(
 async def tocsin(start: Start) -> Running:
     """Tocsin with standard settings, on each store."""
     return await start()
+
+
+@pytest.fixture(scope="module", params=STORES)
+async def standing(
+    request: pytest.FixtureRequest, anyio_backend: Any, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Running]:
+    """One Tocsin with standard settings for all tests of a module that ask for it: for those that are refused, and for
+    those that do not mind what others left behind. A start costs more than a hundred requests."""
+    database = ""
+    if request.param == "postgres":
+        postgres: PostgresServer = request.getfixturevalue("postgres")
+        postgres.drop_database("standing")
+        database = postgres.create_database("standing") + "?sslmode=disable"
+    data = str(tmp_path_factory.mktemp("standing"))
+    clock = Clock()
+    with capture_logs() as logs:
+        async with receiving(clock) as receiver:
+            environment = {"TOCSIN_DATA_DIR": data, "TOCSIN_DATABASE_URL": database} | standard(receiver)
+            async with running(environment, clock, receiver) as found:
+                yield found
+        receiver.check()
+    crashes = [entry for entry in logs if entry.get("exc_info")]
+    assert not crashes, crashes
 
 
 @pytest.fixture(scope="module")

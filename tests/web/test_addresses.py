@@ -176,9 +176,9 @@ async def test_plain_http_only_where_it_is_allowed(start: Start) -> None:
         ("webhook", "https://example.com/ü"),
     ],
 )
-async def test_addresses_that_a_provider_has_not(tocsin: Running, kind: str, url: str) -> None:
+async def test_addresses_that_a_provider_has_not(standing: Running, kind: str, url: str) -> None:
     # S1-14
-    answer = await tocsin.client.post("/v1/webhooks", {"provider_type": kind, "name": "x", "webhook_url": url})
+    answer = await standing.client.post("/v1/webhooks", {"provider_type": kind, "name": "x", "webhook_url": url})
     answer.problem(400, "webhook_url")
     assert b"x" * 24 not in answer.body
 
@@ -198,12 +198,12 @@ async def test_addresses_that_a_provider_has_not(tocsin: Running, kind: str, url
         ({"X-A": "ü"}, "headers.X-A"),
     ],
 )
-async def test_headers_that_are_refused(tocsin: Running, headers: dict[str, str], field: str) -> None:
+async def test_headers_that_are_refused(standing: Running, headers: dict[str, str], field: str) -> None:
     # S14
     body = {"provider_type": "webhook", "name": "x", "webhook_url": "https://example.com/", "headers": headers}
-    (await tocsin.client.post("/v1/webhooks", body)).problem(400, field)
-    webhook = await tocsin.webhook("https://example.com/")
-    (await tocsin.client.patch(f"/v1/webhooks/{webhook['id']}", {"headers": headers})).problem(400, field)
+    (await standing.client.post("/v1/webhooks", body)).problem(400, field)
+    webhook = await standing.webhook("https://example.com/")
+    (await standing.client.patch(f"/v1/webhooks/{webhook['id']}", {"headers": headers})).problem(400, field)
 
 
 async def test_a_users_mail_server_is_checked_when_it_is_saved(start: Start) -> None:

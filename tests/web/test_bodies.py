@@ -108,11 +108,11 @@ WRONG: list[tuple[str, dict[str, str], bytes, int]] = [
 
 
 @pytest.mark.parametrize("path", ["/v1/events", "/v1/webhooks", "/v1/tokens", "/v1/alert-rules/preview"])
-async def test_bodies_that_are_something_else(tocsin: Running, path: str) -> None:
+async def test_bodies_that_are_something_else(standing: Running, path: str) -> None:
     # S18: content-type confusion
     for name, headers, body, status in WRONG:
         for key in ({}, {"idempotency-key": name.replace(" ", "-")}):
-            answer = await tocsin.client.request("POST", path, data=body, headers=headers | key)
+            answer = await standing.client.request("POST", path, data=body, headers=headers | key)
             assert answer.status == status, name
             answer.problem(status)
 
@@ -139,9 +139,9 @@ HUGE: dict[str, Callable[[], str]] = {
 
 
 @pytest.mark.parametrize("name", HUGE)
-async def test_bodies_that_are_too_much(tocsin: Running, name: str) -> None:
+async def test_bodies_that_are_too_much(standing: Running, name: str) -> None:
     # S18 F39
-    answer = await tocsin.client.request("POST", "/v1/events", data=HUGE[name]().encode())
+    answer = await standing.client.request("POST", "/v1/events", data=HUGE[name]().encode())
     assert answer.status in (400, 413), name
     answer.problem(answer.status)
 

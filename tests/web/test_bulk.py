@@ -123,8 +123,8 @@ PATHS = {
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_what_cannot_be_asked(tocsin: Running, path: str) -> None:
-    post = tocsin.client.post
+async def test_what_cannot_be_asked(standing: Running, path: str) -> None:
+    post = standing.client.post
     (await post(path, PATHS[path] | {"dry_run": True})).problem(400, "")
     (await post(path, PATHS[path] | {"ids": ["x"]})).problem(400, "expected")
     (await post(path, PATHS[path] | {"ids": [], "dry_run": True})).problem(400, "ids")

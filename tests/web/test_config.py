@@ -41,9 +41,9 @@ async def compared(tocsin: Running, webhook: dict[str, Any], **other: Any) -> li
         ({"templates": {"title": "x"}}, ["templates"]),
     ],
 )
-async def test_which_fields_differ(tocsin: Running, other: dict[str, Any], changed: list[str]) -> None:
-    webhook = await tocsin.webhook(URL, name="orders")
-    assert await compared(tocsin, webhook, **other) == changed
+async def test_which_fields_differ(standing: Running, other: dict[str, Any], changed: list[str]) -> None:
+    webhook = await standing.webhook(URL, name="orders")
+    assert await compared(standing, webhook, **other) == changed
 
 
 async def test_what_is_sealed_is_compared_as_a_whole(tocsin: Running) -> None:
@@ -75,9 +75,9 @@ TOKEN = "123456789:AAabcdefghijklmnopqrstuvwxyz0123456"
         ({"digest": {"time_zone": "Mars/Olympus"}}, "endpoints[1].digest.time_zone"),
     ],
 )
-async def test_what_cannot_be_is_named_with_its_place(tocsin: Running, wrong: dict[str, Any], field: str) -> None:
+async def test_what_cannot_be_is_named_with_its_place(standing: Running, wrong: dict[str, Any], field: str) -> None:
     good = {"provider_type": "webhook", "name": "a", "webhook_url": URL}
-    answer = await tocsin.client.post("/v1/config/compare", {"endpoints": [good, good | wrong]})
+    answer = await standing.client.post("/v1/config/compare", {"endpoints": [good, good | wrong]})
     problem = answer.problem(400, field)
     assert problem["errors"][0]["field"].startswith("endpoints[1]")
 
@@ -174,8 +174,8 @@ async def test_the_last_events_with_all_changes_together(tocsin: Running) -> Non
         ({"colour": "red"}, "colour"),
     ],
 )
-async def test_plans_that_cannot_be(tocsin: Running, asked: dict[str, Any], field: str) -> None:
-    (await tocsin.client.post("/v1/config/preview", asked)).problem(400, field)
+async def test_plans_that_cannot_be(standing: Running, asked: dict[str, Any], field: str) -> None:
+    (await standing.client.post("/v1/config/preview", asked)).problem(400, field)
 
 
 async def test_nothing_to_change_changes_nothing(tocsin: Running) -> None:

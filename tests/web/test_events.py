@@ -91,9 +91,9 @@ async def test_a_batch(tocsin: Running) -> None:
 @pytest.mark.parametrize(
     "form", ['{{"events": [{}]}}', '{{"id": null, "events": [{}]}}', '{{"\\u0065vents": [{}]}}', ' \n{{"events":[{}]}}']
 )
-async def test_batches_however_they_are_written(tocsin: Running, form: str, count_: int) -> None:
+async def test_batches_however_they_are_written(standing: Running, form: str, count_: int) -> None:
     body = form.format(", ".join(['{"type": "run.failed"}'] * count_)).encode()
-    answer = (await tocsin.client.request("POST", "/v1/events", data=body)).ok(202)
+    answer = (await standing.client.request("POST", "/v1/events", data=body)).ok(202)
     if "ids" in answer or count_ != 1:
         assert answer["accepted"] == count_
         assert len(answer["ids"]) == count_
@@ -146,8 +146,10 @@ async def test_a_key_is_forgotten_after_a_day(tocsin: Running) -> None:
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256, "ü"])
-async def test_keys_that_are_none(tocsin: Running, key: str) -> None:
-    answer = await tocsin.client.request("POST", "/v1/events", {"type": "run.failed"}, headers={"Idempotency-Key": key})
+async def test_keys_that_are_none(standing: Running, key: str) -> None:
+    answer = await standing.client.request(
+        "POST", "/v1/events", {"type": "run.failed"}, headers={"Idempotency-Key": key}
+    )
     if key.strip():
         answer.problem(400, "Idempotency-Key")
     else:
@@ -200,8 +202,8 @@ async def test_binary_cloudevents(tocsin: Running) -> None:
     ("content_type", "status"),
     [("text/plain; x=cloudevents", 202), ("application/json; profile=cloudevents", 202), ("x/cloudevents", 415)],
 )
-async def test_a_content_type_that_only_mentions_cloudevents(tocsin: Running, content_type: str, status: int) -> None:
-    answer = await tocsin.client.request(
+async def test_a_content_type_that_only_mentions_cloudevents(standing: Running, content_type: str, status: int) -> None:
+    answer = await standing.client.request(
         "POST", "/v1/events", {"type": "run.failed"}, headers={"content-type": content_type}
     )
     assert answer.status == status
@@ -247,11 +249,12 @@ async def test_event_formats_that_are_not_spoken(tocsin: Running, content_type: 
         (None, ""),
     ],
 )
-async def test_what_is_wrong_is_named(tocsin: Running, event: Any, field: str) -> None:
+async def test_what_is_wrong_is_named(standing: Running, event: Any, field: str) -> None:
     body = json.dumps(event).encode()
-    problem = (await tocsin.client.request("POST", "/v1/events", data=body)).problem(400, field)
+    before = standing.app.intake.counts["accepted"]
+    problem = (await standing.client.request("POST", "/v1/events", data=body)).problem(400, field)
     assert problem["errors"][0]["expected"]
-    assert await count(tocsin) == 0
+    assert standing.app.intake.counts["accepted"] == before
 
 
 async def test_large_ones(start: Any) -> None:
@@ -305,8 +308,8 @@ async def test_lists_have_pages_and_filters(tocsin: Running) -> None:
         ("pipeline=%00", "pipeline"),
     ],
 )
-async def test_queries_that_are_none(tocsin: Running, query: str, field: str) -> None:
-    (await tocsin.client.get(f"/v1/events?{query}")).problem(400, field)
+async def test_queries_that_are_none(standing: Running, query: str, field: str) -> None:
+    (await standing.client.get(f"/v1/events?{query}")).problem(400, field)
 
 
 async def test_runs_are_built_from_events(tocsin: Running) -> None:

@@ -133,8 +133,8 @@ async def test_sending_again_does_not_double_it(tocsin: Running) -> None:
     [("unread=yes", "unread"), ("unread=1", "unread"), ("limit=0", "limit"), ("user_id=mia", "user_id"),
      ("cursor=%00", "cursor")],
 )  # fmt: skip
-async def test_what_cannot_be_asked(tocsin: Running, query: str, field: str) -> None:
-    (await tocsin.client.get(f"/v1/inbox?{query}")).problem(400, field)
+async def test_what_cannot_be_asked(standing: Running, query: str, field: str) -> None:
+    (await standing.client.get(f"/v1/inbox?{query}")).problem(400, field)
 
 
 async def test_an_id_that_cannot_be(tocsin: Running) -> None:

@@ -87,9 +87,9 @@ async def test_what_a_key_opens_and_no_longer(tocsin: Running) -> None:
         ({"more": 1}, "more"),
     ],
 )
-async def test_a_source_that_cannot_be(tocsin: Running, fields: dict[str, Any], field: str) -> None:
+async def test_a_source_that_cannot_be(standing: Running, fields: dict[str, Any], field: str) -> None:
     given = {"kind": "github", "name": "ci"} | fields
-    (await tocsin.client.post("/v1/sources", given)).problem(400, field)
+    (await standing.client.post("/v1/sources", given)).problem(400, field)
 
 
 async def test_what_is_not_of_interest_says_so(tocsin: Running) -> None:
@@ -110,8 +110,8 @@ async def test_packed_bodies(tocsin: Running) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"x"', b"\xff", b"[" * 100_000])
-async def test_what_is_no_json_object(tocsin: Running, body: bytes) -> None:
-    (await ingest(tocsin, "/v1/ingest/github", body, token=None)).problem(400)
+async def test_what_is_no_json_object(standing: Running, body: bytes) -> None:
+    (await ingest(standing, "/v1/ingest/github", body, token=None)).problem(400)
 
 
 async def test_who_may_not(tocsin: Running) -> None:

@@ -31,11 +31,11 @@ async def test_a_members_life(tocsin: Running) -> None:
 
 
 @pytest.mark.parametrize("user_id", ["https://id.example/people/7", "auth0|5f7c", "ä ö@example.com", "a/../b", "%2F"])
-async def test_ids_as_providers_give_them(tocsin: Running, user_id: str) -> None:
-    (await tocsin.client.post("/v1/members", {"user_id": user_id, "role": "viewer"})).ok(201)
+async def test_ids_as_providers_give_them(standing: Running, user_id: str) -> None:
+    (await standing.client.post("/v1/members", {"user_id": user_id, "role": "viewer"})).ok(201)
     path = f"/v1/members/{quote(user_id, safe='')}"
-    assert (await tocsin.client.get(path)).ok()["user_id"] == user_id
-    (await tocsin.client.delete(path)).ok(204)
+    assert (await standing.client.get(path)).ok()["user_id"] == user_id
+    (await standing.client.delete(path)).ok(204)
 
 
 @pytest.mark.parametrize(
@@ -45,9 +45,9 @@ async def test_ids_as_providers_give_them(tocsin: Running, user_id: str) -> None
      ({"user_id": "a", "role": "operator"}, "role"), ({"user_id": "a", "role": "viewer", "email": "x"}, "email"),
      ({"user_id": "a", "role": "viewer", "tenant_id": "b"}, "tenant_id"), ({"user_id": "a"}, "role")],
 )  # fmt: skip
-async def test_members_that_cannot_be(tocsin: Running, body: dict[str, object], field: str) -> None:
+async def test_members_that_cannot_be(standing: Running, body: dict[str, object], field: str) -> None:
     # S04
-    (await tocsin.client.post("/v1/members", body)).problem(400, field)
+    (await standing.client.post("/v1/members", body)).problem(400, field)
 
 
 async def test_members_come_page_by_page(tocsin: Running) -> None:

@@ -111,8 +111,8 @@ async def test_the_log_is_filtered_and_paged(start: Start) -> None:
         ("channel=slack", "channel"),
     ],
 )
-async def test_what_the_log_refuses(tocsin: Running, query: str, field: str) -> None:
-    (await tocsin.client.get(f"{LOG}?{query}")).problem(400, field)
+async def test_what_the_log_refuses(standing: Running, query: str, field: str) -> None:
+    (await standing.client.get(f"{LOG}?{query}")).problem(400, field)
 
 
 async def test_what_is_tried_again_has_failed_so_far(tocsin: Running) -> None:

@@ -41,8 +41,8 @@ async def test_a_tenants_life(tocsin: Running) -> None:
     [({"id": "", "name": "x"}, "id"), ({"id": "_operator", "name": "x"}, "id"), ({"id": "a b", "name": "x"}, "id"),
      ({"id": "a" * 65, "name": "x"}, "id"), ({"id": "a"}, "name"), ({"id": "a", "name": "x", "admin": " "}, "admin")],
 )  # fmt: skip
-async def test_tenants_that_cannot_be(tocsin: Running, body: dict[str, object], field: str) -> None:
-    (await (await tocsin.operator()).post("/v1/tenants", body)).problem(400, field)
+async def test_tenants_that_cannot_be(standing: Running, body: dict[str, object], field: str) -> None:
+    (await (await standing.operator()).post("/v1/tenants", body)).problem(400, field)
 
 
 async def test_the_operators_own_place_is_no_tenant(tocsin: Running) -> None:

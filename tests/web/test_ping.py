@@ -115,9 +115,9 @@ async def test_jobs_by_their_slugs(tocsin: Running) -> None:
 
 
 @pytest.mark.parametrize("rest", ["x", "/256", "/-1", "/starts", "/start/more", "/٣", "/0x1"])
-async def test_addresses_that_are_none(tocsin: Running, rest: str) -> None:
-    (await ping(tocsin, await address(tocsin) + rest)).problem(404)
-    assert (await tocsin.client.get("/v1/events")).ok()["items"] == []
+async def test_addresses_that_are_none(standing: Running, rest: str) -> None:
+    (await ping(standing, await address(standing) + rest)).problem(404)
+    assert (await standing.client.get("/v1/events")).ok()["items"] == []
 
 
 async def test_what_else_is_refused(tocsin: Running) -> None:

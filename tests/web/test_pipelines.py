@@ -185,13 +185,13 @@ async def test_templates_and_mute_hours_are_as_in_a_rule(tocsin: Running) -> Non
     ids=str,
 )
 async def test_what_is_refused_is_named_and_nothing_is_changed(
-    tocsin: Running, entry: dict[str, Any], field: str
+    standing: Running, entry: dict[str, Any], field: str
 ) -> None:
-    webhook = await tocsin.webhook(tocsin.receiver.hook("/a"))
-    kept = await put(tocsin, "etl", {"webhook_id": webhook["id"]})
+    webhook = await standing.webhook("https://example.com/a")
+    kept = await put(standing, "etl", {"webhook_id": webhook["id"]})
     body = {"notifications": [{"webhook_id": webhook["id"]} | entry]}
-    (await tocsin.client.request("PUT", path("etl"), body)).problem(400, field)
-    assert (await tocsin.client.get(path("etl"))).ok()["notifications"] == kept
+    (await standing.client.request("PUT", path("etl"), body)).problem(400, field)
+    assert (await standing.client.get(path("etl"))).ok()["notifications"] == kept
 
 
 async def test_providers_say_what_they_can(tocsin: Running) -> None:

@@ -66,8 +66,8 @@ async def test_a_part_is_changed_and_the_rest_stays(tocsin: Running) -> None:
     ],
     ids=str,
 )
-async def test_what_is_refused_is_named(tocsin: Running, given: dict[str, Any], field: str) -> None:
-    ana = await tocsin.as_("viewer", user="ana@example.com")
+async def test_what_is_refused_is_named(standing: Running, given: dict[str, Any], field: str) -> None:
+    ana = await standing.as_("viewer", user="ana@example.com")
     (await ana.request("PUT", SHORT, given)).problem(400, field)
     assert (await ana.get(SHORT)).ok() == STANDARD
 
@@ -142,8 +142,8 @@ async def test_the_whole_of_it_can_be_put_back_as_it_was_read(tocsin: Running) -
     ],
     ids=str,
 )
-async def test_what_the_general_form_refuses(tocsin: Running, given: dict[str, Any], field: str) -> None:
-    ana = await tocsin.as_("viewer", user="ana@example.com")
+async def test_what_the_general_form_refuses(standing: Running, given: dict[str, Any], field: str) -> None:
+    ana = await standing.as_("viewer", user="ana@example.com")
     (await ana.request("PUT", LONG, given)).problem(400, field)
 
 

@@ -111,8 +111,8 @@ async def test_the_message_of_the_run_is_shown_beside_that_of_the_event(tocsin: 
 
 
 @pytest.mark.parametrize("name", HISTORIES)
-async def test_samples(tocsin: Running, name: Sample) -> None:
-    shown = await preview(tocsin, provider_type="slack", sample=name)
+async def test_samples(standing: Running, name: Sample) -> None:
+    shown = await preview(standing, provider_type="slack", sample=name)
     assert shown["problems"] == []
     assert len(shown["html"]) > 500
     assert shown["url"] == ""
@@ -137,10 +137,10 @@ WITH_SETTINGS = {
 
 
 @pytest.mark.parametrize("kind", PROVIDERS)
-async def test_every_provider_while_its_form_is_filled_in(tocsin: Running, kind: str) -> None:
+async def test_every_provider_while_its_form_is_filled_in(standing: Running, kind: str) -> None:
     """What is missing is a problem that names its field, no error."""
     settings = WITH_SETTINGS.get(kind, {})
-    shown = await preview(tocsin, provider_type=kind, settings=settings, sample="failed")
+    shown = await preview(standing, provider_type=kind, settings=settings, sample="failed")
     assert shown["provider_type"] == kind
     assert "CUDA out of memory" in json.dumps(shown["body"]) or kind in ("webhook", "email")
     assert 0 < shown["size_bytes"] < shown["limit_bytes"]
@@ -226,8 +226,8 @@ async def test_switches_of_the_operator(start: Start) -> None:
         ({"webhook_id": "whk_1", "webhook_url": SLACK, "sample": "failed"}, "webhook_url"),
     ],
 )
-async def test_what_cannot_be_previewed(tocsin: Running, asked: dict[str, Any], field: str) -> None:
-    answer = await tocsin.client.post("/v1/webhooks/preview", asked)
+async def test_what_cannot_be_previewed(standing: Running, asked: dict[str, Any], field: str) -> None:
+    answer = await standing.client.post("/v1/webhooks/preview", asked)
     answer.problem(400, field)
     assert b"canaryINslack" not in answer.body
 

@@ -166,8 +166,8 @@ async def test_the_flags_stand_before_it(start: Start) -> None:
         ({"slack": {"state": "on", "who": 1}}, "features[...].who"),
     ],
 )
-async def test_what_cannot_be(tocsin: Running, features: dict[str, Any], field: str) -> None:
-    operator = await tocsin.operator()
+async def test_what_cannot_be(standing: Running, features: dict[str, Any], field: str) -> None:
+    operator = await standing.operator()
     before = (await operator.get("/v1/rollout")).body
     (await operator.request("PUT", "/v1/rollout", {"features": features})).problem(400, field)
     assert (await operator.get("/v1/rollout")).body == before

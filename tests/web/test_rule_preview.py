@@ -221,9 +221,9 @@ async def test_no_events_no_change(tocsin: Running) -> None:
         ({"colour": "red"}, "colour"),
     ],
 )
-async def test_changes_that_cannot_be(tocsin: Running, patch: dict[str, Any], field: str) -> None:
-    rule = await tocsin.rule(name="x")
-    (await tocsin.client.post(f"/v1/alert-rules/{rule['id']}/preview", patch)).problem(400, field)
+async def test_changes_that_cannot_be(standing: Running, patch: dict[str, Any], field: str) -> None:
+    rule = await standing.rule(name="x")
+    (await standing.client.post(f"/v1/alert-rules/{rule['id']}/preview", patch)).problem(400, field)
 
 
 async def test_another_tenants_rules_and_events_are_not_there(tocsin: Running) -> None:

@@ -143,8 +143,8 @@ async def test_who_is_not_trusted_cannot_say_where_it_comes_from(start: Start, t
      ({"email": "", "password": "x"}, "email"), ({"email": EMAIL, "password": "x" * 2000}, "password"),
      ({"email": EMAIL, "password": ["x"]}, "password")],
 )  # fmt: skip
-async def test_what_cannot_be_a_sign_in(tocsin: Running, body: dict[str, object], field: str) -> None:
-    (await Browser(tocsin).api("POST", "/auth/login", body)).problem(400, field)
+async def test_what_cannot_be_a_sign_in(standing: Running, body: dict[str, object], field: str) -> None:
+    (await Browser(standing).api("POST", "/auth/login", body)).problem(400, field)
 
 
 async def test_hostile_text_is_a_wrong_password(tocsin: Running) -> None:

@@ -125,8 +125,8 @@ async def test_what_is_over_stays_as_it_was(tocsin: Running) -> None:
     ],
     ids=str,
 )
-async def test_what_is_refused_is_named(tocsin: Running, given: dict[str, Any], field: str) -> None:
-    (await tocsin.client.post("/v1/silences", given)).problem(400, field)
+async def test_what_is_refused_is_named(standing: Running, given: dict[str, Any], field: str) -> None:
+    (await standing.client.post("/v1/silences", given)).problem(400, field)
 
 
 async def test_one_that_began_lately_may_be_made_but_not_one_that_is_over(tocsin: Running) -> None:

@@ -121,10 +121,10 @@ async def test_only_what_was_asked_for(tocsin: Running) -> None:
     ("query", "field"),
     [("types=nonsense", "types"), ("types=event,", "types"), ("pipeline=%00", "pipeline"), ("colour=red", "colour")],
 )
-async def test_what_cannot_be_asked(tocsin: Running, query: str, field: str) -> None:
-    (await tocsin.client.get(f"/v1/stream?{query}")).problem(400, field)
+async def test_what_cannot_be_asked(standing: Running, query: str, field: str) -> None:
+    (await standing.client.get(f"/v1/stream?{query}")).problem(400, field)
     for last in ("x", "1.5", "-1", "9" * 16):
-        answer = await tocsin.client.request("GET", "/v1/stream", headers={"last-event-id": last})
+        answer = await standing.client.request("GET", "/v1/stream", headers={"last-event-id": last})
         answer.problem(400, "Last-Event-ID")
 
 

@@ -148,8 +148,8 @@ async def test_an_ingest_token_sends_events_and_nothing_else(tocsin: Running) ->
     [("viewer", ["ingest"], "scopes[0]"), ("developer", ["read", "admin"], "scopes[1]"),
      ("viewer", ["everything"], "scopes[0]"), ("viewer", "read", "scopes")],
 )  # fmt: skip
-async def test_scopes_that_cannot_be(tocsin: Running, role: str, scopes: object, field: str) -> None:
-    (await tocsin.client.post("/v1/tokens", {"name": "x", "role": role, "scopes": scopes})).problem(400, field)
+async def test_scopes_that_cannot_be(standing: Running, role: str, scopes: object, field: str) -> None:
+    (await standing.client.post("/v1/tokens", {"name": "x", "role": role, "scopes": scopes})).problem(400, field)
 
 
 # How long they hold.
@@ -258,9 +258,9 @@ async def test_tokens_are_shown_once(tocsin: Running) -> None:
      ({"name": "x", "role": "viewer", "expires_in_s": 1}, "expires_in_s"),
      ({"name": "\x00", "role": "viewer"}, "name"), ({"name": "x", "role": "viewer", "user_id": "\x00"}, "user_id")],
 )  # fmt: skip
-async def test_tokens_that_cannot_be(tocsin: Running, body: dict[str, object], field: str) -> None:
+async def test_tokens_that_cannot_be(standing: Running, body: dict[str, object], field: str) -> None:
     # S04
-    (await tocsin.client.post("/v1/tokens", body)).problem(400, field)
+    (await standing.client.post("/v1/tokens", body)).problem(400, field)
 
 
 async def test_a_revoked_token_ends_in_other_processes_too(start: Start) -> None:

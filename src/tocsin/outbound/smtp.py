@@ -27,7 +27,7 @@ from tocsin.model.wire import NoReply, NoReplyReason, SmtpReply, SmtpRequest
 from tocsin.outbound.address_guard import PUBLIC, Allowed, is_reachable, is_this_machine, refusal
 from tocsin.outbound.http import CONNECT_S, MAX_ADDRESSES, Lookup, Resolve
 from tocsin.outbound.proxy import Proxy, Refused, tunnel
-from tocsin.outbound.tls import system_trust, trouble
+from tocsin.outbound.tls import mail_trust, trouble
 
 MAX_CONNECTIONS = 4
 """To one server as one user: enough for a burst, and few enough that no server takes it for an attack."""
@@ -147,7 +147,7 @@ class Mail:
         self._connect_to = dict(connect_to or {})
         self._lookup = Lookup()
         self._resolve = resolve or self._lookup
-        self._trust = tls or system_trust(ca_file)
+        self._trust = tls or mail_trust(ca_file)
         self._servers: dict[_Key, _Server] = {}
         self._busy: set[_Kept] = set()
         self._closed = False

@@ -61,6 +61,12 @@ def http_trust(ca_file: str = "") -> ssl.SSLContext:
     return _for_http(system_trust(ca_file))
 
 
+@lru_cache(maxsize=4)
+def mail_trust(ca_file: str = "") -> ssl.SSLContext:
+    """The same for mail, made once."""
+    return system_trust(ca_file)
+
+
 def _for_http(context: ssl.SSLContext) -> ssl.SSLContext:
     context.set_alpn_protocols(["http/1.1"])
     return context

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
@@ -54,7 +53,7 @@ async def prometheus(call: Call) -> Response:
 
 
 async def openapi(call: Call) -> Response:
-    return Response(msgspec.json.encode(call.request.app.state.document), media_type="application/json")
+    return Response(call.request.app.state.document(), media_type="application/json")
 
 
 ROUTES = (
