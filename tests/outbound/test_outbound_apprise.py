@@ -216,14 +216,22 @@ async def test_services_that_are_not_let_in_are_not_tried() -> None:
             assert SECRET not in reply.detail
 
 
-async def test_nothing_is_dialled_but_for_a_message() -> None:
+async def test_a_service_dials_nothing_but_for_a_message_and_others_dial_as_ever() -> None:
+    service: dict[str, Any] = {"__name__": "apprise.plugins.evil", "requests": requests, "urllib3": urllib3}
+    exec(
+        "def ask(url):\n    return requests.get(url, timeout=1)\n"
+        "def ask_below(url):\n    return urllib3.PoolManager(retries=False).request('GET', url)\n",
+        service,
+    )
     async with receiving() as receiver, sending() as sender:
         assert await sender.send(message(at(receiver)), PATIENCE_S) == AppriseReply(True)
         with pytest.raises(requests.ConnectionError):
-            await asyncio.to_thread(requests.get, receiver.url(), timeout=1)
+            await asyncio.to_thread(service["ask"], receiver.url())
         with pytest.raises(urllib3.exceptions.HTTPError):
-            await asyncio.to_thread(urllib3.PoolManager(retries=False).request, "GET", receiver.url())
-    assert receiver.connections == 1
+            await asyncio.to_thread(service["ask_below"], receiver.url())
+        assert receiver.connections == 1
+        await asyncio.to_thread(requests.get, receiver.url(), timeout=5)
+    assert receiver.connections == 2
 
 
 # What comes of it

@@ -142,4 +142,5 @@ async def test_every_metric_is_on_the_page(tocsin: Running) -> None:
     body = (await tocsin.client.get("/metrics")).body.decode()
     names = {family.name for family in text_string_to_metric_families(body) if family.name.startswith("tocsin_")}
     told = set(re.findall(r"`(tocsin_\w+)`", page))
-    assert {name.removesuffix("_total") for name in told} == names
+    with_a_bus = {"tocsin_bus_events", "tocsin_bus_lag", "tocsin_bus_up"}  # there where one is read: test_bus.py
+    assert {name.removesuffix("_total") for name in told} - with_a_bus == names - with_a_bus

@@ -40,6 +40,7 @@ REFERENCES: list[tuple[str, str, Any, str]] = [
     ("GET", f"/v1/tokens?cursor={TOKEN}", None, "?cursor"),
     ("GET", f"/v1/inbox?cursor={DELIVERY}", None, "?cursor"),
     ("GET", f"/v1/sources?cursor={SOURCE}", None, "?cursor"),
+    ("GET", "/v1/bus/refused?cursor=zz", None, "?cursor"),
     ("GET", f"/v1/sources/{SOURCE}", None, "path"),
     ("PATCH", f"/v1/sources/{SOURCE}", {"name": "mine"}, "path"),
     ("POST", f"/v1/sources/{SOURCE}/rotate", None, "path"),

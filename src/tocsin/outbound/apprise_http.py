@@ -6,6 +6,7 @@ for a call that allows it (`apprise_call`), and without such a call they dial no
 
 import logging
 import re
+import sys
 from typing import Any
 from urllib.parse import unquote
 
@@ -48,7 +49,9 @@ class _Adapter(requests.adapters.HTTPAdapter):
     ) -> requests.Response:
         call = current.get()
         if call is None:
-            raise requests.exceptions.ConnectionError("not for a message")
+            if of_a_service():
+                raise requests.exceptions.ConnectionError("not for a message")
+            return super().send(request, stream, timeout, verify, cert, proxies)
         call.began()
         request = request.copy()
         try:
@@ -114,13 +117,29 @@ def _note(call: Call, error: requests.exceptions.RequestException) -> None:
         call.failed("protocol", "the answer could not be read")
 
 
+def of_a_service() -> bool:
+    """Whether Apprise asks, though for no message of ours: a thread that one of its services has begun. Others in this
+    process, such as an exporter of traces, dial as they always do."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] == "apprise":
+            return True
+        frame = frame.f_back  # type: ignore[assignment]
+    return False
+
+
+_dial: Any = urllib3.util.connection.create_connection
+
+
 def _create_connection(
     address: tuple[str, int], timeout: Any = None, source_address: object = None, socket_options: Any = None
 ) -> Any:
     """In place of urllib3's own, which would dial any address."""
     call = current.get()
     if call is None:
-        raise OSError("not for a message")
+        if of_a_service():
+            raise OSError("not for a message")
+        return _dial(address, timeout, source_address, socket_options)
     seconds = float(timeout) if isinstance(timeout, int | float) else None
     return call.connect(address[0].strip("[]"), address[1], seconds, socket_options or ())
 
