@@ -186,7 +186,7 @@ def test_a_table_that_somebody_locks(standing: Standing) -> None:
         held.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
 
     told = standing.through(begin, lambda: held[0].wait(10), 2.9)
-    assert told.during["503"] > 5
+    assert told.during["503"] >= 1
     assert 503 in told.ready
     assert told.again == 0
 
