@@ -9,6 +9,7 @@ import pytest
 from tests.harness import Client, Running
 from tocsin.model.access import token_of
 from tocsin.web.api.tokens import make_token
+from tocsin.web.dashboard.pages import PAGES as DASHBOARD
 from tocsin.web.dashboard.views.people import PAGES
 from tocsin.web.server import ROUTES
 
@@ -37,11 +38,10 @@ PUBLIC = {
 that are a key."""
 
 PAGES_FOR_ALL = {
-    "/",
     "/setup",
     "/sign-in",
     "/set-password",
-    "/static/{name}",
+    "/static/{name:path}",
     "/auth/oidc/start",
     "/auth/oidc/callback",
 }
@@ -66,7 +66,7 @@ def test_what_is_public() -> None:
 
 async def test_the_other_pages_are_for_people_who_are_signed_in(tocsin: Running) -> None:
     # S01: a token is no session
-    for method, path, _ in PAGES:
+    for method, path in [*((m, p) for m, p, _ in PAGES), *((one.method, one.path) for one in DASHBOARD)]:
         if path not in PAGES_FOR_ALL:
             for client in (tocsin.client, tocsin.client.with_token("")):
                 answer = await client.request(method, path)

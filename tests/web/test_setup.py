@@ -38,7 +38,7 @@ async def test_the_link_makes_the_operator_and_is_used_up(tocsin: Running) -> No
     for _ in range(2):  # looking does not use it up
         page = await browser.get(f"/setup?token={token}")
         assert (page.status, fields_of(page)) == (200, {"token": token})
-    assert (await browser.form("/setup", {"token": token} | FORM)).headers["location"] == "/account"
+    assert (await browser.form("/setup", {"token": token} | FORM)).headers["location"] == "/"
     session = (await browser.get("/auth/session")).ok()
     assert (session["role"], session["tenant_id"], session["is_operator"]) == ("admin", "default", True)
     for used in (token, another):
@@ -169,5 +169,5 @@ async def test_without_an_account_the_sign_in_page_says_what_to_do(start: Start)
     page = await Browser(tocsin).get("/sign-in")
     assert b"tocsin setup-link" in page.body
     assert b"<form" not in page.body
-    assert (await Browser(tocsin).get("/")).headers["location"] == "/account"
+    assert (await Browser(tocsin).get("/")).headers["location"] == "/sign-in?next=%2F"
     assert (await Browser(tocsin).get("/account")).headers["location"] == "/sign-in"

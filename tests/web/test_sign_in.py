@@ -174,4 +174,4 @@ async def test_signing_in_leads_to_no_other_site(tocsin: Running, next_: str) ->
     await set_up(tocsin)
     browser = Browser(tocsin)
     answer = await browser.form("/sign-in", {"email": EMAIL, "password": PASSWORD, "next": next_})
-    assert (answer.status, answer.headers["location"]) == (303, "/account")
+    assert (answer.status, answer.headers["location"]) == (303, "/")

@@ -58,6 +58,7 @@ from tocsin.web.api import (
 )
 from tocsin.web.auth import Principal, Tokens, bearer_of
 from tocsin.web.client_address import client_address
+from tocsin.web.dashboard.pages import dashboard_routes
 from tocsin.web.dashboard.views.people import page_routes
 from tocsin.web.denials import Denials
 from tocsin.web.etags import conditional
@@ -125,7 +126,7 @@ class Tocsin:
         self.people = People(app)
         self.guard = Guard(self.people.sessions.site)
         self.events = events.EventsDoor(app, self.tokens, self.people.sessions, self.guard.data, self.denials)
-        pages = page_routes(self.people) if routes is None else []
+        pages = [*page_routes(self.people), *dashboard_routes(self.people)] if routes is None else []
         self.rest = Starlette(
             routes=[*extra, *self.by_path(ROUTES if routes is None else routes), *pages],
             exception_handlers={HTTPException: not_a_route, Exception: our_fault},

@@ -1,20 +1,100 @@
 """Templates to pages. Everything that a template shows is escaped; a name that it does not get is an error."""
 
+import gzip
+import re
+from collections.abc import Iterator
 from functools import cache
+from hashlib import sha256
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from jinja2 import DictLoader, Environment, StrictUndefined
-from starlette.responses import HTMLResponse
+from markupsafe import Markup
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from tocsin.web.dashboard import wording
 
 FOLDER = files("tocsin.web.dashboard")
-STATIC = {"style.css": "text/css", "bell.svg": "image/svg+xml"}
+ICONS = "vendor/lucide-1.62.0"
+MEDIA = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml", "md": "text/plain", "toml": "text/plain"}
+YEAR = "public, max-age=31536000, immutable"
+HOUR = "public, max-age=3600"
+
+
+class StaticFile(Struct, frozen=True):
+    """`mark` is in the address of a file, so that it may be kept for good."""
+
+    content: bytes
+    packed: bytes
+    media: str
+    mark: str
+
+
+def below(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, Traversable]]:
+    for entry in folder.iterdir():
+        name = prefix + entry.name
+        if entry.is_dir():
+            yield from below(entry, f"{name}/")
+        else:
+            yield name, entry
+
+
+@cache
+def static_names() -> frozenset[str]:
+    return frozenset(name for name, _ in below(FOLDER / "static"))
+
+
+@cache
+def static(name: str) -> StaticFile:
+    """Raises KeyError for a file that is none of ours."""
+    if name not in static_names():
+        raise KeyError(name)
+    content = (FOLDER / "static").joinpath(*name.split("/")).read_bytes()
+    media = MEDIA.get(name.rpartition(".")[2], "text/plain")
+    return StaticFile(content, gzip.compress(content, 9, mtime=0), media, sha256(content).hexdigest()[:12])
+
+
+def asset(name: str) -> str:
+    """Where a file is to be had, under an address that changes with it."""
+    return f"/static/{name}?v={static(name).mark}"
+
+
+def packs(request: Request) -> bool:
+    return "gzip" in request.headers.get("accept-encoding", "")
+
+
+def static_response(request: Request, name: str) -> Response:
+    """Raises KeyError."""
+    found = static(name)
+    named = request.query_params.get("v") == found.mark
+    headers = {"cache-control": YEAR if named else HOUR, "vary": "accept-encoding"}
+    if packs(request):
+        return Response(found.packed, media_type=found.media, headers=headers | {"content-encoding": "gzip"})
+    return Response(found.content, media_type=found.media, headers=headers)
+
+
+@cache
+def drawing(name: str) -> str:
+    """What is drawn in a vendored icon. Raises KeyError."""
+    text = static(f"{ICONS}/{name}.svg").content.decode()
+    return re.sub(r"\s*\n\s*", "", text[text.index(">", text.index("<svg")) + 1 : text.rindex("</svg>")])
+
+
+@cache
+def icon(name: str, size: int = 16) -> Markup:
+    """Beside words, which say the same: screen readers pass it by."""
+    lines = 'fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round" stroke-linejoin="round"'
+    frame = '<svg class="ic" width="{0}" height="{0}" viewBox="0 0 24 24" {1} aria-hidden="true">{2}</svg>'
+    return Markup(frame).format(size, Markup(lines), Markup(drawing(name)))
 
 
 @cache
 def environment() -> Environment:
-    templates = {file.name: file.read_text("utf-8") for file in (FOLDER / "templates").iterdir()}
-    return Environment(
+    templates = {name: file.read_text("utf-8") for name, file in below(FOLDER / "templates")}
+    found = Environment(
         loader=DictLoader(templates),
         autoescape=True,
         undefined=StrictUndefined,
@@ -22,15 +102,22 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
+    found.globals |= {"asset": asset, "icon": icon}
+    found.filters |= wording.FILTERS
+    return found
+
+
+def render(template: str, **values: Any) -> str:
+    return environment().get_template(template).render(**values)
 
 
 def page(template: str, status: int = 200, **values: Any) -> HTMLResponse:
-    return HTMLResponse(environment().get_template(template).render(**values), status)
+    return HTMLResponse(render(template, **values), status)
 
 
-@cache
-def static(name: str) -> bytes:
-    """Raises KeyError for a file that is none of ours."""
-    if name not in STATIC:
-        raise KeyError(name)
-    return (FOLDER / "static" / name).read_bytes()
+def packed_page(request: Request, html: str, status: int = 200) -> Response:
+    headers = {"vary": "accept-encoding"}
+    if not packs(request):
+        return HTMLResponse(html, status, headers)
+    packed = gzip.compress(html.encode(), 5, mtime=0)
+    return HTMLResponse(packed, status, headers | {"content-encoding": "gzip"})

@@ -10,7 +10,7 @@ from tocsin.model.errors import Forbidden, Invalid, NotFound, Refusal
 from tocsin.store import accounts
 from tocsin.store.database import StoreBroken, StoreUnavailable
 from tocsin.web.dashboard.forms import form_of, local
-from tocsin.web.dashboard.rendering import STATIC, page, static
+from tocsin.web.dashboard.rendering import page, static_response
 from tocsin.web.observed import ROUTE
 from tocsin.web.oidc import AWAY_S
 from tocsin.web.oidc import COOKIE as AWAY
@@ -21,7 +21,8 @@ from tocsin.web.sessions import COOKIE, Signed
 from tocsin.web.sign_in import normal_email
 
 View = Callable[[People, Request], Awaitable[Response]]
-HOME = "/account"
+HOME = "/"
+ACCOUNT = "/account"
 
 
 def see(path: str) -> Response:
@@ -44,7 +45,7 @@ async def show_setup(people: People, request: Request) -> Response:
     """Looking changes nothing: programs that look into links do not use it up."""
     token = request.query_params.get("token", "")
     await people.link("setup", token)
-    return page("setup.html", token=token, email="", name="", problem="", least=LEAST)
+    return page("people/setup.html", token=token, email="", name="", problem="", least=LEAST)
 
 
 async def set_up(people: People, request: Request) -> Response:
@@ -58,7 +59,7 @@ async def set_up(people: People, request: Request) -> Response:
             people.browser(request), token, email, name[:200] or email, form.get("password", "")
         )
     except Invalid as refusal:
-        return page("setup.html", 400, token=token, email=email, name=name, problem=words(refusal), least=LEAST)
+        return page("people/setup.html", 400, token=token, email=email, name=name, problem=words(refusal), least=LEAST)
     signed = await people.begin(request, account, "password")
     return people.hand_out(see(HOME), signed)
 
@@ -89,7 +90,7 @@ async def sign_in_page(
     people: People, next_: str, *, problem: str = "", email: str = "", said: str = "", status: int = 200
 ) -> Response:
     return page(
-        "sign_in.html",
+        "people/sign_in.html",
         status,
         next=next_,
         problem=problem,
@@ -140,7 +141,7 @@ async def back_from_issuer(people: People, request: Request) -> Response:
 async def show_set_password(people: People, request: Request) -> Response:
     token = request.query_params.get("token", "")
     link = await people.link("password", token)
-    return page("set_password.html", token=token, email=link.email, problem="", least=LEAST)
+    return page("people/set_password.html", token=token, email=link.email, problem="", least=LEAST)
 
 
 async def set_password(people: People, request: Request) -> Response:
@@ -152,7 +153,7 @@ async def set_password(people: People, request: Request) -> Response:
         check_same(form)
         await people.set_password_by_link(people.browser(request), token, form.get("password", ""))
     except Invalid as refusal:
-        return page("set_password.html", 400, token=token, email=link.email, problem=words(refusal), least=LEAST)
+        return page("people/set_password.html", 400, token=token, email=link.email, problem=words(refusal), least=LEAST)
     return see("/sign-in?said=password")
 
 
@@ -170,7 +171,7 @@ async def account_page(people: People, signed: Signed, problem: str = "", status
     db, session, now_ms = people.app.db, signed.session, people.app.clock_ms()
     known = await accounts.by_id(db, session.user_id)
     return page(
-        "account.html",
+        "people/account.html",
         status,
         session=session,
         csrf=signed.csrf,
@@ -204,7 +205,7 @@ async def change_password(people: People, request: Request) -> Response:
         renewed = await people.change_password(request, signed, form.get("current", ""), form.get("password", ""))
     except Refusal as refusal:
         return await account_page(people, signed, words(refusal), refusal.status)
-    return people.hand_out(see(HOME), renewed)
+    return people.hand_out(see(ACCOUNT), renewed)
 
 
 async def choose_tenant(people: People, request: Request) -> Response:
@@ -216,7 +217,7 @@ async def choose_tenant(people: People, request: Request) -> Response:
 async def end_session(people: People, request: Request) -> Response:
     signed, form = await own_form(people, request)
     await people.end_sessions(request, signed, form.get("id", "") or "-")
-    return see(HOME)
+    return see(ACCOUNT)
 
 
 async def sign_out(people: People, request: Request) -> Response:
@@ -237,22 +238,15 @@ async def own_form(people: People, request: Request) -> tuple[Signed, dict[str, 
     return signed, form
 
 
-async def home(people: People, request: Request) -> Response:
-    return see(HOME)
-
-
 async def static_file(people: People, request: Request) -> Response:
-    name = request.path_params["name"]
     try:
-        content = static(name)
+        return static_response(request, request.path_params["name"])
     except KeyError:
         raise NotFound("No such file.") from None
-    return Response(content, media_type=STATIC[name], headers={"cache-control": "public, max-age=3600"})
 
 
 PAGES: tuple[tuple[str, str, View], ...] = (
-    ("GET", "/", home),
-    ("GET", "/static/{name}", static_file),
+    ("GET", "/static/{name:path}", static_file),
     ("GET", "/setup", show_setup),
     ("POST", "/setup", set_up),
     ("GET", "/sign-in", show_sign_in),
@@ -284,8 +278,10 @@ def with_problems(people: People, name: str, view: View) -> Callable[[Request], 
         try:
             return await view(people, request)
         except Refusal as refusal:
-            return page("problem.html", refusal.status, title=refusal.title, detail=words(refusal))
+            return page("people/problem.html", refusal.status, title=refusal.title, detail=words(refusal))
         except (StoreUnavailable, StoreBroken):
-            return page("problem.html", 503, title="Try again later", detail="The store does not answer at present.")
+            return page(
+                "people/problem.html", 503, title="Try again later", detail="The store does not answer at present."
+            )
 
     return handle
