@@ -2,13 +2,44 @@
 
 from starlette.routing import Route as StarletteRoute
 
-from tocsin.web.dashboard.views import deliveries, overview
+from tocsin.web.dashboard.views import (
+    audit,
+    dead_letters,
+    deliveries,
+    endpoints,
+    events,
+    flows,
+    notifications,
+    overview,
+    pipelines,
+    rules,
+    runs,
+    search,
+    settings,
+    silences,
+    sources,
+    team,
+)
 from tocsin.web.dashboard.visit import Page, served
 from tocsin.web.people import People
 
 PAGES: tuple[Page, ...] = (
     *overview.PAGES,
+    *events.PAGES,
     *deliveries.PAGES,
+    *runs.PAGES,
+    *pipelines.PAGES,
+    *dead_letters.PAGES,
+    *endpoints.PAGES,
+    *rules.PAGES,
+    *silences.PAGES,
+    *sources.PAGES,
+    *flows.PAGES,
+    *notifications.PAGES,
+    *audit.PAGES,
+    *team.PAGES,
+    *settings.PAGES,
+    *search.PAGES,
 )
 
 

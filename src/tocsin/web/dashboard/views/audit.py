@@ -1,0 +1,5 @@
+"""Who changed what."""
+
+from tocsin.web.dashboard.visit import Page
+
+PAGES: tuple[Page, ...] = ()

@@ -1,0 +1,5 @@
+"""Endpoints: where messages go."""
+
+from tocsin.web.dashboard.visit import Page
+
+PAGES: tuple[Page, ...] = ()

@@ -1,0 +1,5 @@
+"""Rules: who hears of what."""
+
+from tocsin.web.dashboard.visit import Page
+
+PAGES: tuple[Page, ...] = ()
