@@ -17,7 +17,7 @@ from tocsin.model.access import RANKS
 from tocsin.model.errors import Forbidden, Refusal
 from tocsin.store.database import StoreBroken, StoreUnavailable
 from tocsin.web.dashboard.api import Api
-from tocsin.web.dashboard.forms import form_of
+from tocsin.web.dashboard.forms import pairs_of
 from tocsin.web.dashboard.navigation import NAVIGATION
 from tocsin.web.dashboard.rendering import packed_page, page, render
 from tocsin.web.observed import ROUTE
@@ -45,7 +45,8 @@ class Said(Struct, frozen=True):
 
 
 class Visit:
-    """`api` asks in this person's name. `form` holds what a form sent; its CSRF token has been checked."""
+    """`api` asks in this person's name. `form` holds what a form sent, and `many` fields that may come several times,
+    such as the `id` of selected rows; its CSRF token has been checked."""
 
     def __init__(self, people: People, request: Request, signed: Signed, form: Mapping[str, str]) -> None:
         self.people = people
@@ -53,6 +54,7 @@ class Visit:
         self.request = request
         self.signed = signed
         self.form = form
+        self.many: dict[str, list[str]] = {}
         self.api = Api(request.app, request, signed.csrf)
 
     @property
@@ -140,7 +142,9 @@ def served(people: People, one: Page) -> Callable[[Request], Awaitable[Response]
         visit = Visit(people, request, signed, {})
         try:
             if request.method == "POST":
-                form = await form_of(request)
+                for name, value in await pairs_of(request):
+                    visit.many.setdefault(name, []).append(value)
+                form = {name: values[-1] for name, values in visit.many.items()}
                 people.sessions.check_request(signed, request.headers, unmasked(form.pop("csrf", "")))
                 visit.form = form
             if not visit.may(one.role):
