@@ -7,7 +7,8 @@ BIN := .venv/bin
 demo: .venv/ready        ## Tocsin, the receivers' page and a pipeline that fails and recovers
 	$(BIN)/tocsin demo
 
-test: .venv/ready        ## everything, both stores, real processes
+test: .venv/ready        ## everything, both stores, real processes, a real browser
+	$(BIN)/python -m tests.chromium
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not alone"
 	$(BIN)/python -m pytest -q -m alone
 

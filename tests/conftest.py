@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from structlog.testing import capture_logs
 
+from tests.chromium import FIXTURE, MISSING, chromium_path
 from tests.harness import Clock, Receiver, Running, Start, receiving, running
 from tests.postgres import PostgresServer, start_postgres
 from tocsin.app import DATABASE_FILE, open_database
@@ -35,12 +37,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "end_to_end" in item.path.parts:  # real processes, which are killed, and timed
             item.add_marker("alone")
+    if not chromium_path() and not os.environ.get("CI"):
+        for item in items:
+            if FIXTURE in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.skip(reason=MISSING))
     if config.getoption("--proof"):
         return
     long = [item for item in items if item.get_closest_marker("proof")]
     if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What was left out is not passed over in silence. Nothing else is ever left out."""
+    left_out = [one for one in terminalreporter.stats.get("skipped", ()) if MISSING in str(one.longrepr)]
+    if left_out:
+        terminalreporter.section("NOT EVERYTHING WAS TESTED", sep="!", red=True, bold=True)
+        terminalreporter.line(f"{len(left_out)} tests of the dashboard were left out: {MISSING}.", red=True, bold=True)
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,10 @@
     .venv/bin/python -m tests.make_images            # all of them
     .venv/bin/python -m tests.make_images previews   # or: demo
 
-It needs Playwright (in the development requirements) and a Chromium: CHROMIUM=/path/to/chromium, /usr/bin/chromium
-without it. Where pngquant is installed, the pictures are made small with it.
+It needs Playwright (in the development requirements) and a Chromium (see chromium.py). Where pngquant is installed, the
+pictures are made small with it.
 """
 
-import os
 import shutil
 import socket
 import subprocess
@@ -20,6 +19,7 @@ from typing import Any
 import msgspec
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.chromium import chromium_path
 from tocsin.compose.message import compose
 from tocsin.model.endpoint import Target
 from tocsin.model.wire import Sending
@@ -135,7 +135,7 @@ def main() -> None:
     wanted = sys.argv[1:] or ["previews", "demo"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
+            executable_path=chromium_path(),
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
         for name, make in (("previews", previews), ("demo", demo)):

@@ -1,6 +1,5 @@
 """Chromium, and somebody signed in who looks at a running Tocsin with it."""
 
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,18 +7,16 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
+from tests.chromium import FLAGS, MISSING, chromium_path
 from tests.harness import Running
 from tests.web.browser import PASSWORD, account_of, set_up
 from tests.web.browser import Browser as Forms
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--force-color-profile=srgb"]
-
 
 @pytest.fixture(scope="session")
 async def chromium() -> AsyncIterator[Browser]:
-    path = next(filter(None, map(shutil.which, NAMES)), None)
-    assert path, "No Chromium: install one (Debian: apt install chromium)."
+    path = chromium_path()
+    assert path, MISSING
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
