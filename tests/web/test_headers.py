@@ -71,12 +71,12 @@ def test_the_policy_allows_nothing_that_is_not_ours() -> None:
 
 
 async def test_files_of_the_pages_may_be_kept(tocsin: Running) -> None:
-    for name, kind in (("style.css", "text/css; charset=utf-8"), ("bell.svg", "image/svg+xml")):
+    for name, kind in (("app.css", "text/css; charset=utf-8"), ("bell.svg", "image/svg+xml")):
         answer = await Browser(tocsin).get(f"/static/{name}")
         assert (answer.status, answer.headers["content-type"]) == (200, kind)
         assert "public" in answer.headers["cache-control"]
         assert answer.headers["x-content-type-options"] == "nosniff"
-    for name in ("nothing.css", "..%2f..%2fapp.py", "..%5capp.py", "style.css%00"):
+    for name in ("nothing.css", "..%2f..%2fapp.py", "..%5capp.py", "app.css%00"):
         assert (await Browser(tocsin).get(f"/static/{name}")).status == 404
 
 

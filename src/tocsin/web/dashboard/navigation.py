@@ -30,5 +30,5 @@ NAVIGATION = (
     Place("/notifications", "My notifications", "bell", "You and others", "m", counts="unread"),
     Place("/audit", "Audit", "shield-check", "You and others", "a", role="admin"),
     Place("/team", "Team & tokens", "users", "You and others", "t"),
-    Place("/settings", "Settings", "settings", "You and others", "x"),
+    Place("/settings", "Settings", "settings", "You and others", "x", role="anybody"),
 )

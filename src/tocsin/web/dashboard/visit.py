@@ -13,8 +13,9 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from tocsin.model.access import RANKS
+from tocsin.model.access import ANYBODY, OPERATOR, RANKS
 from tocsin.model.errors import Forbidden, Refusal
+from tocsin.model.ids import OPERATOR_TENANT
 from tocsin.store.database import StoreBroken, StoreUnavailable
 from tocsin.web.dashboard.api import Api
 from tocsin.web.dashboard.forms import pairs_of
@@ -23,6 +24,9 @@ from tocsin.web.dashboard.rendering import packed_page, page, render
 from tocsin.web.observed import ROUTE
 from tocsin.web.people import People
 from tocsin.web.sessions import Signed
+
+OPERATORS_HOME = "/settings/tenants"
+"""Where an operator is who is in no tenant."""
 
 SAID = "tocsin_said"
 SAID_S = 60
@@ -62,10 +66,10 @@ class Visit:
         return self.signed.principal.role
 
     def may(self, role: str) -> bool:
-        """Whether their role is enough; `operator` for who runs this Tocsin."""
-        if role == "operator":
+        """Whether their role is enough; `operator` for who runs this Tocsin, `anybody` for all who are signed in."""
+        if role == OPERATOR:
             return self.signed.principal.is_operator
-        return self.role in RANKS and RANKS[self.role] >= RANKS[role] and self.role != "operator"
+        return role == ANYBODY or (self.role != OPERATOR and RANKS[self.role] >= RANKS[role])
 
     def query(self, name: str, otherwise: str = "") -> str:
         return self.request.query_params.get(name, otherwise)
@@ -84,6 +88,7 @@ class Visit:
             "may": self.may,
             "navigation": [one for one in NAVIGATION if self.may(one.role)],
             "counts": await self.counts(),
+            "tenants": await self.tenants(),
             "path": self.request.url.path,
             "asked": dict(self.request.query_params),
             "said": said,
@@ -96,6 +101,15 @@ class Visit:
     async def counts(self) -> dict[str, int]:
         """What needs a human, by the name of its page."""
         return {}
+
+    async def tenants(self) -> list[dict[str, str]]:
+        """Where they may go: the tenants that they belong to; for who runs this Tocsin, to no tenant as well."""
+        if self.request.headers.get("hx-request"):
+            return []
+        found: list[dict[str, str]] = (await self.api.get("/auth/session"))["tenants"]
+        if self.may(OPERATOR):
+            found.append({"tenant_id": OPERATOR_TENANT, "tenant_name": "The operator", "role": OPERATOR})
+        return found
 
     def see(self, path: str, said: str = "", *, undo: Undo | None = None, tone: str = "ok") -> Response:
         """Go there with GET; the page there says it, once."""
@@ -148,6 +162,10 @@ def served(people: People, one: Page) -> Callable[[Request], Awaitable[Response]
                 people.sessions.check_request(signed, request.headers, unmasked(form.pop("csrf", "")))
                 visit.form = form
             if not visit.may(one.role):
+                if visit.role == OPERATOR:
+                    if one.path == "/":
+                        return RedirectResponse(OPERATORS_HOME, 303)
+                    raise Forbidden("This page is a tenant's. You are here as the operator, and in none: choose one.")
                 raise Forbidden(f"This page is for the role {one.role}; yours is {visit.role}.")
             return await one.view(visit)
         except Refusal as refusal:

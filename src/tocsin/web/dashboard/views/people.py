@@ -1,4 +1,5 @@
-"""Pages for people: setting up, signing in, one's account. Plain forms; they need no script."""
+"""Pages for people: setting up, signing in, one's account. Plain forms; they need no script, and before somebody is
+signed in none is loaded."""
 
 from collections.abc import Awaitable, Callable
 
@@ -11,6 +12,7 @@ from tocsin.store import accounts
 from tocsin.store.database import StoreBroken, StoreUnavailable
 from tocsin.web.dashboard.forms import form_of, local
 from tocsin.web.dashboard.rendering import page, static_response
+from tocsin.web.dashboard.visit import Visit, unmasked
 from tocsin.web.observed import ROUTE
 from tocsin.web.oidc import AWAY_S
 from tocsin.web.oidc import COOKIE as AWAY
@@ -164,18 +166,17 @@ async def account(people: People, request: Request) -> Response:
     signed = await people.sessions.of(request.headers)
     if signed is None:
         return see("/sign-in")
-    return await account_page(people, signed)
+    return await account_page(people, request, signed)
 
 
-async def account_page(people: People, signed: Signed, problem: str = "", status: int = 200) -> Response:
+async def account_page(
+    people: People, request: Request, signed: Signed, problem: str = "", status: int = 200
+) -> Response:
     db, session, now_ms = people.app.db, signed.session, people.app.clock_ms()
     known = await accounts.by_id(db, session.user_id)
-    return page(
+    return await Visit(people, request, signed, {}).page(
         "people/account.html",
         status,
-        session=session,
-        csrf=signed.csrf,
-        tenants=await accounts.memberships(db, session.user_id),
         sessions=[
             {**one, "seen": rfc3339(one["seen_ms"]), "browser": browser_of(one["agent"])}
             for one in await accounts.list_sessions(db, session.user_id, now_ms - people.sessions.idle_ms, now_ms)
@@ -204,7 +205,7 @@ async def change_password(people: People, request: Request) -> Response:
         check_same(form)
         renewed = await people.change_password(request, signed, form.get("current", ""), form.get("password", ""))
     except Refusal as refusal:
-        return await account_page(people, signed, words(refusal), refusal.status)
+        return await account_page(people, request, signed, words(refusal), refusal.status)
     return people.hand_out(see(ACCOUNT), renewed)
 
 
@@ -234,7 +235,8 @@ async def own_form(people: People, request: Request) -> tuple[Signed, dict[str, 
     if signed is None:
         raise Forbidden("You are not signed in any more.")
     form = await form_of(request)
-    people.sessions.check_request(signed, request.headers, form.get("csrf", ""))
+    given = form.get("csrf", "")
+    people.sessions.check_request(signed, request.headers, unmasked(given) or given)
     return signed, form
 
 
