@@ -53,6 +53,8 @@ def test_nobody_there_is_said_once_and_the_next_process_sends_it(
             away.emit("run.progress", step=step)
             assert not away.flush(0.2)
         away.close()
+    assert away.courier.thread is not None
+    away.courier.thread.join()  # or it may still hold a file that it could not send
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert [event["data"]["step"] for event in lines(tmp_path / "spool")] == [0, 1, 2, 3, 4]
     back = client(server.url)
@@ -235,7 +237,8 @@ def test_a_full_disk_folder_loses_the_oldest_and_says_so(
         assert not mine.flush(0.3)
     mine.close()
     kept = [event["data"]["n"] for event in lines(tmp_path / "spool")]
-    assert kept[-1000:] == list(range(5000, 6000)), "the newest say how things stand"
+    assert kept == list(range(6000 - len(kept), 6000)), "the newest say how things stand"
+    assert len(kept) >= 1000
     assert mine.stats()["dropped"] == 6000 - len(kept) > 0
     assert sum(file.stat().st_size for file in (tmp_path / "spool").iterdir()) < 5 * 1024 * 1024
     assert any("no room" in record.message for record in caplog.records)

@@ -177,6 +177,14 @@ ABSURD: dict[str, tuple[str, int]] = {
 """What every part says, and how many of each there are."""
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_is_taken_with_one_endless_part_and_nothing_else(case: str) -> None:
+    """One part takes another's place where that is empty."""
+    nothing = everywhere("", 0)
+    for name in WORDED:
+        check(case, msgspec.structs.replace(nothing, **{name: '𐀀"<&' * 5000}))
+
+
 @pytest.mark.parametrize("case", [*FAKED, "email by SendGrid"])
 @pytest.mark.parametrize("name", ABSURD)
 def test_is_taken_far_over_every_limit(case: str, name: str) -> None:

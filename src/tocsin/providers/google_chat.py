@@ -122,7 +122,7 @@ def render(sending: Sending) -> HttpRequest:
 def rich_payload(message: Message, whom: str, links: list[Action]) -> Widget:
     """The card; above it, if somebody is to be woken, whom and why."""
     payload: Widget = {"text": f"{whom} {cut_escaped(headline(message), TITLE_CHARS, inert)}"} if whom else {}
-    payload["fallbackText"] = cut_escaped(line(message.sentence), SENTENCE_CHARS, inert) or headline(message)
+    payload["fallbackText"] = cut_escaped(line(message.sentence) or headline(message), SENTENCE_CHARS, inert)
     payload["cardsV2"] = [{"cardId": "tocsin", "card": card(message, links)}]
     return payload
 

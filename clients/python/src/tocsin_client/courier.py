@@ -16,7 +16,7 @@ from collections import deque
 from typing import Any, Callable
 
 from tocsin_client.post import Away, Post, Refused
-from tocsin_client.spool import Spool
+from tocsin_client.spool import Segment, Spool
 
 BATCH, BATCH_BYTES = 100, 1024 * 1024
 MOST_WAITING = 10_000
@@ -267,23 +267,32 @@ class Courier:
             return
         kept = self.kept  # first: what is written from here on is for another time
         self.spool.seal()
-        for segment in self.spool.segments():
-            name = segment.file.name
-            lines = itertools.islice(segment.lines(), self.sent_of.get(name, 0), None)
-            try:
-                while batch := list(itertools.islice(lines, BATCH)):
-                    self._send(batch)
-                    self.sent_of[name] = self.sent_of.get(name, 0) + len(batch)
-                    if self.closed:
+        # Closed at once: a file that we still hold cannot make room, and a newer one would be lost in its place.
+        with contextlib.closing(self.spool.segments()) as segments:
+            for segment in segments:
+                try:
+                    if not self._send_segment(segment):
                         return
-            except BaseException:
-                self.left = True
-                raise
-            segment.remove()
-            self.sent_of.pop(name, None)
+                except BaseException:
+                    self.left = True
+                    raise
+                segment.remove()
+                self.sent_of.pop(segment.file.name, None)
         with self.moving:
             self.left = self.kept != kept
         self.look_at = time.monotonic() + LOOK_S
+
+    def _send_segment(self, segment: Segment) -> bool:
+        """Whether it was sent to its end, which closing cuts short. Raises Away."""
+        name = segment.file.name
+        with contextlib.closing(segment.lines()) as found:
+            lines = itertools.islice(found, self.sent_of.get(name, 0), None)
+            while batch := list(itertools.islice(lines, BATCH)):
+                self._send(batch)
+                self.sent_of[name] = self.sent_of.get(name, 0) + len(batch)
+                if self.closed:
+                    return False
+        return True
 
     def _send(self, lines: list[bytes]) -> None:
         """Raises Away. What is refused is left out, and the others are sent without it."""

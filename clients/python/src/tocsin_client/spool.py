@@ -11,7 +11,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 SEGMENT_BYTES = 1024 * 1024
@@ -138,7 +138,7 @@ class Spool:
         except OSError:
             return []
 
-    def segments(self) -> Iterator[Segment]:
+    def segments(self) -> Generator[Segment, None, None]:
         """Those that nobody writes to or sends, oldest first, each locked until the next is asked for."""
         for file in self.files():
             segment = Segment.taken(file)
@@ -168,7 +168,7 @@ class Segment:
         os.close(fd)
         return None
 
-    def lines(self) -> Iterator[bytes]:
+    def lines(self) -> Generator[bytes, None, None]:
         """Whole lines; a last one that was torn by a crash is left out."""
         with open(os.dup(self.fd), "rb") as content:
             content.seek(0)
