@@ -15,18 +15,22 @@ VERBS = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
 def watched(
     study: Any, pipeline: str = "", client: Tocsin | None = None, **about: Any
 ) -> Iterator[Callable[[Any, Any], None]]:
-    """hpo.campaign_started, hpo.trial_complete …, and hpo.campaign_complete with the best of it, or
-    hpo.campaign_failed: Optuna tells nobody when an objective raises."""
+    """hpo.campaign_started, hpo.trial_complete …, and hpo.campaign_complete with the best; or hpo.campaign_failed:
+    Optuna tells nobody when an objective raises, and says nothing where every trial failed and that was caught."""
+    counts = dict.fromkeys(VERBS, 0)
     run = (client or shared()).run(pipeline or study.study_name, noun="hpo.campaign", **about)
 
     def tell(study: Any, trial: Any) -> None:
         verb = VERBS.get(trial.state.name)
         if verb:
+            counts[trial.state.name] += 1
             data = {"trial": trial.number, "params": trial.params, "value": values_of(trial), "map_index": trial.number}
             run.emit(f"hpo.trial_{verb}", stage="trial", data=data)
 
     with run:
         yield tell
+        if counts["FAIL"] and not counts["COMPLETE"]:
+            run.fail(f"{counts['FAIL']} trials failed, and none was completed")
         run.succeed(**best_of(study))
 
 
