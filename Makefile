@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench proof lock golden clean
+.PHONY: demo test check bench proof dist lock golden clean
 
 demo: .venv/ready        ## Tocsin, the receivers' page and a pipeline that fails and recovers
 	$(BIN)/tocsin demo
@@ -27,12 +27,28 @@ proof: .venv/ready       ## the long proofs: kills, power cuts, soak
 golden: .venv/ready      ## rewrite the golden files from what the code says now; read the diff
 	$(BIN)/python -m pytest -q tests/providers tests/compose tests/test_docs.py --update-golden
 
+dist: .venv/ready .venv/release ## wheels, the same bytes each time, and their bill of materials
+	rm -rf dist
+	@tag=$$(git tag --points-at HEAD 2>/dev/null | grep '^v' | head -1); version=v$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' src/tocsin/__init__.py); \
+	  [ -z "$$tag" ] || [ "$$tag" = "$$version" ] || { echo "The tag says $$tag, the program $$version." >&2; exit 1; }
+	$(BIN)/python -m hatchling build -t wheel -d dist
+	cd clients/python && ../../$(BIN)/python -m hatchling build -t wheel -d ../../dist
+	.venv/release/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o dist/tocsin.cdx.json requirements/runtime.txt
+	cd dist && sha256sum * > SHA256SUMS
+
+.venv/release: requirements/release.txt .venv/ready
+	$(PYTHON) -m venv $@
+	$@/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/release.txt
+	touch $@
+
 lock: .venv/ready        ## hash-locked requirements, without index addresses
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 pyproject.toml -o requirements/runtime.txt
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 --all-extras pyproject.toml -o requirements/container.txt
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 pyproject.toml requirements/dev.in -o requirements/dev.txt
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 requirements/openapi-client.in -o requirements/openapi-client.txt
 	for lock in $(basename $(wildcard tests/frameworks/requirements/*.in)); do \
 	  $(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 $$lock.in -o $$lock.txt || exit 1; done
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 requirements/release.in -o requirements/release.txt
 
 .venv/ready: requirements/dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tocsin needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'

@@ -68,7 +68,7 @@ def lineage(
 
 
 async def test_the_third_flow_tells_of_the_second_ones_failure(start: Start, folder: Path, receiver: Receiver) -> None:
-    # S2-05 S2-06 S2-09
+    # S2-05 S2-06
     hook = receiver.slack()
     (folder / "second.yml").write_text(FLOWS[1])
     (folder / "third.yml").write_text(FLOWS[2])
@@ -95,7 +95,7 @@ async def test_the_third_flow_tells_of_the_second_ones_failure(start: Start, fol
 
 async def test_it_tells_of_a_run_that_openlineage_reports_and_once(
     start: Start, folder: Path, receiver: Receiver
-) -> None:  # S2-09
+) -> None:  # S2-05
     hook = receiver.slack()
     (folder / "third.yml").write_text(FLOWS[2])
     tocsin = await start(**given(folder, hook))

@@ -286,7 +286,7 @@ HOSTILE = 'He said "no"\nand left \\ {{ no }} \u2028 </script> <!channel>'
 
 
 @pytest.mark.parametrize("payload", ['{"text": "{{ inputs.x }}"}', '{"a": "\\"", "text": "said: {{ inputs.x }}."}'])
-async def test_a_quotation_mark_in_an_error_breaks_no_message(payload: str) -> None:  # S2-08
+async def test_a_quotation_mark_in_an_error_breaks_no_message(payload: str) -> None:  # S2-06
     did = await do(task("slack.SlackIncomingWebhook", url=SLACK, payload=payload), inputs={"x": HOSTILE})
     assert HOSTILE in did.body["text"]
     assert "was escaped" in did.execution.log_tail

@@ -44,7 +44,7 @@ def condition(name: str, **fields: Any) -> dict[str, Any]:
         "io.kestra.plugin.core.condition.ExecutionStatus",
     ],
 )
-def test_every_generation_of_the_status_condition(type_: str) -> None:  # S2-09
+def test_every_generation_of_the_status_condition(type_: str) -> None:  # S2-05
     fields = {"conditions": [{"type": type_, "in": ["FAILED", "WARNING"]}]}
     assert [state for state in ("FAILED", "WARNING", "SUCCESS", "RUNNING") if fired(fields, seen(state))] == [
         "FAILED",

@@ -15,7 +15,7 @@ def list_(
     status: Annotated[str, typer.Option(help="Such as dead, retrying or delivered.")] = "",
     webhook: Annotated[str, typer.Option(help="Only this webhook.")] = "",
     event: Annotated[str, typer.Option(help="Only this event.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=100)] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many.")] = 20,
     url: Url = DEFAULT_URL,
     token: Token = "",
     output: Output = "auto",

@@ -10,9 +10,9 @@ COLUMNS = ("received_at", "id", "type", "severity", "pipeline", "run_id", "stage
 
 
 def events(
-    pipeline: Annotated[str, typer.Option("-p", "--pipeline")] = "",
-    type_: Annotated[str, typer.Option("--type")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=100)] = 20,
+    pipeline: Annotated[str, typer.Option("-p", "--pipeline", help="Only of this pipeline.")] = "",
+    type_: Annotated[str, typer.Option("--type", help="Only of this type.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many.")] = 20,
     url: Url = DEFAULT_URL,
     token: Token = "",
     output: Output = "auto",

@@ -74,7 +74,7 @@ def run(
     \b
     Examples:
       tocsin flow run hello.yml
-      tocsin flow run orders.yml --input day=2026-11-21 --secret-from-env SLACK_WEBHOOK
+      tocsin flow run orders.yml --input day=2026-11-21 --secret-from-env CHANNEL_URL
     """
     import asyncio
 

@@ -1,5 +1,6 @@
 """What a process that holds keys in memory does about its own core dumps."""
 
+import contextlib
 import ctypes
 import resource
 
@@ -9,8 +10,10 @@ same user cannot read this one's memory."""
 
 
 def leave_no_core_dump() -> None:
-    """A core dump would hold keys and opened secrets. Where the system has no prctl, the limit alone has to do."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    """A core dump would hold keys and opened secrets. Where the system has no prctl, the limit alone has to do; where a
+    sandbox does not let a process set limits, who made it has set them (deploy/systemd/tocsin.service)."""
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)

@@ -8,7 +8,7 @@ from tocsin.cli.options import DEFAULT_URL, Output, Token, Url
 
 app = typer.Typer(help="Secrets that webhooks refer to as secret:NAME.", no_args_is_help=True)
 COLUMNS = ("name", "source", "usable_by", "used_by", "updated_by", "updated_at", "description")
-Name = Annotated[str, typer.Argument(metavar="NAME")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="What `secret:NAME` refers to.")]
 
 
 @app.command("set")

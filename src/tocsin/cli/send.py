@@ -9,11 +9,11 @@ from tocsin.cli.options import DEFAULT_URL, Output, Token, Url
 
 def send(
     type_: Annotated[str, typer.Argument(metavar="TYPE", help="Such as run.failed.")],
-    pipeline: Annotated[str, typer.Option("-p", "--pipeline")] = "",
-    run_id: Annotated[str, typer.Option("-r", "--run-id")] = "",
-    stage: Annotated[str, typer.Option("-s", "--stage")] = "",
-    title: Annotated[str, typer.Option()] = "",
-    message: Annotated[str, typer.Option("-m", "--message")] = "",
+    pipeline: Annotated[str, typer.Option("-p", "--pipeline", help="Which pipeline it is about.")] = "",
+    run_id: Annotated[str, typer.Option("-r", "--run-id", help="Which run of it.")] = "",
+    stage: Annotated[str, typer.Option("-s", "--stage", help="Which part of the run.")] = "",
+    title: Annotated[str, typer.Option(help="One line; made from the rest where it is not given.")] = "",
+    message: Annotated[str, typer.Option("-m", "--message", help="What happened, in words.")] = "",
     severity: Annotated[str, typer.Option(help="info, warning, error or critical.")] = "",
     label: Annotated[list[str] | None, typer.Option("-l", "--label", help="name=value; several times.")] = None,
     data: Annotated[

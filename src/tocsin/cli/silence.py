@@ -71,7 +71,7 @@ def silence(
 @app.command("list")
 def list_(
     all_: Annotated[bool, typer.Option("--all", help="Those that are over, too.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=100)] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many.")] = 20,
     url: Url = DEFAULT_URL,
     token: Token = "",
     output: Output = "auto",
@@ -90,7 +90,7 @@ def list_(
 
 @app.command()
 def end(
-    id_: Annotated[str, typer.Argument(metavar="ID")],
+    id_: Annotated[str, typer.Argument(metavar="ID", help="As `tocsin silence list` shows it.")],
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:

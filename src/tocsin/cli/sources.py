@@ -8,7 +8,7 @@ from tocsin.cli.options import DEFAULT_URL, Output, Token, Url
 
 app = typer.Typer(help="Addresses for services that send as they are: GitHub, GitLab, …", no_args_is_help=True)
 COLUMNS = ("id", "kind", "name", "address_hint", "has_secret", "is_active", "updated_at")
-Id = Annotated[str, typer.Argument(metavar="ID")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="As `tocsin sources list` shows it.")]
 
 
 @app.command()
