@@ -64,6 +64,7 @@ from tocsin.store.retention import Cleaner, Kept
 from tocsin.store.sealing import KEY_BYTES, Keyring, parse_keys
 from tocsin.store.secrets import Vault
 from tocsin.store.sqlite import SqliteDatabase
+from tocsin.store.stats import Tallies
 
 LEASE_MS = 60_000
 """Twice the longest attempt (30 s): a result in time is never refused."""
@@ -290,6 +291,7 @@ class App:
         self.operator = operator_settings(settings)
         self.meter = Meter(db, clock, standard_limits(settings))
         self.vault = Vault(db, keyring, settings.secrets)
+        self.tallies = Tallies(db, clock)
         self.spans = spans_of(settings)
         self.deliver = Deliver(
             db,

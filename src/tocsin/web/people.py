@@ -43,6 +43,8 @@ class People:
         self.sign_in = SignIn(app, self.passwords)
         self.proxies = parse_proxies(app.settings.trusted_proxies)
         self.oidc = Oidc(app) if app.settings.oidc_issuer else None
+        self.counts: dict[tuple[str, str], tuple[int, dict[str, int]]] = {}
+        """The numbers in the navigation, by tenant and person, each until a moment: see visit.py."""
 
     def browser(self, request: Request) -> Browser:
         agent = "".join(mark for mark in request.headers.get("user-agent", "") if mark.isprintable())

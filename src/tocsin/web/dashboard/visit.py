@@ -30,6 +30,8 @@ OPERATORS_HOME = "/settings/tenants"
 
 SAID = "tocsin_said"
 SAID_S = 60
+COUNTS_MS = 3000
+MOST_KNOWN = 1000
 
 
 class Undo(Struct, frozen=True):
@@ -99,8 +101,18 @@ class Visit:
         return response
 
     async def counts(self) -> dict[str, int]:
-        """What needs a human, by the name of its page."""
-        return {}
+        """What needs a human, by the name of its page. Remembered for a moment, until this person changes something:
+        many pages that follow each other cost one look."""
+        key, now_ms = (self.signed.principal.tenant_id, self.signed.principal.who), self.app.clock_ms()
+        known = self.people.counts.get(key)
+        if known is not None and known[0] > now_ms:
+            return known[1]
+        found = await self.api.get("/v1/stats/attention")
+        counts = {name: count for name, count in found.items() if isinstance(count, int)}
+        if len(self.people.counts) >= MOST_KNOWN:
+            self.people.counts.clear()
+        self.people.counts[key] = (now_ms + COUNTS_MS, counts)
+        return counts
 
     async def tenants(self) -> list[dict[str, str]]:
         """Where they may go: the tenants that they belong to; for who runs this Tocsin, to no tenant as well."""
@@ -161,6 +173,7 @@ def served(people: People, one: Page) -> Callable[[Request], Awaitable[Response]
                 form = {name: values[-1] for name, values in visit.many.items()}
                 people.sessions.check_request(signed, request.headers, unmasked(form.pop("csrf", "")))
                 visit.form = form
+                people.counts.pop((signed.principal.tenant_id, signed.principal.who), None)
             if not visit.may(one.role):
                 if visit.role == OPERATOR:
                     if one.path == "/":
