@@ -1,5 +1,5 @@
-"""Every page of the dashboard, by PAGES: who may come, what they may do there, and that what is asked for in a wrong way
-is a page as well. Without a browser, on both stores."""
+"""Every page of the dashboard, by PAGES: who may come, what they may do there, and that what is asked for in a wrong
+way is a page as well. Without a browser, on both stores."""
 
 import re
 from collections.abc import AsyncIterator
