@@ -43,8 +43,9 @@ class Api:
     async def get(self, path: str, **query: Any) -> Any:
         return await self.ask("GET", path, query=query)
 
-    async def post(self, path: str, body: Any = None, *, tag: str = "") -> Any:
-        return await self.ask("POST", path, body, tag=tag)
+    async def post(self, path: str, body: Any = None, *, tag: str = "", key: str = "") -> Any:
+        """`key`: what is made under it is made once; asked again, the same answer comes again."""
+        return await self.ask("POST", path, body, tag=tag, key=key)
 
     async def patch(self, path: str, body: Any, *, tag: str = "") -> Any:
         """`tag`: only while it is as it was shown under this ETag."""
@@ -57,10 +58,17 @@ class Api:
         return await self.ask("DELETE", path, tag=tag)
 
     async def ask(
-        self, method: str, path: str, body: Any = None, *, query: dict[str, Any] | None = None, tag: str = ""
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: dict[str, Any] | None = None,
+        tag: str = "",
+        key: str = "",
     ) -> Any:
         """Its JSON; None of an empty answer."""
-        status, headers, content = await self.answer(method, path, body, query or {}, tag)
+        status, headers, content = await self.answer(method, path, body, query or {}, tag, key)
         if status >= 400:
             raise Refused(problem_of(status, content))
         if not content:
@@ -77,7 +85,7 @@ class Api:
         return msgspec.json.decode(content), headers.get(b"etag", b"").decode()
 
     async def answer(
-        self, method: str, path: str, body: Any, query: dict[str, Any], tag: str
+        self, method: str, path: str, body: Any, query: dict[str, Any], tag: str, key: str = ""
     ) -> tuple[int, dict[bytes, bytes], bytes]:
         self.asked += 1
         given = self.request.scope
@@ -89,6 +97,8 @@ class Api:
             headers += [(CSRF_HEADER.encode(), self.csrf.encode()), (b"content-type", b"application/json")]
         if tag:
             headers.append((b"if-match", tag.encode()))
+        if key:
+            headers.append((b"idempotency-key", key.encode()))
         scope = {name: given[name] for name in KEPT if name in given} | {
             "method": method,
             "path": path,

@@ -23,6 +23,7 @@ from tocsin.web.dashboard.navigation import NAVIGATION
 from tocsin.web.dashboard.rendering import packed_page, page, render
 from tocsin.web.observed import ROUTE
 from tocsin.web.people import People
+from tocsin.web.routes import rfc3339
 from tocsin.web.sessions import Signed
 
 OPERATORS_HOME = "/settings/tenants"
@@ -78,6 +79,12 @@ class Visit:
 
     def path(self, name: str) -> str:
         return str(self.request.path_params[name])
+
+    def ago(self, hours: str) -> str:
+        """The time so many hours ago, as the API takes it; what is no number of hours as it came, to be refused."""
+        if not hours.isdecimal() or len(hours) > 5:
+            return hours
+        return str(rfc3339(self.app.clock_ms() - int(hours) * 3_600_000))
 
     async def page(self, template: str, http_status: int = 200, **values: Any) -> Response:
         """A page in the frame that all pages have. Live refreshes of a part of it need no frame's numbers."""

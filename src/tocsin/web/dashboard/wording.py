@@ -110,6 +110,12 @@ def moment(text: str | None) -> Markup:
     return Markup('<time datetime="{}" title="{}" data-clock>{}</time>').format(text, utc(text), utc(text)[:-4])
 
 
+def ends_soon(text: str, now_ms: int) -> str:
+    """The class of a time that is past, or will be within a week."""
+    left_s = parsed(text).timestamp() - now_ms / 1000
+    return "c-bad" if left_s <= 0 else "c-warn" if left_s < 7 * 86400 else ""
+
+
 def number(value: float) -> str:
     """`1,482`."""
     return f"{value:,}"
@@ -163,6 +169,7 @@ FILTERS = {
     "ago": ago,
     "when": when,
     "moment": moment,
+    "ends_soon": ends_soon,
     "number": number,
     "percent": percent,
     "plural": plural,
