@@ -49,6 +49,7 @@ lock: .venv/ready        ## hash-locked requirements, without index addresses
 	for lock in $(basename $(wildcard tests/frameworks/requirements/*.in)); do \
 	  $(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 $$lock.in -o $$lock.txt || exit 1; done
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 requirements/release.in -o requirements/release.txt
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 requirements/deploy.in -o requirements/deploy.txt
 
 .venv/ready: requirements/dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tocsin needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
