@@ -59,6 +59,13 @@ ASKED = [
     "last_runs",
     "hidden_messages",
     "sent_lately",
+    "find_event",
+    "events_of_run",
+    "event_floor",
+    "run_floor",
+    "traces",
+    "outcomes",
+    "search_pipelines",
 ]
 
 
@@ -97,6 +104,14 @@ async def test_finds_its_rows_by_an_index(tmp_path: Path, name: str) -> None:
         ("due_silences", (), "silence_end"),
         ("due_silences", (), "hidden_untold"),
         ("due_timers", (), "timer_due"),
+        ("find_event", (), "event_id"),
+        ("find_event", ("source",), "event_id"),
+        ("events_of_run", (), "event_run"),
+        ("list_events", ("run_id",), "event_run"),
+        ("fates", ("run",), "event_run"),
+        ("fates", ("run",), "delivery_event"),
+        ("outcomes", (), "delivery_event"),
+        ("list_deliveries", ("event_id",), "delivery_event"),
     ],
 )
 async def test_finds_its_rows_by_its_own_index(tmp_path: Path, name: str, filters: tuple[str, ...], index: str) -> None:

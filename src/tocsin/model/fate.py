@@ -34,3 +34,16 @@ class Fate(Struct, frozen=True, kw_only=True):
     head: Head | None = None
     disabled: str = ""
     paused_until_ms: int = 0
+
+
+class Bundle(Struct, frozen=True):
+    """The deliveries of one event that are in one state. `head`: the state of the message that tells of them too, or
+    "". `silenced`: so many of them a silence kept back. `reason`: that of one of them. `seen`: whoever asks may see
+    them."""
+
+    status: str
+    head: str
+    count: int
+    silenced: int
+    reason: str
+    seen: bool

@@ -90,12 +90,13 @@ def explain(
     elsewhere: int = 0,
     off: str = "",
 ) -> Why:
-    """`others`: rules that planning did not look at: nothing in the event leads to them, or they are switched off.
+    """`others`: rules that planning did not look at: nothing in the event leads to them, or they are switched off. They
+    come after the others, the nearest first.
     `rules`: how many there were when it was decided, where the others are not given. `elsewhere`: deliveries that are
     not among the fates, because they are not for whoever asks to see. `off`: why no rule was asked at all, or ""."""
     decided = [Considered(d.rule_id, d.rule, d.verdict, d.reason, d.endpoints) for d in decisions]
     near = [(FITS, one) for one in decided if one.verdict == "not_matched"]
-    rest = [as_other(compiled, event, off) for compiled in others]
+    rest = sorted((as_other(compiled, event, off) for compiled in others), key=lambda one: -one[0])
     near += rest
     nearest = max(near, key=lambda one: one[0])[1] if near else None
     count = max(rules, len(decided) + omitted + len(rest))

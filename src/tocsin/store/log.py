@@ -5,6 +5,7 @@ from typing import Any
 
 from tocsin.model.delivery import WAITING
 from tocsin.model.event import Event
+from tocsin.model.fate import Bundle
 from tocsin.model.run import Run
 from tocsin.store import rows
 from tocsin.store.database import Database, Reader, Row, Transaction
@@ -32,6 +33,8 @@ COLUMNS = (
 )
 """Of `list_deliveries`, in order."""
 
+NEWEST_RUNS = 2000
+
 LAST = "zzzz"
 """Sorts after every id, in every collation that a database may have: PostgreSQL's usual en_US.UTF-8 puts `~` first."""
 
@@ -39,6 +42,32 @@ LAST = "zzzz"
 async def list_events(db: Database, tenant_id: str, *, before: str, limit: int, filters: dict[str, str]) -> list[Event]:
     values = {"tenant_id": tenant_id, "before": before, "limit": limit} | filters
     return [rows.event(row) for row in await db.read("list_events", values, tuple(sorted(filters)))]
+
+
+async def event_floor(db: Database, tenant_id: str, before: str, many: int) -> str:
+    """The id so many events before this one; "" where there are not so many."""
+    found = await db.read("event_floor", {"tenant_id": tenant_id, "before": before, "many": many})
+    return str(found[0][0]) if found else ""
+
+
+async def newest_event(db: Database, tenant_id: str) -> Event | None:
+    found = await list_events(db, tenant_id, before=LAST, limit=1, filters={})
+    return found[0] if found else None
+
+
+async def traces(db: Database, tenant_id: str, uids: Iterable[str]) -> dict[str, str]:
+    found = await db.read("traces", {"tenant_id": tenant_id, "uids": as_list(uids)})
+    return {str(uid): str(trace) for uid, trace in found}
+
+
+async def outcomes(db: Database, tenant_id: str, uids: Iterable[str], seen_by: str | None) -> dict[str, list[Bundle]]:
+    """By uid, the deliveries of each event that has any. `seen_by` None sees all."""
+    values = {"tenant_id": tenant_id, "uids": as_list(uids)}
+    found: dict[str, list[Bundle]] = {}
+    asked = values | {"sees_all": int(seen_by is None), "seen_by": seen_by or ""}
+    for uid, status, head, count, silenced, reason, seen in await db.read("outcomes", asked):
+        found.setdefault(uid, []).append(Bundle(status, head, int(count), int(silenced), reason or "", bool(seen)))
+    return found
 
 
 async def find_event(db: Database, tenant_id: str, id_: str, source: str | None) -> tuple[Event, str] | None:
@@ -120,10 +149,40 @@ async def cancel(tx: Transaction, tenant_id: str, id_: str, reason: str, now_ms:
 
 
 async def list_runs(db: Database, tenant_id: str, *, before: str, limit: int, filters: dict[str, str]) -> list[Run]:
+    """Newest first. Those of one pipeline are looked for among the newest of all, and then by the pipeline: one of the
+    two is quick."""
+    if filters.keys() == {"pipeline"} and (floor := await run_floor(db, tenant_id, before, NEWEST_RUNS)):
+        found = await _runs(db, tenant_id, before, limit, filters | {"floor": floor})
+        if len(found) >= limit:
+            return found
+        filters = {"rare_pipeline": filters["pipeline"]}
+    return await _runs(db, tenant_id, before, limit, filters)
+
+
+async def _runs(db: Database, tenant_id: str, before: str, limit: int, filters: dict[str, str]) -> list[Run]:
     values = {"tenant_id": tenant_id, "before": before, "limit": limit} | filters
-    return [rows.run(row) for row in await db.read("list_runs", values, tuple(sorted(filters)))]
+    return [run_for_people(row) for row in await db.read("list_runs", values, tuple(sorted(filters)))]
+
+
+async def run_floor(db: Database, tenant_id: str, before: str, many: int) -> str:
+    """The id so many runs before this one; "" where there are not so many."""
+    found = await db.read("run_floor", {"tenant_id": tenant_id, "before": before, "many": many})
+    return str(found[0][0]) if found else ""
+
+
+async def good_runs(db: Database, tenant_id: str, pipeline: str, many: int) -> list[int]:
+    """How long its last good runs took, the newest first, milliseconds."""
+    found = await db.read("good_runs", {"tenant_id": tenant_id, "pipeline": pipeline, "limit": many})
+    return [int(took) for (took,) in found]
 
 
 async def get_run(db: Database, tenant_id: str, id_: str) -> Run | None:
     found = await db.read("get_run", {"tenant_id": tenant_id, "id": id_})
-    return rows.run(found[0]) if found else None
+    return run_for_people(found[0]) if found else None
+
+
+def run_for_people(row: Row) -> Run:
+    """A run whose stages or words cannot be read is shown without them: the rest of it is still worth seeing."""
+    for run in rows.readable(rows.run, [row]):
+        return run
+    return rows.run((*row[:10], "[]", "", *row[12:]))

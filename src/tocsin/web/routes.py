@@ -374,11 +374,12 @@ def as_cursor(name: str) -> str:
     return base64.urlsafe_b64encode(name.encode()).decode()
 
 
-def page(items: list[Any], limit: int, next_: Callable[[Any], str]) -> dict[str, Any]:
-    """`items` holds one more than `limit` where there is a next page."""
+def page(items: list[Any], limit: int, next_: Callable[[Any], str], floor: str = "") -> dict[str, Any]:
+    """`items` holds one more than `limit` where there is a next page. `floor`: how far back was looked, where that is
+    not to the end: the next page goes on from there."""
     more = len(items) > limit
     items = items[:limit]
-    return {"items": items, "next": next_(items[-1]) if more else None}
+    return {"items": items, "next": next_(items[-1]) if more else floor or None}
 
 
 LAST = log.LAST

@@ -13,7 +13,11 @@ kind = :kind
 pipeline = :pipeline
 
 -- list_events_by_run_id
-run_id = :run_id
+-- The index is used where the query says its condition word for word.
+run_id = :run_id AND run_id <> ''
+
+-- list_events_by_floor
+uid >= :floor
 
 -- list_events_by_source
 source = :source
@@ -25,10 +29,33 @@ severity = :severity
 -- A JSON list of them.
 uid IN (SELECT value FROM json_each(:uids))
 
+-- event_floor
+-- The index alone answers it.
+SELECT uid FROM event WHERE tenant_id = :tenant_id AND uid < :before ORDER BY uid DESC LIMIT 1 OFFSET :many;
+
+-- traces
+-- A JSON list of uids.
+SELECT uid, trace FROM event WHERE tenant_id = :tenant_id AND uid IN (SELECT value FROM json_each(:uids));
+
+-- outcomes
+-- What became of these events, a JSON list of uids: their deliveries by state, and by whether :seen_by sees them. By the
+-- index of an event's deliveries, and not through all that the tenant has.
+SELECT d.event_uid, d.status, coalesce(h.status, ''), count(*),
+       sum(CASE WHEN d.reason LIKE 'silenced%' THEN 1 ELSE 0 END),
+       min(CASE WHEN d.reason <> '' THEN d.reason ELSE d.error END),
+       CASE WHEN :sees_all = 1 OR e.user_id IN (:seen_by, '') THEN 1 ELSE 0 END AS seen
+  FROM delivery d
+  LEFT JOIN endpoint e ON e.tenant_id = d.tenant_id AND e.id = d.endpoint_id
+  LEFT JOIN delivery h ON d.folded_into <> '' AND h.tenant_id = d.tenant_id AND h.id = d.folded_into
+ WHERE CASE WHEN d.tenant_id = :tenant_id THEN 1 ELSE 0 END = 1 AND d.event_uid IN (SELECT value FROM json_each(:uids))
+ GROUP BY d.event_uid, d.status, coalesce(h.status, ''), seen;
+
 -- find_event
--- By our uid or by the source's own id; the newest where two sources use the same.
+-- By our uid or by the source's own id; the newest where two sources use the same. Each has an index, both together none.
 SELECT tenant_id, uid, id, source, type, kind, severity, pipeline, run_id, stage, time_ms, received_ms, content, trace
-  FROM event WHERE tenant_id = :tenant_id AND (uid = :id OR id = :id) {filters}
+  FROM event
+ WHERE tenant_id = :tenant_id AND uid IN (SELECT uid FROM event WHERE tenant_id = :tenant_id AND uid = :id
+                                          UNION ALL SELECT uid FROM event WHERE tenant_id = :tenant_id AND id = :id) {filters}
  ORDER BY uid DESC LIMIT 1;
 
 -- find_event_by_source
@@ -59,7 +86,10 @@ d.status = :status
 d.endpoint_id = :webhook_id
 
 -- list_deliveries_by_event_id
-d.event_uid IN (SELECT uid FROM event WHERE tenant_id = :tenant_id AND (uid = :event_id OR id = :event_id))
+-- By the index of an event's deliveries, and not through all that the tenant has.
+d.id IN (SELECT f.id FROM delivery f WHERE CASE WHEN f.tenant_id = :tenant_id THEN 1 ELSE 0 END = 1 AND f.event_uid IN (
+         SELECT uid FROM event WHERE tenant_id = :tenant_id AND uid = :event_id
+         UNION ALL SELECT uid FROM event WHERE tenant_id = :tenant_id AND id = :event_id))
 
 -- list_deliveries_by_rule_id
 d.rule_id = :rule_id
@@ -112,14 +142,32 @@ SELECT tenant_id, id, pipeline, run_id, attempt, status, started_ms, finished_ms
  WHERE tenant_id = :tenant_id AND id < :before {filters}
  ORDER BY id DESC LIMIT :limit;
 
+-- list_runs_by_floor
+id >= :floor
+
+-- run_floor
+-- The index alone answers it.
+SELECT id FROM run WHERE tenant_id = :tenant_id AND id < :before ORDER BY id DESC LIMIT 1 OFFSET :many;
+
 -- list_runs_by_pipeline
 pipeline = :pipeline
 
 -- list_runs_by_status
 status = :status
 
+-- list_runs_by_rare_pipeline
+-- By the index of its runs: for one that the newest runs are not of.
+id IN (SELECT r.id FROM run r WHERE r.tenant_id = :tenant_id AND r.pipeline = :rare_pipeline)
+
 -- list_runs_by_run_id
-run_id = :run_id
+-- From one pipeline to the next by the index.
+id IN (WITH RECURSIVE named (pipeline) AS (
+         SELECT min(pipeline) FROM run WHERE tenant_id = :tenant_id
+         UNION ALL
+         SELECT (SELECT min(r.pipeline) FROM run r WHERE r.tenant_id = :tenant_id AND r.pipeline > named.pipeline)
+           FROM named WHERE named.pipeline IS NOT NULL)
+       SELECT r.id FROM named n CROSS JOIN run r
+        WHERE r.tenant_id = :tenant_id AND r.pipeline = n.pipeline AND r.run_id = :run_id)
 
 -- list_runs_by_parent_run_id
 -- The index is used where the query says its condition word for word.

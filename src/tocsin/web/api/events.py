@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from starlette.datastructures import Headers
@@ -14,6 +14,7 @@ from tocsin.model.errors import Forbidden, Invalid, NotFound, Refusal
 from tocsin.model.event import Event, Severity
 from tocsin.rules.explain import Considered, Told, explain
 from tocsin.rules.index import compile_rule, rule_of_endpoint
+from tocsin.rules.outcome import Outcome, of_deliveries, without_deliveries
 from tocsin.rules.own import OWN
 from tocsin.rules.plan import Decision
 from tocsin.sources.cloudevents import BATCH, decode_cloudevents, is_cloudevents, media_type
@@ -90,6 +91,12 @@ class EventOut(msgspec.Struct, frozen=True):
     data: dict[str, Any]
     links: dict[str, str]
     actions: tuple[ActionOut, ...]
+
+
+class EventListed(EventOut, frozen=True, kw_only=True):
+    """`outcome`: what became of it, where the list was asked `with=outcome`."""
+
+    outcome: Outcome | None = None
 
 
 class EventWhy(msgspec.Struct, frozen=True):
@@ -228,14 +235,43 @@ def shown(event: Event) -> EventOut:
 
 
 FILTERS = ("type", "kind", "pipeline", "run_id", "source", "severity")
+MOST_LOOKED_AT = 20_000
+"""Events that a page looks through for what its filters ask: rare things are found page by page, each as quick."""
 
 
 async def list_events(call: Call) -> Response:
+    db, tenant_id = call.app.db, call.tenant_id
     limit = page_limit(call)
     filters = filters_of(call, FILTERS)
     before = cursor_of(call, LAST)
-    found = await log.list_events(call.app.db, call.tenant_id, before=before, limit=limit + 1, filters=filters)
-    return reply(page([shown(event) for event in found], limit, lambda event: str(event.uid)))
+    floor = ""
+    if filters and "run_id" not in filters:  # which has an index
+        floor = await log.event_floor(db, tenant_id, before, MOST_LOOKED_AT)
+    asked = filters | ({"floor": floor} if floor else {})
+    found = await log.list_events(db, tenant_id, before=before, limit=limit + 1, filters=asked)
+    outcomes: dict[str, Outcome] = {}
+    if call.request.query_params.get("with"):
+        outcomes = await outcomes_of(call, [event.uid for event in found[:limit]])
+    items = [EventListed(**msgspec.structs.asdict(shown(event)), outcome=outcomes.get(event.uid)) for event in found]
+    return reply(page(items, limit, lambda event: str(event.uid), floor))
+
+
+async def outcomes_of(call: Call, uids: list[str]) -> dict[str, Outcome]:
+    """By uid, what became of these events, as far as the caller sees it."""
+    db, tenant_id = call.app.db, call.tenant_id
+    seen_by = None if call.by.sees_all() else call.by.user_id
+    bundles = await log.outcomes(db, tenant_id, uids, seen_by)
+    found = {uid: of_deliveries(its) for uid, its in bundles.items()}
+    quiet = [uid for uid in uids if uid not in found]
+    hidden = await hidden_endpoints(call) if quiet else frozenset()
+    for uid, stored in (await log.traces(db, tenant_id, quiet)).items():
+        try:
+            trace = msgspec.json.decode(stored, type=Trace)
+        except msgspec.MsgspecError:  # not of this program: the event is worth showing all the same
+            continue
+        asked = [one for one in trace.decisions if not is_hidden_rule(call, one.rule_id, hidden)]
+        found[uid] = without_deliveries(asked, trace.rules, trace.off)
+    return found
 
 
 async def get_event(call: Call) -> Response:
@@ -317,9 +353,10 @@ ROUTES = (
         handler=list_events,
         summary="Events, newest first",
         role="viewer",
-        answer=EventOut,
+        answer=EventListed,
         query={name: f"Only this {name}" for name in FILTERS}
         | {"severity": Param("Only this severity", Severity)}
+        | {"with": Param("`outcome`: what became of each, too", Literal["outcome"])}
         | PAGE,
     ),
     Route(

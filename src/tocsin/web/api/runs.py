@@ -1,6 +1,7 @@
 """Runs: what the events say of each execution."""
 
-from typing import Any
+from statistics import median
+from typing import Any, Literal
 
 from msgspec import Struct
 from starlette.responses import Response
@@ -26,6 +27,9 @@ from tocsin.web.routes import (
 
 FILTERS = ("pipeline", "status", "run_id", "parent_run_id")
 MOST_CHILDREN = 100
+LAST_GOOD, LEAST_GOOD = 20, 3
+MOST_LOOKED_AT = 20_000
+"""Runs that a page looks through for those in one state."""
 
 
 class StageOut(Struct, frozen=True):
@@ -43,7 +47,8 @@ class StageOut(Struct, frozen=True):
 
 
 class RunOut(Struct, frozen=True, kw_only=True):
-    """A run as its events tell it. `late_s`: so much later than scheduled it began."""
+    """A run as its events tell it. `late_s`: so long after its due time it ended. `usual_s`: the median of the last
+    20 good runs of its pipeline, where there are 3; in lists only where they are asked `with=usual`."""
 
     id: str
     pipeline: str
@@ -55,13 +60,23 @@ class RunOut(Struct, frozen=True, kw_only=True):
     finished_at: str | None
     duration_s: float | None
     late_s: float | None
+    usual_s: float | None = None
     error: str
+    updated_at: str | None
     stages: tuple[StageOut, ...]
 
 
 class RunWhole(RunOut, frozen=True, kw_only=True):
-    """`children`: the ids of the runs that it started, 100 at the most."""
+    """What its events said of it last: `title`, `message`, `labels`, `links`. `due_at`: when it should have ended, once
+    that is past. `history_s`: how long the last good runs of its pipeline took, the newest first. `children`: the ids
+    of the runs that it started, 100 at the most."""
 
+    title: str
+    message: str
+    labels: dict[str, str]
+    links: dict[str, str]
+    due_at: str | None
+    history_s: tuple[float, ...]
     log_tail: str
     children: tuple[str, ...]
 
@@ -79,6 +94,7 @@ def fields(run: Run) -> dict[str, Any]:
         "duration_s": None if run.duration_ms is None else run.duration_ms / 1000,
         "late_s": None if run.late_ms is None else run.late_ms / 1000,
         "error": run.error,
+        "updated_at": rfc3339(run.updated_ms),
         "stages": tuple(
             StageOut(
                 name=stage.name,
@@ -97,11 +113,26 @@ def fields(run: Run) -> dict[str, Any]:
 
 
 async def list_(call: Call) -> Response:
+    db, tenant_id = call.app.db, call.tenant_id
     limit = page_limit(call)
     filters = filters_of(call, FILTERS)
     before = cursor_of(call, LAST)
-    found = await log.list_runs(call.app.db, call.tenant_id, before=before, limit=limit + 1, filters=filters)
-    return reply(page([RunOut(**fields(run)) for run in found], limit, lambda run: str(run.id)))
+    floor = ""
+    if "status" in filters and not filters.keys() & {"run_id", "parent_run_id"}:  # which have an index
+        floor = await log.run_floor(db, tenant_id, before, MOST_LOOKED_AT)
+    asked = filters | ({"floor": floor} if floor else {})
+    found = await log.list_runs(db, tenant_id, before=before, limit=limit + 1, filters=asked)
+    usual: dict[str, float | None] = {}
+    if call.request.query_params.get("with"):
+        for pipeline in {run.pipeline for run in found[:limit]}:
+            usual[pipeline] = usual_of(await log.good_runs(db, tenant_id, pipeline, LAST_GOOD))
+    items = [RunOut(**fields(run), usual_s=usual.get(run.pipeline)) for run in found]
+    return reply(page(items, limit, lambda run: str(run.id), floor))
+
+
+def usual_of(took_ms: list[int]) -> float | None:
+    """Their median in seconds; None of too few."""
+    return median(took_ms) / 1000 if len(took_ms) >= LEAST_GOOD else None
 
 
 async def get(call: Call) -> Response:
@@ -113,7 +144,21 @@ async def get(call: Call) -> Response:
         filters = {"parent_run_id": run.run_id}
         found = await log.list_runs(call.app.db, call.tenant_id, before=LAST, limit=MOST_CHILDREN, filters=filters)
         children = tuple(child.id for child in found)
-    return reply(RunWhole(**fields(run), log_tail=run.log_tail, children=children))
+    history = await log.good_runs(call.app.db, call.tenant_id, run.pipeline, LAST_GOOD)
+    return reply(
+        RunWhole(
+            **fields(run),
+            usual_s=usual_of(history),
+            title=run.about.title,
+            message=run.about.message,
+            labels=run.about.labels,
+            links=run.about.links,
+            due_at=rfc3339(run.about.due_ms or None),
+            history_s=tuple(ms / 1000 for ms in history),
+            log_tail=run.log_tail,
+            children=children,
+        )
+    )
 
 
 ROUTES = (
@@ -126,6 +171,7 @@ ROUTES = (
         answer=RunOut,
         query={name: f"Only this {name}" for name in FILTERS}
         | {"status": Param("Only in this state", RunStatus)}
+        | {"with": Param("`usual`: how long each usually takes, too", Literal["usual"])}
         | PAGE,
     ),
     Route(
