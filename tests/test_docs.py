@@ -1,6 +1,5 @@
 """What the documentation names is there, what it shows happens, and what can be made from the code is made from it."""
 
-import inspect
 import itertools
 import json
 import re
@@ -234,37 +233,14 @@ def provider_table() -> str:
 def provider_settings(provider: Provider) -> str:
     """The settings type as a table: its fields, their defaults, and what its docstring says of each."""
     schema, secret = form(provider.settings_type), secret_fields(provider.settings_type)
-    said = said_of_fields(provider.settings_type)
     lines = ["| setting | default | |", "|---|---|---|"]
     for name, found in schema["properties"].items():
         default = "required" if name in schema.get("required", ()) else f"`{json.dumps(found.get('default'))}`"
-        meaning = said.get(name, found.get("description", "")).replace("|", "\\|")
+        meaning = found.get("description", "").replace("|", "\\|")
         assert meaning, f"the docstring of {provider.settings_type.__name__} says nothing of {name}"
         sealed = "Secret. " if name in secret else ""
         lines.append(f"| `{name}` | {default} | {sealed}{meaning[0].upper()}{meaning[1:]} |")
     return "\n".join(lines) + "\n"
-
-
-def said_of_fields(settings_type: type[Any]) -> dict[str, str]:
-    """A docstring's words by field: lines `name, name: words`, or sentences that begin with (or name) a `field`."""
-    doc, names = inspect.getdoc(settings_type) or "", settings_type.__struct_fields__
-    said: dict[str, str] = {}
-    for found in re.finditer(r"^([a-z_]+(?:, [a-z_]+)*): (.+(?:\n +.+)*)", doc, re.MULTILINE):
-        said |= dict.fromkeys(found[1].split(", "), " ".join(found[2].split()))
-    sentences = re.split(r"(?<=\.) (?=[A-Z`])", " ".join(doc.split()))
-    starts = [(re.match(r"`(\w+)`:? ?", one), one) for one in sentences]
-    for name in names:
-        if name in said:
-            continue
-        for number, (start, sentence) in enumerate(starts):
-            if start is not None and start[1] == name:
-                more = itertools.takewhile(lambda pair: "`" not in pair[1][:2], starts[number + 1 :])
-                words = sentence[start.end() :] if start[0].rstrip().endswith(":") else sentence
-                said[name] = " ".join([words, *(one for _, one in more)])
-                break
-        else:
-            said[name] = next((one for one in sentences if f"`{name}`" in one), "")
-    return {name: words for name, words in said.items() if words}
 
 
 def test_every_provider_is_on_its_page(request: pytest.FixtureRequest) -> None:

@@ -1,5 +1,8 @@
 """An endpoint's settings, once: what is secret, what may be shown, and the form that they fill in."""
 
+import inspect
+import itertools
+import re
 from collections.abc import Mapping
 from typing import Any, get_type_hints
 
@@ -38,11 +41,38 @@ def hinted(secrets: Mapping[str, str]) -> dict[str, str]:
 
 
 def form(settings_type: type[Any]) -> dict[str, Any]:
-    """The settings as a JSON Schema (2020-12) of one object; secret ones are `writeOnly`."""
+    """The settings as a JSON Schema (2020-12) of one object; secret ones are `writeOnly`, and `description` is what the
+    docstring says of each."""
     (_,), components = msgspec.json.schema_components([settings_type])
     schema: dict[str, Any] = components[settings_type.__name__]
+    said = said_of_fields(settings_type)
+    schema["properties"] = {
+        name: one | ({"description": said[name]} if name in said else {}) for name, one in schema["properties"].items()
+    }
     others = {name: one for name, one in components.items() if name != settings_type.__name__}
     return schema | ({"$defs": others} if others else {})
+
+
+def said_of_fields(settings_type: type[Any]) -> dict[str, str]:
+    """A docstring's words by field: lines `name, name: words`, or sentences that begin with (or name) a `field`."""
+    doc, names = inspect.getdoc(settings_type) or "", settings_type.__struct_fields__
+    said: dict[str, str] = {}
+    for found in re.finditer(r"^([a-z_]+(?:, [a-z_]+)*): (.+(?:\n +.+)*)", doc, re.MULTILINE):
+        said |= dict.fromkeys(found[1].split(", "), " ".join(found[2].split()))
+    sentences = re.split(r"(?<=\.) (?=[A-Z`])", " ".join(doc.split()))
+    starts = [(re.match(r"`(\w+)`:? ?", one), one) for one in sentences]
+    for name in names:
+        if name in said:
+            continue
+        for number, (start, sentence) in enumerate(starts):
+            if start is not None and start[1] == name:
+                more = itertools.takewhile(lambda pair: "`" not in pair[1][:2], starts[number + 1 :])
+                words = sentence[start.end() :] if start[0].rstrip().endswith(":") else sentence
+                said[name] = " ".join([words, *(one for _, one in more)])
+                break
+        else:
+            said[name] = next((one for one in sentences if f"`{name}`" in one), "")
+    return {name: words for name, words in said.items() if words}
 
 
 def adjusted(settings: Any, given: Mapping[str, Any]) -> Any:
