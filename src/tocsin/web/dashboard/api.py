@@ -13,6 +13,7 @@ from tocsin.web.sessions import CSRF_HEADER
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 PASSED_ON = (b"host", b"cookie", b"user-agent", b"origin", b"sec-fetch-site", b"referer", b"traceparent")
+CAME_FROM = (b"origin", b"sec-fetch-site", b"referer")
 KEPT = ("type", "asgi", "http_version", "scheme", "server", "client", "state", "root_path")
 
 
@@ -47,6 +48,12 @@ class Api:
         """`key`: what is made under it is made once; asked again, the same answer comes again."""
         return await self.ask("POST", path, body, tag=tag, key=key)
 
+    async def look(self, path: str, body: Any) -> Any:
+        """A question that takes a POST and changes nothing: a preview, a dry run. A page that is only looked at may ask
+        it, too, wherever whoever looks came from."""
+        assert path.endswith("/preview") or body["dry_run"], f"{path} may change something"
+        return await self.ask("POST", path, body, looks=True)
+
     async def patch(self, path: str, body: Any, *, tag: str = "") -> Any:
         """`tag`: only while it is as it was shown under this ETag."""
         return await self.ask("PATCH", path, body, tag=tag)
@@ -66,9 +73,10 @@ class Api:
         query: dict[str, Any] | None = None,
         tag: str = "",
         key: str = "",
+        looks: bool = False,
     ) -> Any:
         """Its JSON; None of an empty answer."""
-        status, headers, content = await self.answer(method, path, body, query or {}, tag, key)
+        status, headers, content = await self.answer(method, path, body, query or {}, tag, key, looks=looks)
         if status >= 400:
             raise Refused(problem_of(status, content))
         if not content:
@@ -85,13 +93,24 @@ class Api:
         return msgspec.json.decode(content), headers.get(b"etag", b"").decode()
 
     async def answer(
-        self, method: str, path: str, body: Any, query: dict[str, Any], tag: str, key: str = ""
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        query: dict[str, Any],
+        tag: str,
+        key: str = "",
+        *,
+        looks: bool = False,
     ) -> tuple[int, dict[bytes, bytes], bytes]:
         self.asked += 1
         given = self.request.scope
         asked = urlencode({name: value for name, value in query.items() if value not in (None, "")})
         sent = b"" if body is None else msgspec.json.encode(body)
         headers = [(name, value) for name, value in given["headers"] if name in PASSED_ON]
+        if looks:  # how a browser came to a page says nothing of what the page itself asks
+            headers = [(name, value) for name, value in headers if name not in CAME_FROM]
+            headers.append((b"sec-fetch-site", b"same-origin"))
         headers.append((b"content-length", str(len(sent)).encode()))
         if method != "GET":
             headers += [(CSRF_HEADER.encode(), self.csrf.encode()), (b"content-type", b"application/json")]

@@ -162,6 +162,15 @@ def pieces(text: str) -> list[str]:
     return [*found, text[start:]] if start < len(text) else found
 
 
+def coded(text: str) -> Markup:
+    """What stands between backticks as code."""
+    marks = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(one) if place % 2 and place < len(marks) - 1 else escape(one)
+        for place, one in enumerate(marks)
+    )
+
+
 FILTERS = {
     "state": state,
     "utc": utc,
@@ -176,4 +185,5 @@ FILTERS = {
     "query": query,
     "part": part,
     "breakable": breakable,
+    "coded": coded,
 }

@@ -276,7 +276,9 @@
   document.addEventListener("submit", (event) => {
     const text = event.target.dataset?.confirm;
     if (text && !window.confirm(text)) event.preventDefault();
+    else if (event.submitter && "busy" in event.submitter.dataset) event.submitter.setAttribute("aria-busy", "true");
   });
+  addEventListener("pageshow", () => { for (const one of $$("button[aria-busy]")) one.removeAttribute("aria-busy"); });
   document.addEventListener("change", (event) => {
     const at = event.target;
     if (at.matches("[data-zone]")) { kept.set("zone", at.value); times(); }

@@ -1,5 +1,126 @@
-"""Endpoints: where messages go."""
+"""Endpoints: where messages go. The list, and what is done to several at once."""
 
-from tocsin.web.dashboard.visit import Page
+from typing import Any
 
-PAGES: tuple[Page, ...] = ()
+from msgspec import Struct
+from starlette.responses import Response
+
+from tocsin.web.dashboard.advice import Advice, advice
+from tocsin.web.dashboard.guides import guide_of
+from tocsin.web.dashboard.visit import Page, Undo, Visit
+from tocsin.web.dashboard.wording import plural
+
+Json = dict[str, Any]
+MOST_PAGES = 5
+"""Of rules, 100 each, that are looked at for who uses an endpoint."""
+
+DONE = {
+    "enable": ("switched on", "disable"),
+    "disable": ("switched off", "enable"),
+    "delete": ("deleted", "restore"),
+    "restore": ("brought back", "delete"),
+}
+"""What was done, and what takes it back."""
+
+
+class Standing(Struct, frozen=True):
+    """How an endpoint is: a state of wording.STATES, its word, and what to know about it."""
+
+    state: str
+    word: str
+    tone: str
+    advice: Advice
+
+
+def standing(endpoint: Json, label: str) -> Standing:
+    if endpoint["disabled_reason"]:
+        return Standing("failing", "Switched off", "bad", advice(label, endpoint["disabled_reason"]))
+    if not endpoint["is_active"]:
+        return Standing("disabled", "Off", "warn", Advice("It is switched off: what is meant for it is held back."))
+    if endpoint["consecutive_failures"]:
+        return Standing("failing", "Failing", "bad", advice(label, endpoint["last_error"]))
+    if not endpoint["last_used_at"]:
+        return Standing("planned", "New", "info", Advice("Nothing got there yet.", "Send a test."))
+    return Standing("active", "Active", "ok", Advice("What is sent gets there."))
+
+
+async def providers_of(visit: Visit) -> dict[str, Json]:
+    """By their type, in the order in which they are offered."""
+    return {one["provider_type"]: one for one in (await visit.api.get("/v1/providers"))["items"]}
+
+
+async def rules_of(visit: Visit) -> list[Json]:
+    """The rules that there are, 500 at the most."""
+    found: list[Json] = []
+    cursor = ""
+    for _ in range(MOST_PAGES):
+        page = await visit.api.get("/v1/alert-rules", limit=100, cursor=cursor)
+        found += page["items"]
+        cursor = page["next"]
+        if not cursor:
+            break
+    return found
+
+
+def uses(rules: list[Json]) -> dict[str, list[Json]]:
+    """The rules by the endpoints that they lead to."""
+    found: dict[str, list[Json]] = {}
+    for rule in rules:
+        for id_ in rule["webhook_endpoint_ids"]:
+            found.setdefault(id_, []).append(rule)
+    return found
+
+
+async def show_list(visit: Visit) -> Response:
+    deleted = visit.query("deleted") == "true"
+    found = await visit.api.get(
+        "/v1/webhooks",
+        provider_type=visit.query("provider_type"),
+        deleted="true" if deleted else "",
+        cursor=visit.query("cursor"),
+        limit=50,
+    )
+    providers = await providers_of(visit)
+    used = {} if deleted else uses(await rules_of(visit))
+    rows = [
+        {
+            **one,
+            "label": label_of(providers, one),
+            "icon": guide_of(one["provider_type"]).icon,
+            "standing": standing(one, says(providers.get(one["provider_type"], one | {"label": "It"}))),
+            "rules": len(used.get(one["id"], ())),
+        }
+        for one in found["items"]
+    ]
+    return await visit.page(
+        "pages/endpoints.html", rows=rows, next=found["next"], deleted=deleted, providers=list(providers.values())
+    )
+
+
+def says(provider: Json) -> str:
+    """Whose words an answer's are."""
+    return "The receiver" if provider["provider_type"] in ("webhook", "apprise") else str(provider["label"])
+
+
+def label_of(providers: dict[str, Json], endpoint: Json) -> str:
+    kind = endpoint["provider_type"]
+    return str(providers[kind]["label"]) if kind in providers else str(kind)
+
+
+async def change_many(visit: Visit) -> Response:
+    action = visit.form.get("action", "")
+    ids = visit.many.get("id", []) + [id_ for id_ in visit.form.get("ids", "").split(",") if id_]
+    if not ids:
+        return visit.see("/endpoints", "Nothing was selected.", tone="bad")
+    body = {"action": action, "ids": ids}
+    count = (await visit.api.post("/v1/webhooks/bulk", body | {"dry_run": True}))["count"]
+    found = await visit.api.post("/v1/webhooks/bulk", body | {"expected": count})
+    done, back = DONE[action]
+    undo = Undo("/endpoints/bulk", {"action": back, "ids": ",".join(found["ids"])}) if found["ids"] else None
+    return visit.see("/endpoints", f"{plural(found['changed'], 'endpoint')} {done}.", undo=undo)
+
+
+PAGES = (
+    Page("GET", "/endpoints", show_list),
+    Page("POST", "/endpoints/bulk", change_many, "developer"),
+)
