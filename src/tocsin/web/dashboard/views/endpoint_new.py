@@ -149,9 +149,7 @@ async def checked(visit: Visit, provider: Json) -> Check:
         return Check("bad", missing[0])
     if found["problems"]:
         return Check()
-    return Check(
-        "ok", f"This is an address for {provider['label']}." if "webhook_url" in asked else "This fits."
-    )
+    return Check("ok", f"This is an address for {provider['label']}." if "webhook_url" in asked else "This fits.")
 
 
 def problem(refusal: Refusal) -> Check:
