@@ -19,6 +19,7 @@ from tocsin.app import App, clock_ms, lock_store
 from tocsin.cli import checks
 from tocsin.settings import read_settings
 from tocsin.store import sqlite
+from tocsin.web.checks import python
 
 OTHER_KEY = base64.b64encode(bytes(32)).decode()
 Examine = Callable[..., Done]
@@ -160,7 +161,7 @@ def test_a_provider_that_is_off_is_a_warning(doctor: Examine) -> None:
 def test_an_old_python_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 10, 4, "final", 0))
     monkeypatch.setattr(sys, "version", "3.10.4 (main)")
-    finding = checks.python()
+    finding = python()
     assert (finding.level, finding.found) == ("problem", "3.10.4 is too old.")
 
 

@@ -24,8 +24,9 @@ def doctor(
 
     from msgspec.structs import asdict
 
-    from tocsin.cli.checks import Finding, examine
+    from tocsin.cli.checks import examine
     from tocsin.cli.output import fail, rows, safe
+    from tocsin.web.checks import Finding
 
     if output not in ("auto", "table", "tsv", "json"):
         fail(f"--output: expected auto, table, tsv or json, found {output!r}.", 2)

@@ -16,7 +16,7 @@ from tocsin.app import App, lock_store, switched_off
 from tocsin.cli.supervisor import notify, watch
 from tocsin.settings import Settings, SettingsError, read_supervisor
 from tocsin.store import accounts
-from tocsin.web.origin import is_loopback
+from tocsin.web.origin import open_to_others
 from tocsin.web.people import check_sign_in, setup_link
 from tocsin.web.server import PROBES, Server, Tocsin, listen, server_of
 from tocsin.worker import Worker
@@ -144,14 +144,3 @@ def say_what_is_unusual(app: App, weaknesses: tuple[str, ...]) -> None:
         log.warning("open to others without TLS", reason=unsafe)
     for off in switched_off(app.settings):
         log.warning("a provider is switched off", provider=off)
-
-
-def open_to_others(settings: Settings) -> str:
-    """Why tokens and passwords may be read on their way; "" where they may not."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    if is_loopback(host) or settings.public_url.startswith("https://"):
-        return ""
-    return (
-        f"TOCSIN_HOST={settings.host} can be reached from other machines, and there is no https: put TLS in front, and "
-        "set TOCSIN_PUBLIC_URL to its https address. Until then nobody can sign in from elsewhere."
-    )

@@ -65,3 +65,14 @@ def is_loopback(host: str) -> bool:
     if not port.isdigit() or (host.startswith("[") and host.endswith("]")):
         name = host
     return name in LOOPBACK
+
+
+def open_to_others(settings: Settings) -> str:
+    """Why tokens and passwords may be read on their way; "" where they may not."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    if is_loopback(host) or settings.public_url.startswith("https://"):
+        return ""
+    return (
+        f"TOCSIN_HOST={settings.host} can be reached from other machines, and there is no https: put TLS in front, and "
+        "set TOCSIN_PUBLIC_URL to its https address. Until then nobody can sign in from elsewhere."
+    )

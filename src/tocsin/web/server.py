@@ -29,6 +29,7 @@ from tocsin.web.api import (
     bus,
     config,
     deliveries,
+    doctor,
     events,
     flows,
     inbox,
@@ -110,6 +111,7 @@ ROUTES: tuple[Route, ...] = (
     *tenants.ROUTES,
     *limits.ROUTES,
     *rollout.ROUTES,
+    *doctor.ROUTES,
     *sign_in.ROUTES,
 )
 PROBES = tuple(route for route in system.ROUTES if route.path in ("/healthz", "/readyz", "/metrics"))

@@ -42,10 +42,13 @@ class TaskOut(Struct, frozen=True):
 
 
 class InputOut(Struct, frozen=True):
+    """`default`: as the flow has it, expressions and all; null where there is none, and of a SECRET."""
+
     id: str
     type: str
     required: bool
     values: tuple[str, ...]
+    default: Any
 
 
 class FlowWhole(FlowOut, frozen=True, kw_only=True):
@@ -103,7 +106,10 @@ async def list_(call: Call) -> Response:
 
 async def get(call: Call) -> Response:
     entry, flow = find(call)
-    inputs = tuple(InputOut(one.id, one.type, one.required, one.values) for one in flow.inputs)
+    inputs = tuple(
+        InputOut(one.id, one.type, one.required, one.values, None if one.type == "SECRET" else one.default)
+        for one in flow.inputs
+    )
     return reply(FlowWhole(**fields(entry), inputs=inputs, all_tasks=tuple(map(shown_task, tasks_of(flow)))))
 
 

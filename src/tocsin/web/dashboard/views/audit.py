@@ -79,12 +79,15 @@ async def audit_page(visit: Visit, verdict: dict[str, Any] | None = None) -> Res
             raise
         problem, found = refused.detail, {"items": [], "next": None}
     members = (await visit.api.get("/v1/members", limit=100))["items"]
+    tokens = (await visit.api.get("/v1/tokens", limit=100))["items"]
+    people = {one["user_id"]: one["name"] or one["email"] or one["user_id"] for one in members}
     return await visit.page(
         "pages/audit.html",
         400 if problem else 200,
         found=found,
         rows=[(one, *sentence(one), place(one), changes_of(one)) for one in found["items"]],
-        names={one["user_id"]: one["name"] or one["email"] or one["user_id"] for one in members},
+        people=people,
+        names=people | {one["id"]: f"{one['name']} (token)" for one in tokens},
         kinds=KINDS,
         periods=PERIODS,
         problem=problem,
