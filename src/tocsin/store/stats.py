@@ -3,7 +3,6 @@
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
 from typing import Any
 
 from msgspec import Struct
@@ -43,14 +42,29 @@ class Count(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Slices(Struct, frozen=True):
-    """Spans of `width_ms` that follow each other; a delivery is in the one that its id carries."""
+    """Spans of `width_ms` that follow each other, the first at a multiple of it."""
 
     first_ms: int
     width_ms: int
     number: int
 
-    def edges(self) -> list[int]:
-        return [self.first_ms + self.width_ms * place for place in range(self.number + 1)]
+    @property
+    def end_ms(self) -> int:
+        return self.first_ms + self.width_ms * self.number
+
+    def starts(self) -> list[int]:
+        return list(range(self.first_ms, self.end_ms, self.width_ms))
+
+
+def together(places: Sequence[int]) -> list[tuple[int, int]]:
+    """The first and last of those that follow each other."""
+    found: list[tuple[int, int]] = []
+    for place in places:
+        if found and found[-1][1] == place - 1:
+            found[-1] = (found[-1][0], place)
+        else:
+            found.append((place, place))
+    return found
 
 
 def id_at(ms: int) -> str:
@@ -72,24 +86,31 @@ class Tallies:
 
     async def of(self, tenant_id: str, slices: Slices) -> list[tuple[Count, ...]]:
         """The counts of each slice, of the whole tenant: whoever shows them leaves out what somebody must not see."""
-        spans = list(pairwise(slices.edges()))
+        starts, width_ms = slices.starts(), slices.width_ms
         now_ms = self.clock_ms()
-        found = [self.known.get((tenant_id, *span), (0, ())) for span in spans]
+        found = [self.known.get((tenant_id, width_ms, start), (0, ())) for start in starts]
         missing = [place for place, (until_ms, _) in enumerate(found) if until_ms <= now_ms]
-        counted = await self._count(tenant_id, [spans[place] for place in missing]) if missing else []
-        took_ms = self.clock_ms() - now_ms
-        for place, counts in zip(missing, counted, strict=True):
-            age_ms = max(0, now_ms - spans[place][1])
-            lasts_ms = max(age_ms // AGE_SHARE, took_ms * COST_SHARE // len(missing))
-            found[place] = (now_ms + lasts_ms, counts)
-            self._keep((tenant_id, *spans[place]), found[place])
+        for first, last in together(missing):
+            counted = await self._count(tenant_id, Slices(starts[first], width_ms, last - first + 1))
+            took_ms = (self.clock_ms() - now_ms) // len(counted)
+            for place, counts in enumerate(counted, first):
+                age_ms = max(0, now_ms - starts[place] - width_ms)
+                found[place] = (now_ms + max(age_ms // AGE_SHARE, took_ms * COST_SHARE), counts)
+                self._keep((tenant_id, width_ms, starts[place]), found[place])
         return [counts for _, counts in found]
 
-    async def _count(self, tenant_id: str, spans: Sequence[tuple[int, int]]) -> list[tuple[Count, ...]]:
-        asked = rows.text([[id_at(first), id_at(end)] for first, end in spans])
-        found: list[list[Count]] = [[] for _ in spans]
-        for place, *count in await self.db.read("tally_slices", {"tenant_id": tenant_id, "slices": asked}):
-            found[place].append(Count(*count))
+    async def _count(self, tenant_id: str, slices: Slices) -> list[tuple[Count, ...]]:
+        first_ms, width_ms, number = slices.first_ms, slices.width_ms, slices.number
+        values = {
+            "tenant_id": tenant_id,
+            "width_ms": width_ms,
+            "first_id": id_at(first_ms),
+            "end_id": id_at(slices.end_ms),
+        }
+        found: list[list[Count]] = [[] for _ in range(number)]
+        for start, *count in await self.db.read("tally_slices", values):
+            # What was made in the last millisecond of a slice may say that it was made in the next one.
+            found[min(max(start - first_ms // width_ms, 0), number - 1)].append(Count(*count))
         return [tuple(counts) for counts in found]
 
     def _keep(self, key: tuple[str, int, int], found: tuple[int, tuple[Count, ...]]) -> None:

@@ -175,11 +175,11 @@ async def deliveries(call: Call) -> Response:
     latency = [one.duration_ms for one in took if fits(one) and one.endpoint_id not in hidden]
     answer = DeliveryStats(
         since=rfc3339(slices.first_ms),
-        until=rfc3339(slices.edges()[-1]),
+        until=rfc3339(slices.end_ms),
         bucket_s=width_ms // 1000,
         totals=ends(one for counts in found for one in counts),
         buckets=tuple(
-            Bucket(rfc3339(at_ms), ends(counts)) for at_ms, counts in zip(slices.edges(), found, strict=False)
+            Bucket(rfc3339(at_ms), ends(counts)) for at_ms, counts in zip(slices.starts(), found, strict=True)
         ),
         latency=LatencyOut(stats.quantile(latency, 0.5), stats.quantile(latency, 0.95), len(latency)),
     )

@@ -1,11 +1,3 @@
--- tally_slices
--- Its own way to read JSON. The planner takes an index scan for each slice.
-SELECT s.place - 1, d.endpoint_id, d.rule_id,
-       CASE WHEN d.folded_into <> '' AND d.status = 'suppressed' THEN 'folded' ELSE d.status END, count(*)
-  FROM jsonb_array_elements(:slices::text::jsonb) WITH ORDINALITY AS s (one, place)
-  JOIN delivery d ON d.tenant_id = :tenant_id AND d.id >= s.one ->> 0 AND d.id < s.one ->> 1
- GROUP BY 1, 2, 3, 4;
-
 -- endpoint_states_by_ids
 e.id IN (SELECT jsonb_array_elements_text(:ids::text::jsonb))
 
