@@ -114,6 +114,7 @@ BODIES: dict[str, Any] = {
     "rule.change_many": {"action": "delete", "name": "no such", "expected": 0},
     "silence.end_many": {"action": "end", "reason": "no such", "expected": 0},
     "delivery.cancel_many": {"since": "2999-01-01T00:00:00Z", "expected": 0},
+    "delivery.discard_many": {"since": "2999-01-01T00:00:00Z", "expected": 0},
     "member.create": {"user_id": "new", "role": "viewer"},
     "member.update": {"role": "developer"},
     "secret.create": {"name": "new", "value": "s3cr3t"},

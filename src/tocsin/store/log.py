@@ -30,6 +30,9 @@ COLUMNS = (
     "folded",
     "head_status",
     "head_reason",
+    "pipeline",
+    "run_id",
+    "duration_ms",
 )
 """Of `list_deliveries`, in order."""
 
@@ -37,6 +40,13 @@ NEWEST_RUNS = 2000
 
 LAST = "zzzz"
 """Sorts after every id, in every collation that a database may have: PostgreSQL's usual en_US.UTF-8 puts `~` first."""
+
+
+INDEXED = frozenset({"retrying", "expired", "cancelled", "suppressed"})
+"""States that have an index."""
+
+CLOCKS_DIFFER_MS = 86_400_000
+"""By so much at the most a delivery's id may be of another time than the delivery says."""
 
 
 async def list_events(db: Database, tenant_id: str, *, before: str, limit: int, filters: dict[str, str]) -> list[Event]:
@@ -94,6 +104,11 @@ def as_list(ids: Iterable[str]) -> str:
 async def list_deliveries(
     db: Reader, tenant_id: str, *, before: str, limit: int, filters: dict[str, Any]
 ) -> list[dict[str, Any]]:
+    """Newest first. A filter is one of the query's parts. `since`: Unix milliseconds."""
+    if filters.get("status") in INDEXED:
+        filters = {name: value for name, value in filters.items() if name != "status"} | {"state": filters["status"]}
+    if "since" in filters:
+        filters = filters | {"since_id": f"dlv_{max(0, filters['since'] - CLOCKS_DIFFER_MS):012x}"}
     values = {"tenant_id": tenant_id, "before": before, "limit": limit} | filters
     found = await db.read("list_deliveries", values, tuple(sorted(filters)))
     return [as_dict(row) for row in found]
@@ -146,6 +161,12 @@ async def replay(tx: Transaction, tenant_id: str, ids: list[str], now_ms: int, e
 async def cancel(tx: Transaction, tenant_id: str, id_: str, reason: str, now_ms: int) -> bool:
     values = {"tenant_id": tenant_id, "id": id_, "reason": reason, "now": now_ms}
     return bool(await tx.fetch("cancel_delivery", values))
+
+
+async def discard(tx: Transaction, tenant_id: str, ids: Iterable[str], reason: str, now_ms: int) -> int:
+    """Says of dead letters and of what expired that nobody wants them. How many it was."""
+    values = {"tenant_id": tenant_id, "reason": reason, "now": now_ms}
+    return sum([len(await tx.fetch("discard_delivery", values | {"id": id_})) for id_ in ids])
 
 
 async def list_runs(db: Database, tenant_id: str, *, before: str, limit: int, filters: dict[str, str]) -> list[Run]:

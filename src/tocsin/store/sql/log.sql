@@ -66,7 +66,8 @@ SELECT d.id, e.id, d.event_type, d.rule_id, d.endpoint_id, d.provider_type, d.st
        d.error, d.due_ms, d.created_ms, d.delivered_ms, d.event_uid, d.folded_into,
        CASE WHEN d.words = '' THEN 0 ELSE (
          SELECT count(*) FROM delivery f WHERE f.folded_into = d.id AND f.folded_into <> '' AND f.tenant_id = d.tenant_id) END,
-       coalesce(h.status, ''), coalesce(h.reason, '')
+       coalesce(h.status, ''), coalesce(h.reason, ''), e.pipeline, e.run_id,
+       (SELECT a.duration_ms FROM attempt a WHERE a.tenant_id = d.tenant_id AND a.delivery_id = d.id AND a.number = d.attempts)
   FROM delivery d JOIN event e ON e.tenant_id = d.tenant_id AND e.uid = d.event_uid
   LEFT JOIN delivery h ON d.folded_into <> '' AND h.tenant_id = d.tenant_id AND h.id = d.folded_into
  WHERE d.tenant_id = :tenant_id AND d.id < :before {filters}
@@ -81,6 +82,42 @@ d.id IN (SELECT value FROM json_each(:ids))
 
 -- list_deliveries_by_status
 d.status = :status
+
+-- list_deliveries_by_state
+-- The same, said so that both stores see that the index of these states has it.
+d.status IN ('retrying', 'expired', 'cancelled', 'suppressed') AND d.status = :state
+
+-- list_deliveries_by_failed
+d.status IN ('dead', 'expired')
+
+-- list_deliveries_by_waiting
+d.status IN ('pending', 'sending', 'retrying')
+
+-- list_deliveries_by_code_from
+d.http_status >= :code_from
+
+-- list_deliveries_by_code_until
+d.http_status < :code_until
+
+-- list_deliveries_by_no_code
+-- Tried, and nobody answered.
+d.http_status IS NULL AND d.attempts > 0
+
+-- list_deliveries_by_pipeline
+e.pipeline = :pipeline
+
+-- list_deliveries_by_pipeline_begins
+substr(e.pipeline, 1, length(:pipeline_begins)) = :pipeline_begins
+
+-- list_deliveries_by_reason
+d.reason = :reason
+
+-- list_deliveries_by_reason_begins
+substr(d.reason, 1, length(:reason_begins)) = :reason_begins
+
+-- list_deliveries_by_text
+-- In what the event says of itself; in small letters.
+instr(lower(d.event_type || ' ' || e.pipeline || ' ' || e.run_id || ' ' || coalesce(e.content ->> 'title', '')), :text) > 0
 
 -- list_deliveries_by_webhook_id
 d.endpoint_id = :webhook_id
@@ -113,6 +150,10 @@ d.endpoint_id IN (SELECT id FROM endpoint WHERE tenant_id = :tenant_id
 -- list_deliveries_by_since
 d.created_ms >= :since
 
+-- list_deliveries_by_since_id
+-- The id has the time too, and an index.
+d.id >= :since_id
+
 -- list_deliveries_by_until
 d.created_ms < :until
 
@@ -130,6 +171,10 @@ UPDATE delivery SET status = CASE WHEN attempts = 0 THEN 'pending' ELSE 'retryin
    AND EXISTS (SELECT 1 FROM endpoint e WHERE e.tenant_id = delivery.tenant_id AND e.id = delivery.endpoint_id
                                           AND e.deleted_ms IS NULL)
 RETURNING id, endpoint_id;
+
+-- discard_delivery
+UPDATE delivery SET status = 'cancelled', reason = :reason, updated_ms = :now
+ WHERE tenant_id = :tenant_id AND id = :id AND status IN ('dead', 'expired') RETURNING id;
 
 -- cancel_delivery
 UPDATE delivery SET status = 'cancelled', reason = :reason, updated_ms = :now, lease = NULL, lease_until_ms = NULL

@@ -1,6 +1,7 @@
 """Deliveries: the log, dead letters, replay."""
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -9,6 +10,7 @@ from msgspec.structs import replace
 from starlette.responses import Response
 
 from tocsin.app import App
+from tocsin.compose.message import compose
 from tocsin.model.delivery import WAITING, Status
 from tocsin.model.errors import Conflict, Forbidden, Invalid, NotFound
 from tocsin.providers import PROVIDERS
@@ -33,7 +35,12 @@ from tocsin.web.routes import (
     rfc3339,
 )
 
-FILTERS = ("status", "webhook_id", "event_id", "rule_id", "event_type", "provider_type", "folded_into")
+FILTERS = ("webhook_id", "event_id", "rule_id", "event_type", "provider_type", "folded_into")
+Code = Annotated[str, Meta(pattern="^([1-5][0-9]{2}|[1-5]xx|none)$")]
+A_CODE = "a status such as 404, a class such as 5xx, or none"
+GROUPS = ("failed", "waiting")
+Asked = Literal[Status, "failed", "waiting"]
+Text = Annotated[str, Meta(max_length=200)]
 REPLAYABLE = ("dead", "expired", "cancelled", "suppressed", "delivered")
 MOST_REPLAYED = 10_000
 REPLAYED_AT_ONCE = 500
@@ -51,19 +58,33 @@ class RecoverIn(Struct, frozen=True, forbid_unknown_fields=True):
     expected: Annotated[int, Meta(ge=0)] | None = None
 
 
-class ReplayIn(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which deliveries to send again, the newest 10,000 of them. At least one of the filters must be given. `dry_run`
-    says the count and changes nothing; where `expected` is given and is not the count, neither is anything changed."""
+class Chosen(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which deliveries, the newest 10,000 of them: all that are given have to fit, and at least one must be. `pipeline`
+    and `reason` may end with `*`: all that begin so. `code`: of the last answer, such as 404, 5xx, or none. `text`: in
+    the event's title, type, pipeline or run. `since` and `until`: made in this time. `dry_run` says the count and
+    changes nothing; where `expected` is given and is not the count, neither is anything changed."""
 
-    status: tuple[Literal["dead", "expired", "cancelled", "suppressed", "delivered"], ...] = ("dead", "expired")
+    ids: Annotated[tuple[str, ...], Meta(min_length=1, max_length=1000)] | UnsetType = UNSET
     webhook_id: str | UnsetType = UNSET
     rule_id: str | UnsetType = UNSET
     event_type: str | UnsetType = UNSET
     provider_type: str | UnsetType = UNSET
+    pipeline: str | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    code: Code | UnsetType = UNSET
+    text: Text | UnsetType = UNSET
     since: Moment | UnsetType = UNSET
     until: Moment | UnsetType = UNSET
     dry_run: bool = False
     expected: Annotated[int, Meta(ge=0)] | None = None
+
+
+class ReplayIn(Chosen, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    status: tuple[Literal["dead", "expired", "cancelled", "suppressed", "delivered"], ...] = ("dead", "expired")
+
+
+class DiscardIn(Chosen, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    status: tuple[Literal["dead", "expired"], ...] = ("dead", "expired")
 
 
 class Replayed(Struct, frozen=True):
@@ -71,6 +92,14 @@ class Replayed(Struct, frozen=True):
 
     count: int
     replayed: int
+    dry_run: bool
+
+
+class Discarded(Struct, frozen=True):
+    """`count`: so many match; `discarded`: so many of them are cancelled now, none in a dry run."""
+
+    count: int
+    discarded: int
     dry_run: bool
 
 
@@ -107,7 +136,17 @@ class AttemptOut(Struct, frozen=True):
     request_body: str
 
 
-class DeliveryWithAttempts(DeliveryOut, frozen=True):
+class DeliveryRow(DeliveryOut, frozen=True):
+    """A delivery with what it is about. `title`: of the message, as far as the event alone says. `duration_ms`: how
+    long the last attempt took."""
+
+    title: str
+    pipeline: str
+    run_id: str
+    duration_ms: int | None
+
+
+class DeliveryWithAttempts(DeliveryRow, frozen=True):
     log: tuple[AttemptOut, ...]
 
 
@@ -133,10 +172,25 @@ def fields(found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+async def rows_of(app: App, tenant_id: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The fields of each, with those of DeliveryRow."""
+    uids = {one["event_uid"] for one in found}
+    asked = {"uids": log.as_list(uids)}
+    events = await log.list_events(app.db, tenant_id, before=LAST, limit=len(uids), filters=asked) if uids else []
+    titles = {event.uid: compose(event, None, only_headline=True).title for event in events}
+    return [
+        fields(one)
+        | {name: one[name] for name in ("pipeline", "run_id", "duration_ms")}
+        | {"title": titles.get(one["event_uid"], one["event_type"])}
+        for one in found
+    ]
+
+
 async def shown_with_attempts(app: App, tenant_id: str, found: dict[str, Any]) -> DeliveryWithAttempts:
     attempts = await log.list_attempts(app.db, tenant_id, found["id"])
+    (whole,) = await rows_of(app, tenant_id, [found])
     return DeliveryWithAttempts(
-        **fields(found),
+        **whole,
         log=tuple(
             AttemptOut(
                 number, rfc3339(started_ms), duration_ms, outcome, status, error, response,
@@ -165,13 +219,35 @@ def wordless(shown: Shown) -> Shown:
 
 async def list_(call: Call) -> Response:
     limit = page_limit(call)
-    filters: dict[str, Any] = filters_of(call, (*FILTERS, "since", "until"))
-    filters |= {name: moment_ms(filters[name]) for name in ("since", "until") if name in filters}
+    given = filters_of(call, (*FILTERS, "status", "pipeline", "reason", "code", "text"))
+    filters = parts_of(call.by, given)
+    times = filters_of(call, ("since", "until"))
+    filters |= {name: moment_ms(text) for name, text in times.items()}
     filters |= seen_by(call.by)
     before = cursor_of(call, LAST)
     found = await log.list_deliveries(call.app.db, call.tenant_id, before=before, limit=limit + 1, filters=filters)
-    items = [for_reader(call.by, DeliveryOut(**fields(row))) for row in found]
+    items = [for_reader(call.by, DeliveryRow(**row)) for row in await rows_of(call.app, call.tenant_id, found)]
     return reply(page(items, limit, lambda delivery: str(delivery.id)))
+
+
+def parts_of(by: Principal, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked for, as the query has it. Raises Forbidden where the reason would be told by asking for it."""
+    found = dict(given)
+    if found.get("status") in GROUPS:
+        found[found.pop("status")] = True
+    if "code" in found:
+        code = found.pop("code")
+        first = int(code.replace("x", "0")) if code != "none" else 0
+        codes = {"code_from": first, "code_until": first + (100 if "x" in code else 1)}
+        found |= codes if first else {"no_code": True}
+    if "text" in found:
+        found["text"] = found["text"].lower()
+    if "reason" in found and not sees_words(by):
+        raise Forbidden("Reasons have words of receivers in them: they are for developers.")
+    for name in ("pipeline", "reason"):
+        if found.get(name, "").endswith("*"):
+            found[f"{name}_begins"] = found.pop(name)[:-1]
+    return found
 
 
 def moment_ms(text: str) -> int:
@@ -228,57 +304,99 @@ def longest_age_s(provider_type: str) -> int:
 
 async def replay_by_filter(call: Call) -> Response:
     given = await call.body(ReplayIn)
-    filters = {
-        name: getattr(given, name)
-        for name in ("webhook_id", "rule_id", "event_type", "provider_type")
-        if getattr(given, name) is not UNSET
-    }
-    for name, value in filters.items():
+    return await replay_matching(call, given, filters_in(call, given), "delivery.replay_many", "delivery", "")
+
+
+def filters_in(call: Call, given: Chosen) -> dict[str, Any]:
+    """Raises Invalid where there is none."""
+    names = ("webhook_id", "rule_id", "event_type", "provider_type", "pipeline", "reason", "code", "text")
+    found = {name: getattr(given, name) for name in names if getattr(given, name) is not UNSET}
+    for name, value in found.items():
         no_nul(name, value)
-    if not filters and given.since is UNSET:
-        raise Invalid("", "no filter", "since, or one of webhook_id, rule_id, event_type, provider_type")
-    return await replay_matching(call, given, filters, "delivery.replay_many", "delivery", "")
+    ids = {"ids": log.as_list([no_nul("ids", id_) for id_ in given.ids])} if isinstance(given.ids, tuple) else {}
+    if not found and not ids and given.since is UNSET:
+        raise Invalid("", "no filter", f"since, ids, or one of {', '.join(names)}")
+    return parts_of(call.by, found) | ids
 
 
-async def replay_matching(
-    call: Call, given: ReplayIn | RecoverIn, filters: dict[str, Any], action: str, kind: str, id_: str
-) -> Response:
-    """All that match and are the caller's, a page at a time; with `dry_run` only their number. One entry in the audit
-    trail, written before the first is sent."""
-    app = call.app
+async def matching(
+    call: Call, given: ReplayIn | DiscardIn | RecoverIn, filters: dict[str, Any]
+) -> list[tuple[str, str]]:
+    """The ids, with their provider types, of all that match and are the caller's, looked up a page at a time. Raises
+    Conflict where their number is another than the caller expects."""
     if isinstance(given.since, dt.datetime):
         filters["since"] = int(given.since.timestamp() * 1000)
     if isinstance(given.until, dt.datetime):
         filters["until"] = int(given.until.timestamp() * 1000)
     theirs = owned_by(call.by)
-    matching: list[tuple[str, str]] = []
+    found: list[tuple[str, str]] = []
     for status in dict.fromkeys(given.status):
         before = LAST
-        while len(matching) < MOST_REPLAYED:
-            found = await log.list_deliveries(
-                app.db, call.tenant_id, before=before, limit=1000, filters=filters | theirs | {"status": status}
+        while len(found) < MOST_REPLAYED:
+            some = await log.list_deliveries(
+                call.app.db, call.tenant_id, before=before, limit=1000, filters=filters | theirs | {"status": status}
             )
-            matching += [(row["id"], row["provider_type"]) for row in found]
-            if len(found) < 1000:
+            found += [(row["id"], row["provider_type"]) for row in some]
+            if len(some) < 1000:
                 break
-            before = found[-1]["id"]
-    matching = matching[:MOST_REPLAYED]
+            before = some[-1]["id"]
+    found = found[:MOST_REPLAYED]
+    if not given.dry_run and given.expected not in (None, len(found)):
+        raise Conflict(f"Nothing was changed: {len(found)} fit, and {given.expected} were expected.")
+    return found
+
+
+async def replay_matching(
+    call: Call, given: ReplayIn | RecoverIn, filters: dict[str, Any], action: str, kind: str, id_: str
+) -> Response:
+    """All that match; with `dry_run` only their number. One entry in the audit trail, written before the first is
+    sent."""
+    app = call.app
+    chosen = await matching(call, given, filters)
     if given.dry_run:
-        return reply(Replayed(len(matching), 0, dry_run=True))
-    if given.expected not in (None, len(matching)):
-        raise Conflict(f"Nothing was changed: {len(matching)} fit, and {given.expected} were expected.")
+        return reply(Replayed(len(chosen), 0, dry_run=True))
     async with app.db.transaction() as tx:
-        await call.audit(tx, action, kind, id_, None, msgspec.to_builtins(given) | filters | {"count": len(matching)})
+        await call.audit(tx, action, kind, id_, None, msgspec.to_builtins(given) | filters | {"count": len(chosen)})
     replayed, now_ms = 0, app.clock_ms()
-    for provider_type in sorted({its_type for _, its_type in matching}):
-        ids = [delivery_id for delivery_id, its_type in matching if its_type == provider_type]
+    for provider_type in sorted({its_type for _, its_type in chosen}):
+        ids = [delivery_id for delivery_id, its_type in chosen if its_type == provider_type]
         expires_ms = now_ms + longest_age_s(provider_type) * 1000
         for start in range(0, len(ids), REPLAYED_AT_ONCE):
             async with app.db.transaction() as tx:
                 some = ids[start : start + REPLAYED_AT_ONCE]
                 replayed += len(await log.replay(tx, call.tenant_id, some, now_ms, expires_ms))
             app.deliver.wake()
-    return reply(Replayed(len(matching), replayed, dry_run=False), 202)
+    return reply(Replayed(len(chosen), replayed, dry_run=False), 202)
+
+
+async def discard(call: Call) -> Response:
+    """They become cancelled, and can be replayed as such."""
+    given, app = await call.body(DiscardIn), call.app
+    filters = filters_in(call, given)
+    chosen = await matching(call, given, filters)
+    if given.dry_run:
+        return reply(Discarded(len(chosen), 0, dry_run=True))
+    async with app.db.transaction() as tx:
+        entry = msgspec.to_builtins(given) | {"count": len(chosen)}
+        await call.audit(tx, "delivery.discard_many", "delivery", "", None, entry)
+    discarded, reason = 0, f"discarded by {call.by.who}"
+    for start in range(0, len(chosen), REPLAYED_AT_ONCE):
+        some = [id_ for id_, _ in chosen[start : start + REPLAYED_AT_ONCE]]
+        async with app.db.transaction() as tx:
+            discarded += await log.discard(tx, call.tenant_id, some, reason, app.clock_ms())
+    return reply(Discarded(len(chosen), discarded, dry_run=False))
+
+
+QUERY: dict[str, str | Param] = {
+    **{name: f"Only this {name}" for name in FILTERS},
+    "status": Param("Only in this state; failed: dead or expired; waiting: yet to be sent", Asked),
+    "pipeline": "Only this pipeline; with a * at its end all that begin so",
+    "reason": "Only with this reason; with a * at its end all that begin so",
+    "code": Param("Only with this status of the last answer: 404, 5xx, or none", Code, A_CODE),
+    "text": Param("Only with this in the event's title, type, pipeline or run", Text, "200 characters at most"),
+    "since": Param("Made at this time or later", Moment, A_TIME),
+    "until": Param("Made before this time", Moment, A_TIME),
+}
 
 
 ROUTES = (
@@ -288,14 +406,8 @@ ROUTES = (
         handler=list_,
         summary="The delivery log, newest first",
         role="viewer",
-        answer=DeliveryOut,
-        query={name: f"Only this {name}" for name in FILTERS}
-        | {
-            "status": Param("Only in this state", Status),
-            "since": Param("Made at this time or later", Moment, A_TIME),
-            "until": Param("Made before this time", Moment, A_TIME),
-        }
-        | PAGE,
+        answer=DeliveryRow,
+        query=QUERY | PAGE,
     ),
     Route(
         method="POST",
@@ -309,6 +421,19 @@ ROUTES = (
         answer=Replayed,
         status=202,
         also=(200,),
+    ),
+    Route(
+        method="POST",
+        path="/v1/deliveries/discard",
+        handler=discard,
+        name="discard_deliveries",
+        action="delivery.discard_many",
+        summary="Cancel all dead letters that match; dry_run says how many",
+        role="developer",
+        body=DiscardIn,
+        answer=Discarded,
+        problems=(409,),
+        example={"webhook_id": "whk_0198c5f2", "dry_run": True},
     ),
     Route(
         method="GET",

@@ -21,3 +21,6 @@ d.id IN (SELECT jsonb_array_elements_text(:ids::text::jsonb))
 
 -- list_runs_by_keys
 (pipeline, run_id) IN (SELECT one ->> 0, one ->> 1 FROM jsonb_array_elements(:keys::text::jsonb) AS one)
+
+-- list_deliveries_by_text
+strpos(lower(d.event_type || ' ' || e.pipeline || ' ' || e.run_id || ' ' || coalesce(e.content::jsonb ->> 'title', '')), :text) > 0
