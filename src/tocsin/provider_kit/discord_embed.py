@@ -182,14 +182,18 @@ def is_silent(message: Message) -> bool:
     return message.tone == "running" or (message.kind.startswith("stage.") and message.tone not in LOUD)
 
 
-_MARKS = re.compile(r"([\\*_~`|\[\]()<>]|:(?=//|[\w+-]+:))")
+_MARKS = re.compile(r"[\\*_~`|\[\]()<>]|:(?=//|[\w+-]+:)")
 _LINE_START = re.compile(r"^([ \t]*)(#|[-+](?=[ #])|[0-9]+(?=\. ))", re.MULTILINE)
 _EVERYONE = re.compile(r"@(?=everyone|here)", re.IGNORECASE)
 
 
 def escape(words: str) -> str:
     """Words in which Discord finds nothing: no format, link, list, emoji, mention or time."""
-    return _LINE_START.sub(_escaped_start, neutral(_MARKS.sub(r"\\\1", words)))
+    return _LINE_START.sub(_escaped_start, neutral(_MARKS.sub(_escaped, words)))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return "\\" + found[0]
 
 
 def _escaped_start(found: re.Match[str]) -> str:

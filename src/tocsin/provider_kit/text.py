@@ -55,10 +55,18 @@ def tail(text: str, limit: int) -> str:
 def cut_escaped(text: str, limit: int, escape: Callable[[str], str]) -> str:
     """The text, escaped, in at most `limit` characters. It is cut before it is escaped, so that no escape is cut."""
     kept = cut(text, limit)
-    while len(escaped := escape(kept)) > limit:
-        # No escape is longer than ten characters, so this never takes more away than it must, and it always ends.
-        kept = cut(kept, len(kept) - 1 - (len(escaped) - limit) // 10)
-    return escaped
+    escaped = escape(kept)
+    if len(escaped) <= limit:
+        return escaped
+    found, fits, too_many = "", 0, len(kept)
+    while too_many - fits > 1:
+        middle = (fits + too_many) // 2
+        escaped = escape(cut(kept, middle))
+        if len(escaped) <= limit:
+            found, fits = escaped, middle
+        else:
+            too_many = middle
+    return found
 
 
 def _boundary(text: str, end: int) -> int:
