@@ -20,6 +20,10 @@ import asyncpg
 import psutil  # type: ignore[import-untyped]
 
 from tests.postgres import PostgresServer
+from tocsin.app import App, clock_ms, open_store
+from tocsin.model.ids import DEFAULT_TENANT
+from tocsin.settings import read_settings
+from tocsin.web.api.tokens import make_token
 
 TOCSIN = Path(sys.executable).with_name("tocsin")
 LAUNCHER = Path(__file__).with_name("launcher.py")
@@ -191,7 +195,18 @@ class Site:
             self.environment |= changes
 
     def make_token(self, role: str = "admin") -> str:
-        return self.run("token", "create", "--role", role).stdout.strip()
+        """What `tocsin token create` does, without its second for starting."""
+
+        async def made() -> str:
+            settings = read_settings(self.environment)
+            db, keyring = await open_store(settings, clock_ms())
+            app = App(settings, db, keyring, works=False)
+            try:
+                return (await make_token(app, DEFAULT_TENANT, "test", role, "", None)).token
+            finally:
+                await app.close()
+
+        return asyncio.run(made())
 
     def run(self, *arguments: str, expect: int | None = 0) -> subprocess.CompletedProcess[str]:
         """A command of Tocsin's, to its end."""
