@@ -1,5 +1,5 @@
-"""Celery: `connect()` once, where the worker's app is made. Each task that a worker runs is a run; a retry is told as
-the run's next attempt, and only the last failure as one."""
+"""Celery: `connect()` once, where the worker's app is made. Each task that a worker runs is a run, each retry
+the next attempt of it; people are told of the last failure only."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def connect(client: Tocsin | None = None) -> None:
         tell("run.succeeded", sender, sender.request)
 
     def failed(sender: Any = None, exception: Any = None, **_: Any) -> None:
-        tell("run.failed", sender, sender.request, error=f"{type(exception).__name__}: {exception}")
+        tell("run.failed", sender, sender.request, error=text_of(exception))
 
     def retried(sender: Any = None, request: Any = None, reason: Any = None, **_: Any) -> None:
-        tell("run.retrying", sender, request, reason=str(reason))
+        tell("run.failed", sender, request, error=text_of(reason), will_retry=True)
 
     def revoked(sender: Any = None, request: Any = None, **_: Any) -> None:
         tell("run.cancelled", sender, request)
@@ -55,3 +55,8 @@ def connect(client: Tocsin | None = None) -> None:
     for signal, handler in pairs.items():
         _kept.append(handler)  # signals hold what they call weakly
         signal.connect(handler)
+
+
+def text_of(error: Any) -> str:
+    error = getattr(error, "exc", None) or error  # Retry is about another exception
+    return f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else str(error)

@@ -47,7 +47,7 @@ def sensor(state: Any, verb: str, client: Tocsin | None) -> Any:
     @dagster.run_status_sensor(run_status=state, name=f"tocsin_{verb}", monitor_all_code_locations=False)
     def tell(context: Any) -> None:
         run = context.dagster_run
-        data = {"error": context.dagster_event.message} if verb == "failed" else {}
+        data = {"error": why(context)} if verb == "failed" else {}
         mine = client or shared()
         mine.emit(
             f"run.{verb}",
@@ -60,3 +60,13 @@ def sensor(state: Any, verb: str, client: Tocsin | None) -> Any:
         mine.flush(5)  # the daemon ends its ticks without a word
 
     return tell
+
+
+def why(context: Any) -> str:
+    """The errors of the steps that failed; the run's own event only says which they are."""
+    said = []
+    for event in context.for_run_failure().get_step_failure_events():
+        error = event.event_specific_data.error
+        error = getattr(error, "cause", None) or error  # Dagster's own is around what the op raised
+        said.append(f"{event.step_key}: {error.message.strip() if error else event.message}")
+    return "; ".join(said) or str(context.dagster_event.message)
