@@ -73,7 +73,7 @@ def test_there_are_as_many_commands_as_the_examples_below_cover() -> None:
     assert {words[0] for words in EVERY} == {
         *("serve", "demo", "send", "events", "why", "preview", "rules", "config", "deliveries", "silence", "token"),
         *("migrate", "doctor", "backup", "restore", "audit", "secret", "sources", "members", "tenant", "rollout"),
-        *("setup-link", "sign-in-link", "keys", "flow", "bridge", "run"),
+        *("setup-link", "sign-in-link", "keys", "flow", "bridge", "run", "import"),
     }
 
 

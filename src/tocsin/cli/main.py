@@ -14,6 +14,7 @@ from tocsin.cli import (
     doctor,
     events,
     flow,
+    import_,
     keys,
     members,
     migrate,
@@ -60,6 +61,7 @@ app.command()(why.why)
 app.command()(preview.preview)
 app.add_typer(rules.app, name="rules")
 app.add_typer(config.app, name="config")
+app.command("import")(import_.import_)
 app.add_typer(flow.app, name="flow")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(silence.app, name="silence")
