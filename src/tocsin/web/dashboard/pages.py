@@ -12,6 +12,7 @@ from tocsin.web.dashboard.views import (
     events,
     flows,
     notifications,
+    operating,
     overview,
     pipelines,
     rules,
@@ -43,6 +44,7 @@ PAGES: tuple[Page, ...] = (
     *audit.PAGES,
     *team.PAGES,
     *settings.PAGES,
+    *operating.PAGES,
     *search.PAGES,
 )
 

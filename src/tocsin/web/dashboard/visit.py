@@ -110,6 +110,8 @@ class Visit:
     async def counts(self) -> dict[str, int]:
         """What needs a human, by the name of its page. Remembered for a moment, until this person changes something:
         many pages that follow each other cost one look."""
+        if not self.may("viewer"):
+            return {}
         key, now_ms = (self.signed.principal.tenant_id, self.signed.principal.who), self.app.clock_ms()
         known = self.people.counts.get(key)
         if known is not None and known[0] > now_ms:

@@ -260,12 +260,12 @@
       at.setAttribute("aria-expanded", String(opened));
       if (opened) $("#nav a")?.focus();
     } else if ("theme" in data) {
-      const next = { system: "light", light: "dark", dark: "system" }[document.documentElement.dataset.themeChosen];
+      const next = data.theme || { system: "light", light: "dark", dark: "system" }[document.documentElement.dataset.themeChosen];
       document.documentElement.dataset.themeChosen = next;
       kept.set("theme", next);
       matchMedia("(prefers-color-scheme: dark)").dispatchEvent(new Event("change"));
       document.documentElement.classList.toggle("dark", next === "dark" || (next === "system" && matchMedia("(prefers-color-scheme: dark)").matches));
-      at.setAttribute("aria-label", `Theme: ${next}`);
+      $("[data-theme='']").setAttribute("aria-label", `Theme: ${next}`);
       say(`Theme: ${next}`);
     } else if ("liveSwitch" in data) {
       kept.set("live", kept.get("live", "on") === "on" ? "off" : "on");
@@ -301,7 +301,7 @@
   if (zoneBox) zoneBox.value = kept.get("zone", "local");
   const keysBox = $("[data-keys-switch]");
   if (keysBox) keysBox.checked = kept.get("keys", "on") === "on";
-  $("[data-theme]")?.setAttribute("aria-label", `Theme: ${document.documentElement.dataset.themeChosen}`);
+  $("[data-theme='']")?.setAttribute("aria-label", `Theme: ${document.documentElement.dataset.themeChosen}`);
   for (const line of $$(".toast-line")) fade(line);
   times();
   selected();

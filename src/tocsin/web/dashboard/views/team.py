@@ -77,7 +77,15 @@ async def link_page(visit: Visit, user_id: str, said: str, key: str) -> Response
         if refused.status not in (400, 403, 409):
             raise
         return visit.see(f"/team/member?user={part(user_id)}", f"No link: {refused.detail}", tone="bad")
-    return await visit.page("pages/team_link.html", made=made, user_id=user_id, about=said)
+    return await visit.page(
+        "pages/shown_once.html",
+        back=("/team", "Team & tokens"),
+        about=said,
+        what="Their sign-in link, shown this once",
+        said=f"It works once. Whoever has it sets the password: hand it to {user_id} alone.",
+        until=made["expires_at"],
+        value=made["link"],
+    )
 
 
 async def member(visit: Visit) -> Response:
