@@ -10,8 +10,9 @@ from tocsin.web.dashboard.advice import Advice, advice
 from tocsin.web.dashboard.api import Refused
 from tocsin.web.dashboard.guides import guide_of
 from tocsin.web.dashboard.settings_fields import PREFIX, fields_of, first_and_others, label_of, settings_of
-from tocsin.web.dashboard.views.endpoints import Json, providers_of, rules_of, says, uses
+from tocsin.web.dashboard.views.endpoints import Json, may_change, providers_of, rules_of, says, uses
 from tocsin.web.dashboard.visit import Page, Undo, Visit
+from tocsin.web.dashboard.wording import part
 
 MOST_USED = ("slack", "teams", "email", "webhook", "discord", "pagerduty", "slack_bot", "google_chat", "telegram")
 """These are offered first."""
@@ -186,11 +187,11 @@ async def send_again(visit: Visit) -> Response:
 
 async def show_tested(visit: Visit) -> Response:
     endpoint = await visit.api.get(f"/v1/webhooks/{visit.path('id')}")
-    test = await visit.api.get(f"/v1/deliveries/{visit.query('test')}")
+    test = await visit.api.get(f"/v1/deliveries/{part(visit.query('test'))}") if visit.query("test") else None
     return await result_page(visit, endpoint, test)
 
 
-async def result_page(visit: Visit, endpoint: Json, test: Json, secret: str = "") -> Response:
+async def result_page(visit: Visit, endpoint: Json, test: Json | None, secret: str = "") -> Response:
     """`seen`: whether they have seen the message: yes, no, or "" while they have not said."""
     providers = await providers_of(visit)
     provider = providers[endpoint["provider_type"]]
@@ -199,7 +200,7 @@ async def result_page(visit: Visit, endpoint: Json, test: Json, secret: str = ""
     starters = []
     if seen == "yes" and not used and visit.may("developer"):
         starters = [(one, await tried(visit, one, endpoint["id"])) for one in STARTERS]
-    last = test["log"][-1] if test["log"] else None
+    last = test["log"][-1] if test and test["log"] else None
     return await visit.page(
         "pages/endpoint_tested.html",
         endpoint=endpoint,
@@ -207,7 +208,8 @@ async def result_page(visit: Visit, endpoint: Json, test: Json, secret: str = ""
         guide=guide_of(provider["provider_type"]),
         test=test,
         took_s=last["duration_ms"] / 1000 if last else None,
-        advice=why_not(says(provider), test),
+        mine=may_change(visit, endpoint),
+        advice=why_not(says(provider), test) if test else None,
         seen=seen,
         starters=starters,
         used=used,

@@ -10,7 +10,7 @@ from tocsin.web.dashboard.forms import local
 from tocsin.web.dashboard.guides import guide_of
 from tocsin.web.dashboard.settings_fields import PREFIX, fields_of, first_and_others, label_of, settings_of
 from tocsin.web.dashboard.views.endpoint_new import Check, problem
-from tocsin.web.dashboard.views.endpoints import Json, providers_of, rules_of, says, standing, uses
+from tocsin.web.dashboard.views.endpoints import Json, may_change, providers_of, rules_of, says, standing, uses
 from tocsin.web.dashboard.visit import Page, Undo, Visit
 from tocsin.web.dashboard.wording import parsed, plural
 
@@ -28,6 +28,7 @@ async def page_of(visit: Visit, tab: str, endpoint: Json, http_status: int = 200
         http_status,
         tab=tab,
         endpoint=endpoint,
+        mine=may_change(visit, endpoint),
         provider=provider,
         guide=guide_of(endpoint["provider_type"]),
         standing=standing(endpoint, says(provider)),
@@ -105,7 +106,7 @@ async def settings_page(
     fields = fields_of(provider["settings"], endpoint["settings"], given, visit.many)
     first, others = first_and_others(fields, guide_of(endpoint["provider_type"]).first)
     waiting = 0
-    if visit.may("developer"):
+    if may_change(visit, endpoint):
         waiting = await waiting_for(visit, endpoint["id"])
     return await page_of(
         visit,

@@ -88,6 +88,7 @@ async def show_list(visit: Visit) -> Response:
             "label": label_of(providers, one),
             "icon": guide_of(one["provider_type"]).icon,
             "standing": standing(one, says(providers.get(one["provider_type"], one | {"label": "It"}))),
+            "mine": may_change(visit, one),
             "rules": len(used.get(one["id"], ())),
         }
         for one in found["items"]
@@ -100,6 +101,12 @@ async def show_list(visit: Visit) -> Response:
 def says(provider: Json) -> str:
     """Whose words an answer's are."""
     return "The receiver" if provider["provider_type"] in ("webhook", "apprise") else str(provider["label"])
+
+
+def may_change(visit: Visit, endpoint: Json) -> bool:
+    """Whether it is theirs, as web/ownership.py says it."""
+    by = visit.signed.principal
+    return visit.may("developer") and (by.sees_all() or by.who == (endpoint["user_id"] or endpoint["created_by"]))
 
 
 def label_of(providers: dict[str, Json], endpoint: Json) -> str:
