@@ -8,7 +8,7 @@ from tocsin.model.hidden import Hidden
 
 
 class SourceRecord(Struct, frozen=True):
-    """As it is kept, without its key and its secret."""
+    """As it is kept, without its key and its secret. `last_used_ms` is to the minute."""
 
     id: str
     kind: str
@@ -20,6 +20,7 @@ class SourceRecord(Struct, frozen=True):
     created_by: str
     created_ms: int
     updated_ms: int
+    last_used_ms: int | None = None
 
 
 class Sender(Hidden, frozen=True):
@@ -32,3 +33,4 @@ class Sender(Hidden, frozen=True):
     secret: str
     is_active: bool
     suspended: bool
+    last_used_ms: int | None = None

@@ -19,10 +19,10 @@ def key_hash(key: str) -> bytes:
 
 
 def record(row: Row) -> SourceRecord:
-    id_, kind, name, settings, hint, has_secret, is_active, created_by, created_ms, updated_ms = row
+    id_, kind, name, settings, hint, has_secret, is_active, created_by, created_ms, updated_ms, last_used_ms = row
     return SourceRecord(
         id_, kind, name, msgspec.json.decode(settings), hint, bool(has_secret), bool(is_active), created_by, created_ms,
-        updated_ms,
+        updated_ms, last_used_ms,
     )  # fmt: skip
 
 
@@ -89,6 +89,13 @@ async def by_key(db: Reader, keyring: Keyring, key: str) -> Sender | None:
     found = await db.read("source_by_key", {"key_hash": key_hash(key)})
     if not found:
         return None
-    tenant_id, id_, kind, settings, sealed, is_active, suspended = found[0]
+    tenant_id, id_, kind, settings, sealed, is_active, last_used_ms, suspended = found[0]
     secret = keyring.open(bytes(sealed), place(tenant_id, id_)) if sealed is not None else ""
-    return Sender(tenant_id, id_, kind, msgspec.json.decode(settings), secret, bool(is_active), bool(suspended))
+    return Sender(
+        tenant_id, id_, kind, msgspec.json.decode(settings), secret, bool(is_active), bool(suspended), last_used_ms
+    )
+
+
+async def note_use(db: Database, sender: Sender, now_ms: int) -> None:
+    async with db.transaction() as tx:
+        await tx.fetch("note_source_use", {"tenant_id": sender.tenant_id, "id": sender.source_id, "now": now_ms})

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Iterable, Mapping
 
+import structlog
 from msgspec.structs import replace
 from starlette.responses import Response
 
@@ -15,11 +16,18 @@ from tocsin.sources.fitting import within_bounds
 from tocsin.sources.incoming import Incoming, Source, Taken
 from tocsin.stages.intake import Receipt
 from tocsin.store import pipelines, sources
+from tocsin.store.database import StoreBroken, StoreUnavailable
 from tocsin.web.api.events import Accepted, batch_answer
 from tocsin.web.routes import Call, Route, read_body, reply, too_large
 
 KEY_CHARS = 100
+USE_MS = 60_000
+"""The last use of a source is noted to the minute."""
+
 UNSIGNED = "The signature does not fit: the secret here and the one over there differ, or the body was changed."
+
+
+log = structlog.get_logger()
 
 
 class Ingested(Accepted, frozen=True):
@@ -50,7 +58,23 @@ async def with_key(call: Call) -> Response:
     """For senders that can be given an address and nothing else."""
     source = source_of(call)
     sender = await sender_of(call, source)
-    return await taken_in(call, source, sender.tenant_id, sender.source_id, sender.settings, sender.secret)
+    answered = await taken_in(call, source, sender.tenant_id, sender.source_id, sender.settings, sender.secret)
+    note_use(call, sender)
+    return answered
+
+
+def note_use(call: Call, sender: Sender) -> None:
+    """Beside the request, which does not wait for it; once a minute."""
+    now_ms = call.app.clock_ms()
+    if sender.last_used_ms is None or sender.last_used_ms <= now_ms - USE_MS:
+        call.app.beside(noted(call, sender, now_ms))
+
+
+async def noted(call: Call, sender: Sender, now_ms: int) -> None:
+    try:
+        await sources.note_use(call.app.db, sender, now_ms)
+    except (StoreUnavailable, StoreBroken) as error:
+        log.warning("web.use_not_noted", source=sender.source_id, reason=str(error))
 
 
 async def sender_of(call: Call, source: Source) -> Sender:

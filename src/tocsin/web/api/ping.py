@@ -10,7 +10,7 @@ from tocsin.rules.pacing import Rate, allowed, next_us, taken
 from tocsin.sources import ping as pings
 from tocsin.sources.draft import has_control
 from tocsin.store import noise, pipelines
-from tocsin.web.api.ingest import sender_of
+from tocsin.web.api.ingest import note_use, sender_of
 from tocsin.web.routes import Call, Route, read_body
 
 BODY_LIMIT = "100000"
@@ -66,6 +66,7 @@ async def ping(call: Call) -> Response:
         labels=settings.labels,
     )
     await app.intake.accept(sender.tenant_id, [pings.draft_of(one, sender.source_id)])
+    note_use(call, sender)
     headers = {"ping-body-limit": BODY_LIMIT}
     return Response("Created" if is_new else "OK", 201 if is_new else 200, headers, "text/plain")
 

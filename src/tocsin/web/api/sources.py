@@ -1,6 +1,6 @@
 """Senders that people set up, each with an address of its own: `/v1/sources`."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -56,7 +56,8 @@ class SourcePatch(Hidden, frozen=True, forbid_unknown_fields=True):
 
 
 class SourceOut(Struct, frozen=True):
-    """A source. `url` is its whole address, there once: in the answer that made it or gave it a new one."""
+    """A source. `url` is its whole address, there once: in the answer that made it or gave it a new one.
+    `last_used_at`: when something that it sent was last taken in, to the minute."""
 
     id: str
     kind: str
@@ -68,7 +69,10 @@ class SourceOut(Struct, frozen=True):
     created_by: str
     created_at: str | None
     updated_at: str | None
+    last_used_at: str | None
     url: str | UnsetType = UNSET
+
+    noted: ClassVar = ("last_used_at", "url")
 
 
 class SourcePreviewIn(Hidden, frozen=True, forbid_unknown_fields=True):
@@ -119,14 +123,15 @@ def shown(one: SourceRecord, url: str | UnsetType = UNSET) -> SourceOut:
         created_by=one.created_by,
         created_at=rfc3339(one.created_ms),
         updated_at=rfc3339(one.updated_ms),
+        last_used_at=rfc3339(one.last_used_ms),
         url=url,
     )
 
 
 def in_trail(one: SourceRecord) -> dict[str, Any]:
-    """As the audit trail has it: without the address."""
+    """As the audit trail has it: without the address, and what Tocsin notes."""
     found: dict[str, Any] = msgspec.to_builtins(shown(one))
-    return found
+    return {name: value for name, value in found.items() if name not in SourceOut.noted}
 
 
 def source_kind(kind: str) -> Source:
