@@ -63,8 +63,8 @@ tocsin run -p backup/orders -- pg_dump orders -f /backup/orders.sql""",
         own=True,
         settings={"pipeline": "backup/db1"},
         snippet="0 2 * * * backup && curl -fsS -m 10 --retry 5 -o /dev/null ADDRESS",
-        after="ADDRESS/start says that it began, ADDRESS/fail or an exit status that it failed. A rule with a schedule "
-        "says when one is missed.",
+        after="The address with /start at its end says that it began, with /fail or an exit status that it failed. A "
+        "rule with a schedule says when one is missed.",
     ),
     Quickstart(
         key="python",
