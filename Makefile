@@ -2,20 +2,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-# Where it is set, every process that a test starts compiles all of Tocsin anew: half of its start.
-unexport PYTHONDONTWRITEBYTECODE
-
-.PHONY: demo test check bench proof dist docs lock golden clean
+.PHONY: demo test check bench proof dist lock golden clean
 
 demo: .venv/ready        ## Tocsin, the receivers' page and a pipeline that fails and recovers
 	$(BIN)/tocsin demo
 
 test: .venv/ready        ## everything, both stores, real processes, a real browser
 	$(BIN)/python -m tests.chromium
-	failed=0; \
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not alone" || failed=1; \
-	$(BIN)/python -m pytest -q -m alone || failed=1; \
-	exit $$failed
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not alone"
+	$(BIN)/python -m pytest -q -m alone
 
 check: .venv/ready       ## lint, types, import contracts, and how much of the decisions the tests reach
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
@@ -41,14 +36,6 @@ dist: .venv/ready .venv/release ## wheels, the same bytes each time, and their b
 	.venv/release/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o dist/tocsin.cdx.json requirements/runtime.txt
 	cd dist && sha256sum * > SHA256SUMS
 
-docs: .venv/docs         ## the documentation as a site, in build/site
-	.venv/docs/bin/zensical build -f mkdocs.yml --clean --strict
-
-.venv/docs: requirements/docs.txt .venv/ready
-	$(PYTHON) -m venv $@
-	$@/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/docs.txt
-	touch $@
-
 .venv/release: requirements/release.txt .venv/ready
 	$(PYTHON) -m venv $@
 	$@/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/release.txt
@@ -63,7 +50,6 @@ lock: .venv/ready        ## hash-locked requirements, without index addresses
 	  $(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 $$lock.in -o $$lock.txt || exit 1; done
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 requirements/release.in -o requirements/release.txt
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 requirements/deploy.in -o requirements/deploy.txt
-	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 requirements/docs.in -o requirements/docs.txt
 
 .venv/ready: requirements/dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tocsin needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'

@@ -26,9 +26,6 @@ settings.load_profile("shared machine")
 
 STORES = ("sqlite", "postgres")
 
-# Where it is set, processes that tests start compile all of Tocsin anew each time: half of their start.
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite golden files from what the code says now")
@@ -37,6 +34,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if "end_to_end" in item.path.parts:  # real processes, which are killed, and timed
+            item.add_marker("alone")
     if not chromium_path() and not os.environ.get("CI"):
         for item in items:
             if FIXTURE in getattr(item, "fixturenames", ()):

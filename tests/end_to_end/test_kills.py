@@ -13,8 +13,6 @@ from tests.end_to_end.receiver import Receiver
 from tests.end_to_end.verdict import Kill, Verdict, compare, wait_until_quiet
 from tests.postgres import PostgresServer, start_postgres
 
-pytestmark = pytest.mark.alone
-
 SEED = int(os.environ.get("TOCSIN_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 1_000_000)
 PER_S = 120
 LONG = 200
@@ -99,16 +97,15 @@ def on_postgres(folder: Path, kills: int) -> Verdict:
 
 
 def test_kills_on_sqlite(tmp_path: Path) -> None:
-    verdict = on_sqlite(tmp_path, 4)
+    verdict = on_sqlite(tmp_path, 8)
     print(f"\nSQLite: {verdict}")
-    judge(verdict, 4)
+    judge(verdict, 8)
 
 
 def test_kills_on_postgres(tmp_path: Path) -> None:
-    """Each that can be killed, once: the API, the worker, both, the database, everything."""
-    verdict = on_postgres(tmp_path, 5)
+    verdict = on_postgres(tmp_path, 8)
     print(f"\nPostgreSQL: {verdict}")
-    judge(verdict, 5)
+    judge(verdict, 8)
 
 
 @pytest.mark.proof

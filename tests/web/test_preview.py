@@ -253,3 +253,19 @@ async def test_others_webhooks_cannot_be_previewed(tocsin: Running) -> None:
     (await viewer.post("/v1/webhooks/preview", asked)).problem(403)
     await tocsin.send(id="e1")
     (await stranger.post("/v1/webhooks/preview", {"provider_type": "slack", "event_id": "e1"})).problem(400, "event_id")
+
+
+async def test_own_words_are_shown(tocsin: Running) -> None:
+    """The webhook's; a rule's in their place; and a template that fails, in the words that would be sent."""
+    webhook = await tocsin.webhook(tocsin.receiver.slack(), templates={"title": "hook: {{ event.pipeline }}"})
+    shown = await preview(tocsin, webhook_id=webhook["id"], event=EVENT)
+    assert "hook: etl/orders" in shown["html"]
+    templates = {"title": "rule: {{ event.pipeline }}", "fields": {"Rows": "{{ data.rows | divided_by: 0 }}"}}
+    shown = await preview(tocsin, webhook_id=webhook["id"], event=EVENT, templates=templates)
+    assert "The template fails" in shown["problems"][0]
+    del templates["fields"]
+    shown = await preview(tocsin, provider_type="slack", event=EVENT, templates=templates)
+    assert "rule: etl/orders" in shown["html"]
+    asked = {"provider_type": "slack", "event": EVENT, "templates": {"title": "{{ nobody }}"}}
+    problem = (await tocsin.client.post("/v1/webhooks/preview", asked)).problem(400)
+    assert problem["errors"][0]["field"] == "templates.title"

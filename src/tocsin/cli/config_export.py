@@ -5,6 +5,7 @@ from typing import Any
 
 from tocsin.cli import config_form as form
 from tocsin.cli.config_form import Json
+from tocsin.web.exported import rule_exported
 
 
 def exported(known: Json, providers: Sequence[Json]) -> tuple[list[tuple[str, Any]], list[str]]:
@@ -26,7 +27,7 @@ def exported(known: Json, providers: Sequence[Json]) -> tuple[list[tuple[str, An
             "endpoints",
             [form.endpoint_exported(one, by_kind[one["provider_type"]], taken) for one in known["endpoints"]],
         ),
-        ("rules", [form.rule_exported(one, names) for one in known["rules"]]),
+        ("rules", [rule_exported(one, names) for one in known["rules"]]),
         ("silences", list(silences.values())),
         ("pipelines", {name: form.pipeline_exported(one, names) for name, one in known["pipelines"].items()}),
     ]

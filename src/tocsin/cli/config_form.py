@@ -17,18 +17,12 @@ from tocsin.web.api.pipelines import NotificationsIn
 from tocsin.web.api.preferences import PreferencesIn
 from tocsin.web.api.silences import SilenceIn
 from tocsin.web.api.webhooks import WebhookIn
+from tocsin.web.exported import but_standard, plain, without_stamps
 
 Json = dict[str, Any]
 
 REFERENCE = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
 WEBHOOK_ID = re.compile(r"(?:whk_|new:).+")
-STAMPS = frozenset({"id", "created_by", "created_at", "updated_at", "rule_id"})
-"""What the server says of an object, and nobody sets."""
-
-
-def plain(value: Any) -> Any:
-    """As it looks in JSON."""
-    return json.loads(msgspec.json.encode(value))
 
 
 # References to the environment.
@@ -124,17 +118,6 @@ def ids_of(entry: Entry, names: Iterable[str], webhooks: Mapping[str, str]) -> l
     return found
 
 
-def rule_shown(shown: Json, names: Mapping[str, str]) -> Json:
-    """A saved rule in the same form. `names`: of webhooks, by id."""
-    ids = [names.get(id_, id_) for id_ in shown["webhook_endpoint_ids"]]
-    return {**without_stamps(shown), "webhook_endpoint_ids": ids}
-
-
-def rule_exported(shown: Json, names: Mapping[str, str]) -> Json:
-    standard = without_stamps(plain(shown_rule(rule_of(RuleIn(name="-"), "", "", "", 0))))
-    return but_standard(rule_shown(shown, names), standard)
-
-
 # Silences.
 
 SILENCE_FIELDS = ("matchers", "hours", "ends_at", "comment")
@@ -200,16 +183,3 @@ def preferences_exported(shown: Json) -> Json:
     cells.pop("critical", None)
     rest = {name: value for name, value in shown.items() if name not in ("user_id", "categories") and value is not None}
     return {name: value for name, value in rest.items() if value != []} | {"categories": cells}
-
-
-# All of them.
-
-
-def without_stamps(shown: Json) -> Json:
-    return {name: value for name, value in shown.items() if name not in STAMPS}
-
-
-def but_standard(form: Json, standard: Json) -> Json:
-    """Only what is not as it would be anyway; the name first."""
-    first = {name: form[name] for name in ("name", "webhook_id") if name in form}
-    return first | {name: value for name, value in form.items() if value != standard.get(name)}

@@ -14,6 +14,7 @@ from tocsin.cli.config_form import Json
 from tocsin.model.errors import Invalid
 from tocsin.model.yaml_text import Wrong
 from tocsin.web.api.webhooks import WebhookIn
+from tocsin.web.exported import rule_shown
 
 Ask = Callable[[str, str, Any], Any]
 """Method, path, body; raises Refused."""
@@ -149,7 +150,7 @@ class _Planning:
             wanted = form.rule_form(entry)
             form.ids_of(entry, wanted["webhook_endpoint_ids"], self.plan.ids)
             there = known.get(entry.name)
-            self.compared("rules", entry, wanted, there and form.rule_shown(there, self.names), there)
+            self.compared("rules", entry, wanted, there and rule_shown(there, self.names), there)
 
     def silences(self) -> None:
         known = self.by("silences", "reason")

@@ -14,11 +14,13 @@ from starlette.responses import Response
 
 from tocsin.compose import live
 from tocsin.compose.message import compose
+from tocsin.compose.templated import check as check_templates
 from tocsin.model.delivery import Words
 from tocsin.model.endpoint import Target
 from tocsin.model.errors import Invalid, NotFound
 from tocsin.model.event import Event
 from tocsin.model.hidden import Hidden
+from tocsin.model.noise import Templates
 from tocsin.model.run import Run
 from tocsin.model.wire import AppriseRequest, HttpRequest, InboxRequest, Request, Sending, SmtpRequest
 from tocsin.previews import PREVIEWS
@@ -31,6 +33,7 @@ from tocsin.sources.draft import Draft
 from tocsin.sources.native import decode_native
 from tocsin.stages.deliver.conversation import keys_of
 from tocsin.stages.deliver.opening import hidden_of, inside_of
+from tocsin.stages.deliver.wording import Wording
 from tocsin.stages.intake import as_event
 from tocsin.store import config, log
 from tocsin.web.api.preview_samples import Sample, sample
@@ -50,7 +53,8 @@ class MessagePreviewIn(Struct, frozen=True, forbid_unknown_fields=True):
 
     For whom: `provider_type` with the `settings` (and the `webhook_url`, where there is one already) of a webhook that
     is not saved yet; or `webhook_id`, and `settings` to see others than those saved. About what: an `event` as
-    POST /v1/events takes it, the `event_id` of one that came in, or the name of a `sample`.
+    POST /v1/events takes it, the `event_id` of one that came in, or the name of a `sample`. `templates`: a rule's own
+    words, in place of those that the webhook has.
     """
 
     provider_type: str = ""
@@ -60,6 +64,7 @@ class MessagePreviewIn(Struct, frozen=True, forbid_unknown_fields=True):
     event: msgspec.Raw | UnsetType = UNSET
     event_id: str = ""
     sample: Sample | UnsetType = UNSET
+    templates: Templates | UnsetType | None = UNSET
 
 
 class RequestOut(Struct, frozen=True, kw_only=True):
@@ -92,6 +97,7 @@ class Receiver(Hidden, frozen=True):
     provider: Provider
     target: Target
     problems: tuple[str, ...] = ()
+    templates: Templates | None = None
 
 
 async def preview(call: Call) -> Response:
@@ -99,6 +105,9 @@ async def preview(call: Call) -> Response:
     only_one({"provider_type": given.provider_type, "webhook_id": given.webhook_id})
     only_one({"event": given.event is not UNSET, "event_id": given.event_id, "sample": given.sample})
     receiver = await (saved(call, given) if given.webhook_id else unsaved(call, given))
+    if given.templates:
+        check_templates(given.templates, "templates")
+        receiver = replace(receiver, templates=given.templates)
     event, run = await subject(call, given)
     tuning = (await tuning_of(call))[receiver.provider.kind]
     return reply(previewed(receiver, event, run, tuning, call.app.clock_ms()))
@@ -134,7 +143,7 @@ async def saved(call: Call, given: MessagePreviewIn) -> Receiver:
     problems = [wrong.detail] if (wrong := unfit(provider, known)) else []
     if endpoint.disabled_reason or not endpoint.is_active:
         problems.append(f"The webhook is switched off. {endpoint.disabled_reason}".rstrip())
-    return Receiver(provider, opened.target(known, app.clock_ms()), tuple(problems))
+    return Receiver(provider, opened.target(known, app.clock_ms()), tuple(problems), opened.options.templates)
 
 
 async def unsaved(call: Call, given: MessagePreviewIn) -> Receiver:
@@ -217,7 +226,8 @@ def previewed(receiver: Receiver, event: Event, run: Run | None, tuning: Tuning,
     """The message as the deliver stage would make it now. Raises Invalid where it cannot be made of such settings."""
     provider, target = receiver.provider, as_tuned(receiver.target, tuning)
     run_key, incident_key = keys_of(event, Words())
-    message = compose(event, run)
+    say = Wording(receiver.templates)
+    message = say(compose(event, run), event, run)
     sending = Sending(
         id="dlv_preview",
         at_s=now_ms // 1000,
@@ -234,9 +244,11 @@ def previewed(receiver: Receiver, event: Event, run: Run | None, tuning: Tuning,
     request = made(make, sending, receiver)
     root = None
     if provider.live is not None and run is not None and provider.live.is_on(target.settings):
-        whole = replace(sending, message=live.root_of(event, run), quiet=event.kind not in live.ALARMS)
+        whole = replace(sending, message=say(live.root_of(event, run), event, run), quiet=event.kind not in live.ALARMS)
         root = shown(made(provider.render, whole, receiver), provider.kind, target)
     problems = list(receiver.problems)
+    if say.failed:
+        problems.append(f"The template fails, and the usual words are sent: {say.failed}.")
     if provider.resolve is not None and not meaning:
         problems.append("Alarms are opened and closed here, no more: this event does neither, so it is not sent.")
     if tuning.off:

@@ -2,6 +2,7 @@
 
 from starlette.routing import Route as StarletteRoute
 
+from tocsin.web.dashboard.message_preview import FRAMES
 from tocsin.web.dashboard.views import (
     audit,
     dead_letters,
@@ -51,5 +52,5 @@ PAGES: tuple[Page, ...] = (
 
 def dashboard_routes(people: People) -> list[StarletteRoute]:
     """Paths without parameters first: `/rules/new` is no rule's."""
-    in_order = sorted(PAGES, key=lambda one: (one.path.count("{"), -one.path.count("/")))
+    in_order = sorted((*PAGES, *FRAMES), key=lambda one: (one.path.count("{"), -one.path.count("/")))
     return [StarletteRoute(one.path, served(people, one), methods=[one.method]) for one in in_order]

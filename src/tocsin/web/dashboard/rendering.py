@@ -15,11 +15,21 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from tocsin.previews import PREVIEWS
 from tocsin.web.dashboard import wording
 
 FOLDER = files("tocsin.web.dashboard")
 ICONS = "vendor/lucide-1.62.0"
 MEDIA = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml", "md": "text/plain", "toml": "text/plain"}
+LOOKS = {
+    f"previews/{kind}.css": one.style.replace("[data-theme=light]", "html:not(.dark)").replace(
+        "[data-theme=dark]", ".dark"
+    )
+    for kind, one in PREVIEWS.items()
+    if one.style
+}
+"""What previews of messages are drawn with, in the theme that pages have."""
+
 YEAR = "public, max-age=31536000, immutable"
 HOUR = "public, max-age=3600"
 
@@ -50,9 +60,10 @@ def static_names() -> frozenset[str]:
 @cache
 def static(name: str) -> StaticFile:
     """Raises KeyError for a file that is none of ours."""
-    if name not in static_names():
+    if name not in static_names() and name not in LOOKS:
         raise KeyError(name)
-    content = (FOLDER / "static").joinpath(*name.split("/")).read_bytes()
+    file = (FOLDER / "static").joinpath(*name.split("/"))
+    content = LOOKS[name].encode() if name in LOOKS else file.read_bytes()
     media = MEDIA.get(name.rpartition(".")[2], "text/plain")
     return StaticFile(content, gzip.compress(content, 9, mtime=0), media, sha256(content).hexdigest()[:12])
 
