@@ -466,6 +466,17 @@ class Running:
         )
 
 
+def one_round_at_a_time(app: App) -> None:
+    """Who settles waits for the round that the worker has begun: what it brings about would come later, unexpected."""
+    turn, sweep = asyncio.Lock(), app.sweep.sweep
+
+    async def in_turn() -> None:
+        async with turn:
+            await sweep()
+
+    app.sweep.sweep = in_turn  # type: ignore[method-assign]
+
+
 @asynccontextmanager
 async def running(
     environment: Mapping[str, str], clock: Clock, receiver: Receiver, *, works: bool = True
@@ -473,6 +484,7 @@ async def running(
     """Tocsin with these settings, from start to stop."""
     settings = read_settings(environment)
     app = await App.open(settings, works=works, clock=clock)
+    one_round_at_a_time(app)
     worker = Worker(app)
     worker.start()
     listening = listen("127.0.0.1", 0)

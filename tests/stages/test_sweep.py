@@ -120,7 +120,7 @@ async def test_two_sweeps_at_once_do_things_once(tocsin: Running) -> None:
 
 async def test_a_process_that_stops_hands_back_what_waits(start: Start) -> None:
     # F07
-    one = await start()
+    one = await start(TOCSIN_DRAIN_SECONDS="10")  # it ends as soon as what is on its way has ended
     hook = one.receiver.hook("/hook")
     await one.webhook(hook, enabled_events=["*"])
     hook.hang()
