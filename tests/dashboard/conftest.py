@@ -39,6 +39,11 @@ class Looking:
         return self.page.url.removeprefix(self.base)
 
 
+def is_late(error: object) -> bool:
+    """The browser gave up to move from one page to the next smoothly, as it does where the machine is busy."""
+    return str(error).startswith("Transition was ")
+
+
 Look = Callable[..., Awaitable[Looking]]
 
 
@@ -71,7 +76,7 @@ async def look(tocsin: Running, chromium: Browser) -> AsyncIterator[Look]:
         page = await context.new_page()
         looking = Looking(page, base)
         page.on("console", lambda said: looking.trouble.append(said.text) if said.type == "error" else None)
-        page.on("pageerror", lambda error: looking.trouble.append(str(error)))
+        page.on("pageerror", lambda error: looking.trouble.append(str(error)) if not is_late(error) else None)
         opened.append((looking, context))
         return looking
 

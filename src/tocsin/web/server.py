@@ -30,6 +30,7 @@ from tocsin.web.api import (
     config,
     deliveries,
     doctor,
+    event_preview,
     events,
     flows,
     inbox,
@@ -83,6 +84,7 @@ ROUTES: tuple[Route, ...] = (
     *preview.ROUTES,
     *alert_rules.ROUTES,
     *rule_preview.ROUTES,
+    *event_preview.ROUTES,
     *config.ROUTES,
     *deliveries.ROUTES,
     *bulk.ROUTES,
@@ -245,6 +247,8 @@ def pattern_of(path: str) -> str:
     """A pipeline's name may have slashes in it, and so may a user's id."""
     if path.startswith("/v1/pipelines/"):
         path = path.replace("{name}", "{name:path}")
+    if path.startswith("/v1/events/"):
+        path = path.replace("{id}", "{id:path}")
     return path.replace("{user}", "{user:path}")
 
 

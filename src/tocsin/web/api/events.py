@@ -13,7 +13,7 @@ from tocsin.app import App
 from tocsin.model.errors import Forbidden, Invalid, NotFound, Refusal
 from tocsin.model.event import Event, Severity
 from tocsin.rules.explain import Considered, Told, explain
-from tocsin.rules.index import compile_rule, rule_of_endpoint
+from tocsin.rules.index import CompiledRule, compile_rule, rule_of_endpoint
 from tocsin.rules.outcome import Outcome, of_deliveries, without_deliveries
 from tocsin.rules.own import OWN
 from tocsin.rules.plan import Decision
@@ -293,16 +293,7 @@ async def why(call: Call) -> Response:
     trace = msgspec.json.decode(stored, type=Trace)
     app = call.app
     hidden = await hidden_endpoints(call)
-    decided = {decision.rule_id for decision in trace.decisions}
-    rules = await config.list_rules(app.db, call.tenant_id, after="", limit=MOST_RULES)
-    rules += [rule_of_endpoint(call.tenant_id, *asks) for asks in await log.enabled_events(app.db, call.tenant_id)]
-    others, broken = [], []
-    for rule in rules:
-        if rule.id not in decided and not is_hidden_rule(call, rule.id, hidden):
-            try:
-                others.append(compile_rule(rule))
-            except Invalid as error:  # saved by an older or another program
-                broken.append(Decision(rule.id, rule.name, "not_matched", f"the rule does not hold: {error.detail}"))
+    others, broken = await not_asked(call, {decision.rule_id for decision in trace.decisions}, hidden)
     fates = fates_for(call.by, await store_why.fates_of_event(app.db, call.tenant_id, event.uid))
     decisions = [one for one in (*trace.decisions, *broken) if not is_hidden_rule(call, one.rule_id, hidden)]
     seen = [fate for fate in fates if fate.endpoint_id not in hidden]
@@ -318,6 +309,21 @@ async def why(call: Call) -> Response:
         off=trace.off,
     )
     return reply(EventWhy(event.id, event.type, rfc3339(trace.at_ms), **msgspec.structs.asdict(found)))
+
+
+async def not_asked(call: Call, decided: set[str], hidden: frozenset[str]) -> tuple[list[CompiledRule], list[Decision]]:
+    """The rules of now that are not among the decided ones; and what is to be said of those that do not hold."""
+    db, tenant_id = call.app.db, call.tenant_id
+    rules = await config.list_rules(db, tenant_id, after="", limit=MOST_RULES)
+    rules += [rule_of_endpoint(tenant_id, *asks) for asks in await log.enabled_events(db, tenant_id)]
+    others, broken = [], []
+    for rule in rules:
+        if rule.id not in decided and not is_hidden_rule(call, rule.id, hidden):
+            try:
+                others.append(compile_rule(rule))
+            except Invalid as error:  # saved by an older or another program
+                broken.append(Decision(rule.id, rule.name, "not_matched", f"the rule does not hold: {error.detail}"))
+    return others, broken
 
 
 async def documented(call: Call) -> Response:

@@ -7,10 +7,13 @@ from starlette.responses import Response
 from tocsin.model.errors import NotFound
 from tocsin.model.fate import Fate
 from tocsin.rules.explain import Chapter, Considered, Told, explain, story
+from tocsin.rules.incident import OPENS
+from tocsin.rules.index import CompiledRule
 from tocsin.rules.run_state import attempt_named
 from tocsin.stages.intake import Trace
 from tocsin.store import log
 from tocsin.store import why as store
+from tocsin.web.api.events import not_asked
 from tocsin.web.ownership import hidden_endpoints, is_hidden_rule
 from tocsin.web.replies import fates_for
 from tocsin.web.routes import Call, no_nul, reply, rfc3339
@@ -57,23 +60,28 @@ async def why(call: Call) -> Response:
         if fate.endpoint_id in hidden:
             continue
         by_event.setdefault(fate.event_uid, []).append(fate)
+    mine = [one for one in events if attempt_named(one[0].kind, one[0].data) in (0, run.attempt)]
+    news = [event.uid for event, _ in mine if event.kind in OPENS] or [event.uid for event, _ in mine]
     chapters = []
-    for event, stored in events:
-        if attempt_named(event.kind, event.data) in (0, run.attempt):
-            trace = msgspec.json.decode(stored, type=Trace)
-            its_fates = by_event.get(event.uid, [])
-            decisions = [one for one in trace.decisions if not is_hidden_rule(call, one.rule_id, hidden)]
-            said = explain(
-                event,
-                decisions,
-                trace.omitted,
-                its_fates,
-                now_ms,
-                rules=trace.rules,
-                elsewhere=elsewhere,
-                off=trace.off,
-            )
-            chapters.append(Chapter(event, tuple(its_fates), said))
+    for event, stored in mine:
+        trace = msgspec.json.decode(stored, type=Trace)
+        others: list[CompiledRule] = []
+        if not fates and event.uid == news[-1]:  # the one that people ask about: who came near?
+            others, _ = await not_asked(call, {one.rule_id for one in trace.decisions}, hidden)
+        its_fates = by_event.get(event.uid, [])
+        decisions = [one for one in trace.decisions if not is_hidden_rule(call, one.rule_id, hidden)]
+        said = explain(
+            event,
+            decisions,
+            trace.omitted,
+            its_fates,
+            now_ms,
+            others=others,
+            rules=trace.rules,
+            elsewhere=elsewhere,
+            off=trace.off,
+        )
+        chapters.append(Chapter(event, tuple(its_fates), said))
     return reply(
         RunWhy(
             run.id,

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from tocsin.model.errors import Invalid, NotFound
 from tocsin.store import config, log, pipelines, search, silences
+from tocsin.web.api.events import MOST_LOOKED_AT
 from tocsin.web.ownership import own, seen_by
 from tocsin.web.routes import AN_ID, LAST, Call, Param, Route, no_nul, reply, rfc3339
 
@@ -93,9 +94,16 @@ async def by_own_name(call: Call, text: str) -> Hit | None:
     runs = await log.list_runs(db, tenant_id, before=LAST, limit=1, filters={"run_id": text})
     if runs:
         return Hit("run", runs[0].id, runs[0].run_id, runs[0].pipeline)
-    if await pipelines.is_known(db, tenant_id, text):
+    if await pipelines.is_known(db, tenant_id, text) or await has_events(call, text):
         return Hit("pipeline", text, text)
     return None
+
+
+async def has_events(call: Call, pipeline: str) -> bool:
+    """Of a pipeline without runs, among the newest events."""
+    floor = await log.event_floor(call.app.db, call.tenant_id, LAST, MOST_LOOKED_AT)
+    filters = {"pipeline": pipeline} | ({"floor": floor} if floor else {})
+    return bool(await log.list_events(call.app.db, call.tenant_id, before=LAST, limit=1, filters=filters))
 
 
 ROUTES = (

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from tocsin.previews import PREVIEWS
-from tocsin.web.dashboard import wording
+from tocsin.web.dashboard import tracing, wording
 
 FOLDER = files("tocsin.web.dashboard")
 ICONS = "vendor/lucide-1.62.0"
@@ -114,7 +114,7 @@ def environment() -> Environment:
         auto_reload=False,
     )
     found.globals |= {"asset": asset, "icon": icon}
-    found.filters |= wording.FILTERS
+    found.filters |= wording.FILTERS | tracing.FILTERS_OF_TEMPLATES
     return found
 
 

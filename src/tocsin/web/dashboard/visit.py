@@ -74,6 +74,11 @@ class Visit:
             return self.signed.principal.is_operator
         return role == ANYBODY or (self.role != OPERATOR and RANKS[self.role] >= RANKS[role])
 
+    @property
+    def home(self) -> str:
+        """Where this Tocsin is for others, without a slash at the end."""
+        return (self.app.settings.public_url or str(self.request.base_url)).rstrip("/")
+
     def query(self, name: str, otherwise: str = "") -> str:
         return self.request.query_params.get(name, otherwise)
 
@@ -91,6 +96,7 @@ class Visit:
         said = said_of(self.request, self.signed)
         frame = {
             "visit": self,
+            "home": self.home,
             "now_ms": self.app.clock_ms(),
             "session": self.signed.session,
             "csrf": masked(self.signed.csrf),

@@ -83,7 +83,9 @@
   function searched() {
     const text = $("#palette input").value.trim().toLowerCase();
     for (const one of $$("#palette [role=option]")) {
-      one.hidden = "find" in one.dataset ? !text : !text.split(/\s+/).every((word) => `${one.dataset.words} ${one.textContent.toLowerCase()}`.includes(word));
+      // What does something at once is chosen by its verb alone: a name that is pasted only looks for what has it.
+      if ("presses" in one.dataset) one.hidden = text.length < 3 || !one.dataset.verbs.split(" ").some((verb) => verb.startsWith(text.split(/\s+/)[0]));
+      else one.hidden = "find" in one.dataset ? !text : !text.split(/\s+/).every((word) => `${one.dataset.words} ${one.textContent.toLowerCase()}`.includes(word));
     }
     $("#palette [data-find] b").textContent = $("#palette input").value.trim();
     choose(0);
@@ -91,6 +93,7 @@
   function follow(one) {
     if (!one) return;
     if ("find" in one.dataset) $("#palette form").requestSubmit();
+    else if ("presses" in one.dataset) { $("#palette").close(); $(one.dataset.presses)?.click(); }
     else location.assign(one.dataset.href);
   }
 
@@ -127,7 +130,7 @@
   function busy() {
     const part = livePart();
     const at = document.activeElement;
-    return $("dialog[open]") || $("input[type=checkbox][name=id]:checked", part) || (part.contains(at) && at.matches("input:not([type=checkbox]), select, textarea"));
+    return $("dialog[open], details.menu[open]") || $("input[type=checkbox][name=id]:checked", part) || (part.contains(at) && at.matches("input:not([type=checkbox]), select, textarea"));
   }
   async function refresh() {
     due = null;
@@ -206,11 +209,11 @@
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") { event.preventDefault(); open("palette"); return; }
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Escape") {
-      if (!$("dialog[open]") && (closeDrawer() || shutNav())) event.preventDefault();
+      if (!$("dialog[open]") && (shutMenus() || closeDrawer() || shutNav())) event.preventDefault();
       return;
     }
     if (typing(event.target) || $("dialog[open]") || kept.get("keys", "on") === "off") return;
-    if (performance.now() - going < 1500) {
+    if (going && performance.now() - going < 1500) {
       going = 0;
       const link = $(`[data-go="${CSS.escape(event.key)}"]`);
       if (link) { event.preventDefault(); location.assign(link.href); }
@@ -242,7 +245,14 @@
     return true;
   }
 
+  function shutMenus(but) {
+    const open = $$("details.menu[open]").filter((one) => one !== but);
+    for (const one of open) { if (one.contains(document.activeElement)) $("summary", one).focus(); one.open = false; }
+    return open.length > 0;
+  }
+
   document.addEventListener("keydown", pressed);
+  document.addEventListener("click", (event) => shutMenus(event.target.closest?.("details.menu")));
   document.addEventListener("click", (event) => {
     const at = event.target.closest?.("[data-opens],[data-closes],[data-copy],[data-dismiss],[data-nav],[data-theme],[data-live-switch],[data-close-drawer],a[data-drawer],time[datetime],[role=option]");
     if (!at) { if (event.target instanceof HTMLDialogElement) event.target.close(); return; }
