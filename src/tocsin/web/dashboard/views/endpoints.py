@@ -6,6 +6,7 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from tocsin.web.dashboard.advice import Advice, advice
+from tocsin.web.dashboard.charts import Cell
 from tocsin.web.dashboard.guides import guide_of
 from tocsin.web.dashboard.visit import Page, Undo, Visit
 from tocsin.web.dashboard.wording import plural
@@ -13,6 +14,8 @@ from tocsin.web.dashboard.wording import plural
 Json = dict[str, Any]
 MOST_PAGES = 5
 """Of rules, 100 each, that are looked at for who uses an endpoint."""
+
+ENDS = (("delivered", "delivered"), ("waiting", "on their way"), ("failed", "failed"), ("suppressed", "held back"))
 
 DONE = {
     "enable": ("switched on", "disable"),
@@ -82,6 +85,9 @@ async def show_list(visit: Visit) -> Response:
     )
     providers = await providers_of(visit)
     used = {} if deleted else uses(await rules_of(visit))
+    stats = (
+        {} if deleted else {one["id"]: one for one in (await visit.api.get("/v1/stats/endpoints", limit=100))["items"]}
+    )
     rows = [
         {
             **one,
@@ -89,6 +95,8 @@ async def show_list(visit: Visit) -> Response:
             "icon": guide_of(one["provider_type"]).icon,
             "standing": standing(one, says(providers.get(one["provider_type"], one | {"label": "It"}))),
             "mine": may_change(visit, one),
+            "stats": stats.get(one["id"]),
+            "cells": cells_of(stats[one["id"]]) if one["id"] in stats else (),
             "rules": len(used.get(one["id"], ())),
         }
         for one in found["items"]
@@ -112,6 +120,17 @@ def may_change(visit: Visit, endpoint: Json) -> bool:
 def label_of(providers: dict[str, Json], endpoint: Json) -> str:
     kind = endpoint["provider_type"]
     return str(providers[kind]["label"]) if kind in providers else str(kind)
+
+
+def cells_of(stats: Json) -> list[Cell]:
+    """Half an hour each, the oldest first: the worst of what happened in it."""
+    found = []
+    for place, one in enumerate(stats["cells"]):
+        ago = (len(stats["cells"]) - place) / 2
+        tone = "bad" if one["failed"] else "warn" if one["waiting"] else "ok" if one["delivered"] else ""
+        words = ", ".join(f"{one[name]} {word}" for name, word in ENDS if one[name]) or "nothing"
+        found.append(Cell(tone, f"{ago:g} h ago: {words}"))
+    return found
 
 
 async def change_many(visit: Visit) -> Response:
