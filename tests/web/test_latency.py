@@ -32,8 +32,8 @@ async def test_it_is_counted_by_when_it_was_sent(tocsin: Running) -> None:
     assert (last["of"], found["until"] > last["at"]) == (1, True)
     assert last["p50_ms"] == last["p95_ms"] == found["p95_ms"] >= 50
     assert found["p50_ms"] <= found["p95_ms"]
-    (one,) = (await tocsin.client.get(f"{path}?hours=1&buckets=1")).ok()["buckets"]
-    assert one["of"] == 1
+    week = (await tocsin.client.get(f"{path}?hours=168&buckets=7")).ok()
+    assert (week["of"], week["bucket_s"], len(week["buckets"])) == (4, 86_400, 7)
 
 
 async def test_what_is_wrong_is_said(tocsin: Running) -> None:
