@@ -13,6 +13,7 @@ from tocsin.model.errors import Conflict, Invalid
 from tocsin.rules.pattern import check_pattern, matches
 from tocsin.store import config, log, silences
 from tocsin.store.database import Transaction
+from tocsin.web.api.deliveries import Code, Text, parts_of
 from tocsin.web.ownership import hidden_endpoints, may_change, owned_by, owns, seen_by
 from tocsin.web.routes import LAST, Call, Moment, Route, no_nul, reply
 
@@ -62,12 +63,17 @@ class SilencesBulk(Bulk, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class CancelIn(Bulk, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Of those that wait. `since` and `until`: made in this time."""
+    """Of those that wait. `pipeline` and `reason` may end with `*`: all that begin so. `code`: of the last answer, such
+    as 404, 5xx, or none. `text`: in the title, type, pipeline or run. `since` and `until`: made in this time."""
 
     webhook_id: str | UnsetType = UNSET
     rule_id: str | UnsetType = UNSET
     event_type: str | UnsetType = UNSET
     provider_type: str | UnsetType = UNSET
+    pipeline: str | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    code: Code | UnsetType = UNSET
+    text: Text | UnsetType = UNSET
     since: Moment | UnsetType = UNSET
     until: Moment | UnsetType = UNSET
 
@@ -89,7 +95,8 @@ def filters_in(given: Bulk) -> dict[str, Any]:
         raise Invalid("", "no filter", f"at least one of {', '.join(names)}")
     for name, value in found.items():
         if isinstance(value, str):
-            check_pattern(name, value) if name in ("name", "reason") else no_nul(name, value)
+            is_pattern = name == "name" or (name == "reason" and isinstance(given, SilencesBulk))
+            check_pattern(name, value) if is_pattern else no_nul(name, value)
     if not given.dry_run and given.expected is UNSET:
         raise Invalid("expected", "nothing", "the count that `dry_run` says")
     return found
@@ -210,8 +217,8 @@ async def cancel(call: Call) -> Response:
         if isinstance(moment := filters.get(name), dt.datetime):
             filters[name] = int(moment.timestamp() * 1000)
     wanted = filters.pop("ids", None)
+    filters = parts_of(call.by, filters) | owned_by(call.by)
     filters |= {"ids": log.as_list(wanted)} if wanted else {}
-    filters |= owned_by(call.by)
     async with call.changing() as tx:
         ids: list[str] = []
         for status in sorted(WAITING):
