@@ -49,17 +49,20 @@ Look = Callable[..., Awaitable[Looking]]
 
 @pytest.fixture
 async def look(tocsin: Running, chromium: Browser) -> AsyncIterator[Look]:
-    """`await look("developer", width=390, dark=True)`: somebody of that role, signed in, in a window of their own."""
+    """`await look("developer", width=390, dark=True)`: somebody of that role, signed in, in a window of their own.
+    `user`: the id of whom it is."""
     opened: list[tuple[Looking, Any]] = []
     first: list[Forms] = []
 
-    async def one(role: str = "admin", width: int = 1400, height: int = 900, dark: bool = False) -> Looking:
+    async def one(
+        role: str = "admin", width: int = 1400, height: int = 900, dark: bool = False, user: str = ""
+    ) -> Looking:
         if not first:
             first.append(await set_up(tocsin))
         forms = first[0]
         if role != "admin":
             email = f"{role}@example.com"
-            await account_of(tocsin, email, role)
+            await account_of(tocsin, email, role, user=user)
             forms = Forms(tocsin)
             (await forms.log_in(email, PASSWORD)).ok()
         context = await chromium.new_context(

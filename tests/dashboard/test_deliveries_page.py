@@ -26,11 +26,10 @@ async def test_a_list_a_drawer_and_a_page(tocsin: Running, look: Look) -> None:
     await at.goto("/deliveries")
     page = at.page
     assert await page.locator("tbody tr").count() == 2
-    await page.get_by_role("link", name="run.failed").first.click()
-    await expect(page.locator("#drawer h2")).to_be_visible()
-    await page.screenshot(path="/tmp/shot-drawer.png")
+    await page.get_by_role("link", name="etl failed").first.click()
+    await expect(page.locator("#drawer h1")).to_have_text("etl failed")
     await page.keyboard.press("Escape")
     await expect(page.locator("#drawer")).to_be_hidden()
-    await expect(page.get_by_role("link", name="run.failed").first).to_be_focused()
+    await expect(page.get_by_role("link", name="etl failed").first).to_be_focused()
     await at.goto("/deliveries?status=dead")
     await expect(page.locator("tbody tr")).to_have_count(1)
