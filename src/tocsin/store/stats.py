@@ -27,6 +27,9 @@ REMEMBERED = 100_000
 AGE_SHARE = 30
 """What ended half an hour ago is counted anew after a minute, what ended yesterday after 48."""
 
+CHANGING_MS = 900_000
+"""What was made in the last quarter of an hour is counted each time."""
+
 COST_SHARE = 50
 """Counting takes a fiftieth of the time at the most."""
 
@@ -75,7 +78,7 @@ def id_at(ms: int) -> str:
 class Tallies:
     """Counts deliveries a slice of time each, and remembers each slice for as long as it is old: what is over hardly
     changes. A slice is counted anew after a thirtieth of its age, and not before fifty times as long has passed as
-    counting took; the one that time is in, each time, where that is cheap. The first look at a day of 200,000
+    counting took; what is new each time, where that is cheap. The first look at a day of 200,000
     deliveries takes some 0.3 s, the next ones some milliseconds."""
 
     def __init__(self, db: Database, clock_ms: Callable[[], int]) -> None:
@@ -94,7 +97,7 @@ class Tallies:
             counted = await self._count(tenant_id, Slices(starts[first], width_ms, last - first + 1))
             took_ms = (self.clock_ms() - now_ms) // len(counted)
             for place, counts in enumerate(counted, first):
-                age_ms = max(0, now_ms - starts[place] - width_ms)
+                age_ms = max(0, now_ms - starts[place] - width_ms - CHANGING_MS)
                 found[place] = (now_ms + max(age_ms // AGE_SHARE, took_ms * COST_SHARE), counts)
                 self._keep((tenant_id, width_ms, starts[place]), found[place])
         return [counts for _, counts in found]
