@@ -279,9 +279,9 @@ class Story:
             "silences": {"": self.silence},
             "sources": {"": self.source, "kind": "github"},
             "flows": {"namespace": "company.sales", "id": "nightly-report", "": "nightly-report"},
-            "notifications": {"": first["inbox"]},
-            "team": {"": "bo@example.com", "token": first["tokens"], "secret": "PARTNER_KEY"},
-            "settings": {"": "PARTNER_KEY", "name": "PARTNER_KEY"},
+            "inbox": {"": first["inbox"]},
+            "team": {"": first["tokens"], "user": "bo@example.com"},
+            "settings": {"": "PARTNER_KEY", "tenant": "default"},
         }
 
 

@@ -38,7 +38,7 @@ def path_of(page: Page, ids: dict[str, dict[str, str]]) -> str:
     def filled(gap: re.Match[str]) -> str:
         known = ids[section]
         found = known.get(gap[1]) or known[""]
-        return quote(found, safe="/" if ":path" in gap[0] else "")
+        return quote(found, safe="/@" if ":path" in gap[0] else "@")
 
     return GAP.sub(filled, page.path)
 

@@ -214,8 +214,9 @@ async def problem_page(visit: Visit, refusal: Refusal) -> Response:
 def to_sign_in(request: Request) -> Response:
     if request.headers.get("hx-request"):  # a part of a page: the whole of it has to go there
         return Response(status_code=401, headers={"hx-redirect": "/sign-in"})
-    url = request.url
-    where = url.path + (f"?{url.query}" if url.query else "") if request.method == "GET" else "/"
+    query = request.url.query
+    path = request.scope["raw_path"].decode("ascii", "replace")  # as it was written: a name may have a slash in it
+    where = path + (f"?{query}" if query else "") if request.method == "GET" else "/"
     return RedirectResponse(f"/sign-in?next={quote(where, safe='')}", 303)
 
 

@@ -1,7 +1,6 @@
 """Who changed what, and whether the trail is whole."""
 
 from typing import Any
-from urllib.parse import urlencode
 
 from msgspec import Struct
 from starlette.responses import Response
@@ -59,7 +58,7 @@ def place(entry: dict[str, Any]) -> str:
     if kind in PLACES:
         return PLACES[kind] + part(id_)
     if kind == "member":
-        return f"/team/member?{urlencode({'user': id_})}"
+        return f"/team/members/{part(id_)}"
     return {"token": "/team#tokens", "secret": "/settings/secrets", "flow": "/flows"}.get(kind, "")
 
 

@@ -38,7 +38,7 @@ async def save_features(visit: Visit) -> Response:
     wanted: dict[str, Any] = {}
     for feature, one in known.items():
         state = visit.form.get(f"state.{feature}", one["state"])
-        named = visit.form.get(f"tenants.{feature}", "").replace(",", " ").split()
+        named = visit.form.get(f"tenants.{feature}", " ".join(one["tenants"])).replace(",", " ").split()
         tenants = sorted(set(named)) if state == "tenants" else []
         if (state, tenants) != (one["state"], sorted(one["tenants"])):
             wanted[feature] = {"state": state, "tenants": tenants}
@@ -85,7 +85,7 @@ async def make_tenant(visit: Visit) -> Response:
         back=(TENANTS, "Tenants"),
         about=f"The tenant {made['id']} is there.",
         what=f"A token of its first admin, {body['admin']}, shown this once",
-        said="It holds for a day: hand it to them alone. With it they invite others, and make tokens that last.",
+        text="It holds for a day: hand it to them alone. With it they invite others, and make tokens that last.",
         until=None,
         value=made["token"],
     )

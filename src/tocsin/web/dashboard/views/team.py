@@ -67,7 +67,7 @@ async def invite(visit: Visit) -> Response:
 
 
 async def give_link(visit: Visit) -> Response:
-    return await link_page(visit, visit.form.get("user_id", ""), "A new sign-in link.", visit.form.get("once", ""))
+    return await link_page(visit, visit.path("user"), "A new sign-in link.", visit.form.get("once", ""))
 
 
 async def link_page(visit: Visit, user_id: str, said: str, key: str) -> Response:
@@ -76,13 +76,13 @@ async def link_page(visit: Visit, user_id: str, said: str, key: str) -> Response
     except Refused as refused:
         if refused.status not in (400, 403, 409):
             raise
-        return visit.see(f"/team/member?user={part(user_id)}", f"No link: {refused.detail}", tone="bad")
+        return visit.see(f"/team/members/{part(user_id)}", f"No link: {refused.detail}", tone="bad")
     return await visit.page(
         "pages/shown_once.html",
         back=("/team", "Team & tokens"),
         about=said,
         what="Their sign-in link, shown this once",
-        said=f"It works once. Whoever has it sets the password: hand it to {user_id} alone.",
+        text=f"It works once. Whoever has it sets the password: hand it to {user_id} alone.",
         until=made["expires_at"],
         value=made["link"],
     )
@@ -93,7 +93,7 @@ async def member(visit: Visit) -> Response:
 
 
 async def member_page(visit: Visit, refused: Refused | None = None) -> Response:
-    user_id = visit.query("user") or visit.form.get("user_id", "")
+    user_id = visit.path("user")
     found, tag = await visit.api.tagged(f"/v1/members/{user_id}")
     return await visit.page(
         "pages/member.html",
@@ -123,20 +123,20 @@ async def tokens_of(visit: Visit, user_id: str) -> list[dict[str, Any]]:
 
 async def change(visit: Visit) -> Response:
     form = visit.form
-    user_id, role, before = form.get("user_id", ""), form.get("role", ""), form.get("before", "")
+    user_id, role, before = visit.path("user"), form.get("role", ""), form.get("before", "")
     body = {name: form[name].strip() for name in ("role", "name") if name in form}
     try:
         await visit.api.patch(f"/v1/members/{user_id}", body, tag=form.get("tag", ""))
     except Refused as refused:
         return await member_page(visit, refused)
-    where = f"/team/member?user={part(user_id)}"
+    where = f"/team/members/{part(user_id)}"
     if role == before or before not in ROLES:
         return visit.see(where, "Saved.")
-    return visit.see(where, f"Saved: {role} now.", undo=Undo("/team/member", {"user_id": user_id, "role": before}))
+    return visit.see(where, f"Saved: {role} now.", undo=Undo(where, {"role": before}))
 
 
 async def remove(visit: Visit) -> Response:
-    user_id = visit.form.get("user_id", "")
+    user_id = visit.path("user")
     try:
         await visit.api.delete(f"/v1/members/{user_id}", tag=visit.form.get("tag", ""))
     except Refused as refused:
@@ -156,7 +156,7 @@ async def make_token(visit: Visit) -> Response:
     }
     if days := form.get("days", ""):
         body["expires_in_s"] = int(days) * DAY_S if days.isdecimal() else days
-    if form.get("whose") == "mine":
+    if form.get("whose") == "mine" or not visit.may("admin"):
         body["user_id"] = visit.signed.session.user_id
     try:
         made = await visit.api.post("/v1/tokens", body, key=form.get("once", ""))
@@ -187,10 +187,10 @@ async def revoke(visit: Visit) -> Response:
 PAGES: tuple[Page, ...] = (
     Page("GET", "/team", show),
     Page("POST", "/team/members", invite, "admin"),
-    Page("GET", "/team/member", member, "admin"),
-    Page("POST", "/team/member", change, "admin"),
-    Page("POST", "/team/member/link", give_link, "admin"),
-    Page("POST", "/team/member/remove", remove, "admin"),
+    Page("GET", "/team/members/{user:path}", member, "admin"),
+    Page("POST", "/team/members/{user:path}", change, "admin"),
+    Page("POST", "/team/sign-in-link/{user:path}", give_link, "admin"),
+    Page("POST", "/team/remove/{user:path}", remove, "admin"),
     Page("POST", "/team/tokens", make_token),
     Page("POST", "/team/tokens/{id}/rotate", rotate),
     Page("POST", "/team/tokens/{id}/revoke", revoke),
