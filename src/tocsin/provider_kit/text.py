@@ -16,14 +16,13 @@ _UNWANTED = re.compile(
     "\ud800-\udfff\ufffe\uffff]"
 )
 _LINE_ENDS = re.compile("\r\n?|[\x85\u2028\u2029]")
-_SPACES = re.compile(r"\s+")
 
 
 def line(text: str) -> str:
     """The text as one line without anything that steers a terminal, a screen or the direction of reading."""
     if text.isprintable():
         return text.strip()
-    return _SPACES.sub(" ", _UNWANTED.sub("", text)).strip()
+    return " ".join(_UNWANTED.sub("", text).split())
 
 
 def lines(text: str) -> str:
