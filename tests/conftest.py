@@ -34,9 +34,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for item in items:
-        if "end_to_end" in item.path.parts:  # real processes, which are killed, and timed
-            item.add_marker("alone")
     if not chromium_path() and not os.environ.get("CI"):
         for item in items:
             if FIXTURE in getattr(item, "fixturenames", ()):
