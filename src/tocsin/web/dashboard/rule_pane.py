@@ -10,6 +10,7 @@ from tocsin.web.dashboard.rule_words import misses
 from tocsin.web.dashboard.wording import parsed, plural
 
 SHOWN = 10
+MOST_CELLS = 100
 LEAST_S = 3600
 """Over less than an hour, how many a day it would be says nothing."""
 
@@ -45,7 +46,7 @@ def pane_of(preview: Json, now_ms: int, *, is_saved: bool) -> Pane:
         would=would,
         was=sum(bool(one["before"]) for one in items) if is_saved else None,
         a_day=a_day(items, would, now_ms),
-        cells=tuple(cell_of(one) for one in reversed(items)),
+        cells=cells_of(items[::-1]),
         said=said,
         lines=tuple(matched[:SHOWN]),
         more=max(0, len(matched) - SHOWN),
@@ -58,6 +59,20 @@ def a_day(items: list[Json], would: int, now_ms: int) -> float | None:
     times = [parsed(one["time"]).timestamp() for one in items if one["time"]]
     span_s = now_ms / 1000 - min(times, default=now_ms / 1000)
     return would * 86_400 / span_s if span_s >= LEAST_S else None
+
+
+def cells_of(items: list[Json]) -> tuple[Cell, ...]:
+    """Oldest first; of many events, each cell is several of them."""
+    each = -(-len(items) // MOST_CELLS)
+    if each <= 1:
+        return tuple(map(cell_of, items))
+    return tuple(cell_of_many(items[place : place + each]) for place in range(0, len(items), each))
+
+
+def cell_of_many(items: list[Json]) -> Cell:
+    matched, would = sum(one["matched"] for one in items), sum(bool(one["notifies"]) for one in items)
+    tone = "info" if would else "mute" if matched else ""
+    return Cell(tone, f"{plural(len(items), 'event')}: {plural(matched, 'match', 'match')}, {would} would notify")
 
 
 def cell_of(item: Json) -> Cell:

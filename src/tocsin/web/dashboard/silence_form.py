@@ -134,8 +134,10 @@ def command(silence: Mapping[str, Any]) -> str:
         sign = "!=" if one.get("negate") else "="
         parts.append(f"-m {quoted(one['field'] + sign + one['value'])}")
     parts += [f"--hours {one['start']}-{one['end']}" for one in silence["hours"]]
-    if silence["ends_at"]:
+    if silence.get("ends_at"):
         parts.append(f"--until {silence['ends_at']}")
+    if silence.get("duration_s"):
+        parts.append(f"--for {silence['duration_s']}s")
     return " ".join(parts) + (f" --reason {quoted(silence['reason'])}" if silence["reason"] else "")
 
 

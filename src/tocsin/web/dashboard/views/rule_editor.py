@@ -22,6 +22,7 @@ from tocsin.web.ownership import MADE_FOR
 Json = dict[str, Any]
 
 LASTS = ("50", "100", "200", "500")
+MOST_ENDPOINTS = 300
 MOST_UNDO = 1500
 """Bytes of a change that a cookie may carry to take it back."""
 
@@ -203,9 +204,13 @@ async def show_history(visit: Visit) -> Response:
     id_ = visit.path("id")
     rule, tag = await visit.api.tagged(f"/v1/alert-rules/{part(id_)}")
     entries = (await visit.api.get("/v1/audit", kind="rule", id=id_, outcome="done", limit=100))["items"]
-    names = await names_of(visit)
+    names, people = await names_of(visit), await people_of(visit)
     versions = [
-        entry | {"changes": rule_words.differences(entry["before"] or {}, entry["after"] or {}, names)}
+        entry
+        | {
+            "changes": rule_words.differences(entry["before"] or {}, entry["after"] or {}, names),
+            "by": name_of(visit, entry["actor"], people),
+        }
         for entry in entries
     ]
     return await visit.page("pages/rule_history.html", rule=rule, versions=versions, tag=tag)
@@ -273,6 +278,7 @@ async def shown(visit: Visit, draft: Draft) -> Response:
         asks=rule_words.asks(rule) if rule else "",
         tells=rule_words.tells(rule, names) if rule else "",
         known=await known_of(visit) if editable else {},
+        figures=await figures_of(visit, draft.saved) if draft.saved else None,
         starts=STARTS if draft.saved is None else (),
     )
     response.headers["content-security-policy"] = FRAMING_POLICY  # a mail is shown in a frame
@@ -326,7 +332,12 @@ class Shown:
 
 
 async def endpoints_of(visit: Visit) -> list[Json]:
-    found: list[Json] = (await visit.api.get("/v1/webhooks", limit=100))["items"]
+    """The first 300: who has more knows them by name from elsewhere."""
+    found: list[Json] = []
+    cursor: str | None = ""
+    while cursor is not None and len(found) < MOST_ENDPOINTS:
+        page = await visit.api.get("/v1/webhooks", limit=100, cursor=cursor)
+        found, cursor = found + page["items"], page["next"]
     return found
 
 
@@ -341,6 +352,26 @@ async def known_of(visit: Visit) -> Json:
     fields |= {f"data.{name}" for one in events for name in one.get("data", {}) if name.isidentifier()}
     values = {one[name] for one in events for name in ("type", "pipeline") if one[name]}
     return {"fields": sorted(fields)[:60], "values": sorted(values)[:60]}
+
+
+async def people_of(visit: Visit) -> dict[str, str]:
+    """Names by user, for who may know them."""
+    if not visit.may("admin"):
+        return {}
+    members = (await visit.api.get("/v1/members", limit=100))["items"]
+    return {one["user_id"]: one["name"] or one["email"] or one["user_id"] for one in members}
+
+
+def name_of(visit: Visit, who: str, people: dict[str, str]) -> str:
+    if who == visit.signed.principal.who:
+        return "you"
+    return people.get(who) or ("a service" if who.startswith("tok_") else who)
+
+
+async def figures_of(visit: Visit, rule: Json) -> Json | None:
+    """What came of it in the last days; None where it is not among the noisiest, which is nothing for most."""
+    found = await visit.api.get("/v1/stats/rules", limit=100)
+    return next((one for one in found["items"] if one["rule_id"] == rule["id"]), None)
 
 
 def is_mine(visit: Visit, rule: Json) -> bool:

@@ -10,7 +10,7 @@ from tocsin.model.errors import Invalid
 from tocsin.web.dashboard import silence_form as form
 from tocsin.web.dashboard.api import Refused
 from tocsin.web.dashboard.rule_form import Fields, Form, mute_of
-from tocsin.web.dashboard.views.rule_editor import Shown, names_of
+from tocsin.web.dashboard.views.rule_editor import Shown, name_of, names_of, people_of
 from tocsin.web.dashboard.visit import Page, Undo, Visit
 from tocsin.web.dashboard.wording import parsed, part, plural
 from tocsin.web.routes import rfc3339
@@ -43,14 +43,6 @@ async def show_list(visit: Visit) -> Response:
     return await visit.page("pages/silences.html", silences=rows, next=found["next"], ended=ended)
 
 
-async def people_of(visit: Visit) -> dict[str, str]:
-    """Names by user, for who may know them."""
-    if not visit.may("admin"):
-        return {}
-    members = (await visit.api.get("/v1/members", limit=100))["items"]
-    return {one["user_id"]: one["name"] or one["email"] or one["user_id"] for one in members}
-
-
 def row_of(visit: Visit, silence: Json, now_ms: int, people: dict[str, str]) -> Json:
     """`left_s` of `whole_s`: how long it still lasts; None where it has no end."""
     starts_s = parsed(silence["starts_at"]).timestamp()
@@ -65,12 +57,6 @@ def row_of(visit: Visit, silence: Json, now_ms: int, people: dict[str, str]) -> 
         "by": name_of(visit, silence["created_by"], people),
         "command": form.command(silence),
     }
-
-
-def name_of(visit: Visit, who: str, people: dict[str, str]) -> str:
-    if who == visit.signed.principal.who:
-        return "you"
-    return people.get(who) or ("a service" if who.startswith("tok_") else who)
 
 
 async def show_new(visit: Visit) -> Response:
@@ -179,9 +165,18 @@ async def shown(visit: Visit, draft: Draft) -> Response:
         problems=problems,
         preview=preview,
         names=names,
+        command=command_of(draft),
         lasts=form.LASTS,
         fields=form.MATCHED,
     )
+
+
+def command_of(draft: Draft) -> str:
+    """What the command line would be for what the form says now; "" while it says nothing whole."""
+    try:
+        return form.command(form.silence_of(draft.fields))
+    except Invalid:
+        return ""
 
 
 PAGES = (
