@@ -112,7 +112,7 @@ async def settings_page(
         visit,
         "settings",
         endpoint,
-        422 if check else 200,
+        412 if changed else 422 if check else 200,
         tag=tag,
         values=given or values_of(endpoint),
         first=first,
@@ -154,7 +154,8 @@ async def save_settings(visit: Visit) -> Response:
     except Refused as refusal:
         if refusal.status != 412:
             return await settings_page(visit, endpoint, visit.form.get("tag", tag), problem(refusal))
-        return await settings_page(visit, endpoint, tag, changed=differing(endpoint, visit))
+        words = differing(endpoint, visit) or ("what the form does not show",)
+        return await settings_page(visit, endpoint, tag, changed=words)
     except Invalid as refusal:
         return await settings_page(visit, endpoint, visit.form.get("tag", tag), problem(refusal))
     return visit.see(f"/endpoints/{endpoint['id']}/settings", "Saved.")
