@@ -26,6 +26,9 @@ settings.load_profile("shared machine")
 
 STORES = ("sqlite", "postgres")
 
+# Where it is set, processes that tests start compile all of Tocsin anew each time: half of their start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite golden files from what the code says now")

@@ -22,6 +22,8 @@ from tests.end_to_end.receiver import Receiver, counted
 from tests.end_to_end.verdict import wait_until_quiet
 from tests.postgres import NOBODY, PostgresServer, start_postgres
 
+pytestmark = pytest.mark.alone
+
 ANSWER_S = 3.0
 """In this time every request is answered, whatever the database does."""
 

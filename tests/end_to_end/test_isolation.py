@@ -12,11 +12,13 @@ import pytest
 from tests.end_to_end.process import Server, Site, steady_port
 from tests.end_to_end.receiver import Receiver
 
+pytestmark = pytest.mark.alone
+
 HEALTHY = 20
 PER_S = 150
 BAD_PER_S = 10
 """To each of the three."""
-SECONDS = 3.0
+SECONDS = 2.0
 WARM_S = 1.0
 TIMES, FLOOR_MS = 1.5, 10.0
 MORE_MEMORY = 60 * 1024 * 1024

@@ -20,6 +20,8 @@ from tests.postgres import start_postgres
 from tocsin.fakes import Answer, Asked
 from tocsin.fakes.slack import Channel, FakeSlack, Message
 
+pytestmark = pytest.mark.alone
+
 SEED = int(os.environ.get("TOCSIN_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 1_000_000)
 PIPELINES = 4
 STAGES = ("load", "train", "publish")
@@ -239,7 +241,7 @@ def on_postgres(folder: Path, kills: int) -> str:
 
 
 def test_kills_while_messages_are_kept_up_to_date(tmp_path: Path) -> None:
-    print(f"\nSQLite: {on_sqlite(tmp_path, 4)}")
+    print(f"\nSQLite: {on_sqlite(tmp_path, 3)}")
 
 
 @pytest.mark.proof

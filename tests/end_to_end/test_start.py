@@ -9,6 +9,8 @@ from tests.end_to_end.process import Server, Site
 from tocsin.app import KEY_FILE, keyring_of
 from tocsin.settings import read_settings
 
+pytestmark = pytest.mark.alone
+
 START_S = 2.0
 IDLE_BYTES = 120 * 1024 * 1024
 
