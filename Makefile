@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Where it is set, every process that a test starts compiles all of Tocsin anew: half of its start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check bench proof dist lock golden clean
+.PHONY: demo test check bench proof dist docs lock golden clean
 
 demo: .venv/ready        ## Tocsin, the receivers' page and a pipeline that fails and recovers
 	$(BIN)/tocsin demo
@@ -41,6 +41,14 @@ dist: .venv/ready .venv/release ## wheels, the same bytes each time, and their b
 	.venv/release/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o dist/tocsin.cdx.json requirements/runtime.txt
 	cd dist && sha256sum * > SHA256SUMS
 
+docs: .venv/docs         ## the documentation as a site, in build/site
+	.venv/docs/bin/zensical build -f mkdocs.yml --clean --strict
+
+.venv/docs: requirements/docs.txt .venv/ready
+	$(PYTHON) -m venv $@
+	$@/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/docs.txt
+	touch $@
+
 .venv/release: requirements/release.txt .venv/ready
 	$(PYTHON) -m venv $@
 	$@/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/release.txt
@@ -55,6 +63,7 @@ lock: .venv/ready        ## hash-locked requirements, without index addresses
 	  $(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 $$lock.in -o $$lock.txt || exit 1; done
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 requirements/release.in -o requirements/release.txt
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 requirements/deploy.in -o requirements/deploy.txt
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 requirements/docs.in -o requirements/docs.txt
 
 .venv/ready: requirements/dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tocsin needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
