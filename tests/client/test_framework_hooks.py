@@ -112,3 +112,31 @@ def test_kedros_default_pipeline_is_called_as_its_project(
     assert [(event["type"], event["pipeline"]) for event in told(server, mine)] == [
         ("run.started", name), ("run.failed", name),
     ]  # fmt: skip
+
+
+class TemplatedNotifier:
+    """As Airflow 3 calls a notifier: in a DAG's callback, `dag` can render nothing."""
+
+    def __call__(self, context: Any) -> None:
+        self.render_template_fields(context)
+        self.notify(context)
+
+    def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
+        context["dag"].get_template_env(force_sandboxed=False)
+
+    def notify(self, context: Any) -> None:
+        raise NotImplementedError
+
+
+def test_airflows_notifier_works_as_a_callback_of_a_dag(
+    server: FakeServer, client: NewClient, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modules: dict[str, dict[str, Any]] = {name: {} for name in ("airflow", "airflow.sdk", "airflow.sdk.bases")}
+    modules |= {"airflow.sdk.bases.notifier": {"BaseNotifier": TemplatedNotifier}}
+    modules |= {"airflow.listeners": {"hookimpl": lambda function: function}}
+    hook, mine = load("airflow", modules), client(server.url)
+    monkeypatch.setattr(hook, "shared", lambda: mine)
+    dag_run = types.SimpleNamespace(dag_id="orders", run_id="1", state="failed")
+    hook.TocsinNotifier()({"dag": object(), "dag_run": dag_run, "reason": "task_failure"})
+    (event,) = told(server, mine)
+    assert (event["type"], event["pipeline"], event["data"]) == ("run.failed", "orders", {"error": "task_failure"})

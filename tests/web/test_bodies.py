@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.harness import PATIENCE_S, Running
+from tests.harness import PATIENCE_S, Answer, Running
 from tocsin.web import protocol
 from tocsin.web.protocol import cut_slow_ones
 
@@ -98,7 +98,7 @@ WRONG: list[tuple[str, dict[str, str], bytes, int]] = [
     ("another type", {"content-type": "text/html"}, EVENT.encode(), 415),
     ("XML", {"content-type": "application/xml"}, b"<event/>", 415),
     ("no type at all", {"content-type": "json"}, EVENT.encode(), 415),
-    ("packed and said so", {"content-type": "application/json", "content-encoding": "gzip"}, PACKED, 415),
+    ("packed by another", {"content-type": "application/json", "content-encoding": "br"}, PACKED, 415),
     ("packed", {"content-type": "application/json"}, PACKED, 400),
     ("UTF-16 and said so", {"content-type": "application/json; charset=utf-16"}, EVENT.encode("utf-16"), 415),
     ("UTF-16", {"content-type": "application/json"}, EVENT.encode("utf-16"), 400),
@@ -115,6 +115,26 @@ async def test_bodies_that_are_something_else(standing: Running, path: str) -> N
             answer = await standing.client.request("POST", path, data=body, headers=headers | key)
             assert answer.status == status, name
             answer.problem(status)
+
+
+async def test_a_packed_body_is_for_events_alone(tocsin: Running) -> None:
+    packed = {"content-type": "application/json", "content-encoding": "gzip"}
+
+    async def sent(path: str, body: bytes, **more: str) -> Answer:
+        return await tocsin.client.request("POST", path, data=body, headers=packed | more)
+
+    for path in ("/v1/webhooks", "/v1/tokens", "/v1/alert-rules/preview"):
+        (await sent(path, PACKED)).problem(415)
+    (await sent("/v1/events", PACKED)).ok(202)
+    batch = b'{"events":[' + b",".join([EVENT.encode()] * 90) + b"]}"
+    assert len((await sent("/v1/events", gzip.compress(batch))).ok(202)["ids"]) == 90
+    of_clouds = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/a", "ce-type": "run.failed"}
+    (await sent("/v1/events", gzip.compress(b"{}"), **of_clouds)).ok(202)
+    (await sent("/v1/events", EVENT.encode())).problem(400)
+    (await sent("/v1/events", PACKED[:-9])).problem(400)
+    (await sent("/v1/events", PACKED + b"more")).problem(400)
+    (await sent("/v1/events", gzip.compress(b"0" * 50_000_000))).problem(413)
+    assert len((await tocsin.client.get("/v1/events?limit=100")).ok()["items"]) == 92
 
 
 async def test_json_by_its_other_names(tocsin: Running) -> None:

@@ -3,6 +3,7 @@
 import base64
 import datetime as dt
 import re
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import lru_cache
@@ -250,6 +251,27 @@ async def json_body(request: Request, most: int) -> bytes:
     """The same, where the request says nothing against its being JSON. Raises Invalid (415)."""
     check_json(request.headers.get("content-type", ""), request.headers.get("content-encoding", ""))
     return await read_body(request, most)
+
+
+def unpacked(raw: bytes, encoding: str, most: int) -> bytes:
+    """Raises Invalid for what is not gzip though it says so, and (413) for what becomes too large."""
+    encoding = encoding.strip().lower()
+    if encoding in ("", "identity"):
+        return raw
+    if encoding not in ("gzip", "x-gzip"):
+        raise Invalid("Content-Encoding", repr(encoding[:40]), "gzip, or none", status=415)
+    unpacking = zlib.decompressobj(wbits=31)
+    try:
+        body = unpacking.decompress(raw, most + 1)
+    except zlib.error:
+        raise Invalid("", "something that is not gzip", "a body packed as Content-Encoding says") from None
+    if len(body) > most or unpacking.unconsumed_tail:
+        raise too_large(most)
+    if not unpacking.eof:
+        raise Invalid("", "half of a gzip body", "a whole one")
+    if unpacking.unused_data:
+        raise Invalid("", "more after the end of a gzip body", "one gzip stream")
+    return body
 
 
 JSON_TYPES = re.compile(

@@ -43,6 +43,7 @@ from tocsin.web.routes import (
     reply,
     rfc3339,
     too_large,
+    unpacked,
 )
 from tocsin.web.sessions import Sessions
 
@@ -155,6 +156,8 @@ class EventsDoor:
         if scope["query_string"]:
             raise Invalid(scope["query_string"][:60].decode("latin-1"), "query parameters", "none: this route has none")
         body = await whole_body(headers, receive, gate.limits.body_bytes)
+        if b"content-encoding" in headers:
+            body = unpacked(body, headers[b"content-encoding"].decode("latin-1"), gate.limits.body_bytes)
         key = checked_key(headers.get(b"idempotency-key", b"").decode("latin-1"))
         if key:
             key = f"{principal.token_id or principal.user_id}/{key}"
@@ -164,7 +167,7 @@ class EventsDoor:
             drafts = decode_cloudevents(texts, content_type, body)
             is_batch = media_type(content_type) == BATCH
         else:
-            check_json(content_type, headers.get(b"content-encoding", b"").decode("latin-1"))
+            check_json(content_type, "")
             drafts = decode_native(body)
             is_batch = IS_BATCH.match(body) is not None or len(drafts) != 1
         for number, draft in enumerate(drafts):

@@ -1,6 +1,5 @@
 """What other services send: `POST /v1/ingest/{source}`, with a token, or at the address of a source set up for it."""
 
-import zlib
 from collections.abc import Iterable, Mapping
 
 import structlog
@@ -18,7 +17,7 @@ from tocsin.stages.intake import Receipt
 from tocsin.store import pipelines, sources
 from tocsin.store.database import StoreBroken, StoreUnavailable
 from tocsin.web.api.events import Accepted, batch_answer
-from tocsin.web.routes import Call, Route, read_body, reply, too_large
+from tocsin.web.routes import Call, Route, read_body, reply, unpacked
 
 KEY_CHARS = 100
 USE_MS = 60_000
@@ -141,24 +140,6 @@ def answer(taken: Taken, receipts: list[Receipt]) -> Response:
         return Response(taken.answer, 200, media_type="text/plain")
     told = batch_answer(receipts)
     return reply(Ingested(told.accepted, told.duplicates, told.ids, taken.ignored), 202)
-
-
-def unpacked(raw: bytes, encoding: str, most: int) -> bytes:
-    """Raises Invalid for what is not gzip though it says so, and (413) for what becomes too large."""
-    if encoding.lower() in ("", "identity"):
-        return raw
-    if encoding.lower() not in ("gzip", "x-gzip"):
-        raise Invalid("Content-Encoding", repr(encoding[:40]), "gzip, or none", status=415)
-    unpacking = zlib.decompressobj(wbits=31)
-    try:
-        body = unpacking.decompress(raw, most + 1)
-    except zlib.error:
-        raise Invalid("", "something that is not gzip", "a body packed as Content-Encoding says") from None
-    if len(body) > most or unpacking.unconsumed_tail:
-        raise too_large(most)
-    if not unpacking.eof:
-        raise Invalid("", "half of a gzip body", "a whole one")
-    return body
 
 
 PROBLEMS = (400, 401, 403, 404, 413, 415, 429, 503)

@@ -26,7 +26,10 @@ VERBS.update(up_for_retry="failed", upstream_failed="skipped")
 class TocsinNotifier(BaseNotifier):
     """Tells of the run where it is a DAG's callback, of the task where it is a task's."""
 
-    template_fields = ()  # a DAG's callback has nothing to render them with
+    template_fields = ()
+
+    def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
+        """There are none; and where it is a DAG's callback, Airflow has nothing to render them with, and fails."""
 
     def notify(self, context: Any) -> None:
         instance, dag_run = context.get("task_instance") or context.get("ti"), context.get("dag_run")

@@ -10,6 +10,3 @@ with DAG("orders", default_args={"retries": 1}) as dag:
         load()
 
     load_orders()
-
-if __name__ == "__main__":
-    dag.test()

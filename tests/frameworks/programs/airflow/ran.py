@@ -1,5 +1,0 @@
-"""The DAG, as Airflow runs it for a test."""
-
-from pipeline import dag
-
-dag.test()
