@@ -128,15 +128,16 @@ class TemplatedNotifier:
         raise NotImplementedError
 
 
+@pytest.mark.parametrize("reason, data", [("timed_out", {"error": "timed_out"}), ("task_failure", {})])
 def test_airflows_notifier_works_as_a_callback_of_a_dag(
-    server: FakeServer, client: NewClient, load: Load, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    server: FakeServer, client: NewClient, load: Load, monkeypatch: pytest.MonkeyPatch, reason: str, data: Any
+) -> None:  # and what tasks tell better is theirs to tell
     modules: dict[str, dict[str, Any]] = {name: {} for name in ("airflow", "airflow.sdk", "airflow.sdk.bases")}
     modules |= {"airflow.sdk.bases.notifier": {"BaseNotifier": TemplatedNotifier}}
     modules |= {"airflow.listeners": {"hookimpl": lambda function: function}}
     hook, mine = load("airflow", modules), client(server.url)
     monkeypatch.setattr(hook, "shared", lambda: mine)
     dag_run = types.SimpleNamespace(dag_id="orders", run_id="1", state="failed")
-    hook.TocsinNotifier()({"dag": object(), "dag_run": dag_run, "reason": "task_failure"})
+    hook.TocsinNotifier()({"dag": object(), "dag_run": dag_run, "reason": reason})
     (event,) = told(server, mine)
-    assert (event["type"], event["pipeline"], event["data"]) == ("run.failed", "orders", {"error": "task_failure"})
+    assert (event["type"], event["pipeline"], event.get("data", {})) == ("run.failed", "orders", data)

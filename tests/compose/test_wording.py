@@ -11,6 +11,7 @@ from tocsin.compose.message import compose
 from tocsin.compose.wording import KINDS as WORDED
 from tocsin.model.delivery import Words
 from tocsin.model.event import KINDS, SEVERITIES, Action
+from tocsin.model.run import Stage
 from tocsin.provider_kit.text import cut
 
 TABLE = Path(__file__).parent / "golden" / "wording.txt"
@@ -49,6 +50,14 @@ def test_the_cause_is_the_exception_and_the_detail_its_traceback() -> None:  # S
     assert message.cause == "torch.cuda.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB"
     assert message.detail.startswith("Traceback")
     assert compose(*SAMPLES["failed-alone"]).detail == ""
+
+
+def test_a_run_that_does_not_say_why_has_its_stages_error() -> None:
+    broken = run(status="failed", stages=(Stage("load", "failed", error="no rows in orders.csv"),))
+    message = compose(event("run.failed", "run.failed", **PLACE), broken)
+    assert message.cause == "no rows in orders.csv"
+    message = compose(event("run.failed", "run.failed", **PLACE, data={"error": "out of memory"}), broken)
+    assert message.cause == "out of memory"
 
 
 def test_links_to_the_run_page() -> None:  # S0-02

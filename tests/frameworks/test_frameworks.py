@@ -162,8 +162,6 @@ async def test_one_incident_is_one_alert(name: str, tmp_path: Path, clock: Clock
                 assert (runs[0]["pipeline"], runs[0]["status"]) == (framework.pipeline, status), said
                 assert all(run["status"] != "running" for run in runs), runs
                 await settled(server)
-                if os.environ.get("SHOW"):
-                    print("SHOWN", status, [text_of(one.json) for one in alerts.received], said[-2500:])
                 alert = alerts.expect(status == "failed")
                 assert all(framework.error in text_of(one.json) for one in alert), alert
                 changes.expect(number >= 2)

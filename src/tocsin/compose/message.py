@@ -225,7 +225,7 @@ def how_long(event: Event, run: Run | None) -> int | None:
 
 
 def error_of(event: Event, run: Run | None) -> str:
-    """The error's text, clean, and its end if it is very long."""
+    """The error's text, clean, and its end if it is very long; of a run without one, that of the stage that failed."""
     data = event.data
     found: Any = ""
     if data:
@@ -233,7 +233,7 @@ def error_of(event: Event, run: Run | None) -> str:
         if isinstance(found, Mapping):
             found = found.get("message") or found.get("error")
     if not found and run is not None and event.kind == "run.failed":
-        found = run.error
+        found = run.error or next((stage.error for stage in run.stages if stage.status == "failed" and stage.error), "")
     return lines(found[-2 * DETAIL_CHARS :]).strip() if isinstance(found, str) else ""
 
 

@@ -51,6 +51,8 @@ def draft_of(event: dict[str, Any]) -> Draft | None:
     verb = (STAGE_VERBS if is_stage else VERBS).get(state, "progress")
     facets = at(event, "run", "facets")
     error = words(facets, "errorMessage", "message")
+    if error == "task_failure":  # Airflow, of a DAG's run: its tasks say more
+        error = ""
     stack = words(facets, "errorMessage", "stackTrace")
     return draft(
         source=f"openlineage:{namespace}",

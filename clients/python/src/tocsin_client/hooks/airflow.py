@@ -21,6 +21,8 @@ from tocsin_client import shared
 
 VERBS = {"success": "succeeded", "failed": "failed", "running": "started", "skipped": "skipped"}
 VERBS.update(up_for_retry="failed", upstream_failed="skipped")
+SAYS_NOTHING = ("task_failure", "success")
+"""Why a DAG's run ended, where its tasks say more."""
 
 
 class TocsinNotifier(BaseNotifier):
@@ -42,7 +44,8 @@ class TocsinNotifier(BaseNotifier):
 
 
 def of_run(dag_run: Any, verb: str, message: str = "") -> None:
-    data = {"error": message or "the DAG run failed"} if verb == "failed" else {}
+    message = "" if message in SAYS_NOTHING else message
+    data = {"error": message} if verb == "failed" and message else {}
     shared().emit(
         f"run.{verb}", source="airflow", pipeline=str(dag_run.dag_id), run_id=str(dag_run.run_id), message=message,
         data=data,
