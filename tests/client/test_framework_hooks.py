@@ -128,16 +128,29 @@ class TemplatedNotifier:
         raise NotImplementedError
 
 
-@pytest.mark.parametrize("reason, data", [("timed_out", {"error": "timed_out"}), ("task_failure", {})])
+REASONS = [
+    ("success", "run.succeeded", {}),
+    ("timed_out", "run.failed", {"error": "timed_out"}),
+    ("task_failure", "run.failed", {}),  # what tasks tell better is theirs to tell
+]
+
+
+@pytest.mark.parametrize("with_task", [True, False])
+@pytest.mark.parametrize("reason, type_, data", REASONS)
 def test_airflows_notifier_works_as_a_callback_of_a_dag(
-    server: FakeServer, client: NewClient, load: Load, monkeypatch: pytest.MonkeyPatch, reason: str, data: Any
-) -> None:  # and what tasks tell better is theirs to tell
+    server: FakeServer, client: NewClient, load: Load, monkeypatch: pytest.MonkeyPatch,
+    reason: str, type_: str, data: Any, with_task: bool,
+) -> None:  # fmt: skip
     modules: dict[str, dict[str, Any]] = {name: {} for name in ("airflow", "airflow.sdk", "airflow.sdk.bases")}
     modules |= {"airflow.sdk.bases.notifier": {"BaseNotifier": TemplatedNotifier}}
     modules |= {"airflow.listeners": {"hookimpl": lambda function: function}}
     hook, mine = load("airflow", modules), client(server.url)
     monkeypatch.setattr(hook, "shared", lambda: mine)
-    dag_run = types.SimpleNamespace(dag_id="orders", run_id="1", state="failed")
-    hook.TocsinNotifier()({"dag": object(), "dag_run": dag_run, "reason": reason})
+    context: dict[str, Any] = {"dag": types.SimpleNamespace(dag_id="orders"), "run_id": "1", "reason": reason}
+    if with_task:  # the last of the run, and the run as it was while that went on
+        instance = types.SimpleNamespace(dag_id="orders", run_id="1", task_id="load", state="running", try_number=1)
+        dag_run = types.SimpleNamespace(dag_id="orders", run_id="1", state="running")
+        context |= {"task": object(), "task_instance": instance, "dag_run": dag_run}
+    hook.TocsinNotifier()(context)
     (event,) = told(server, mine)
-    assert (event["type"], event["pipeline"], event.get("data", {})) == ("run.failed", "orders", data)
+    assert (event["type"], event["pipeline"], event.get("data", {})) == (type_, "orders", data)

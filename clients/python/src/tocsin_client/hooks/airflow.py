@@ -35,19 +35,20 @@ class TocsinNotifier(BaseNotifier):
 
     def notify(self, context: Any) -> None:
         instance, dag_run = context.get("task_instance") or context.get("ti"), context.get("dag_run")
-        error = context.get("exception")
-        if context.get("task") is not None and instance is not None:
-            of_task(instance, VERBS.get(str(getattr(instance, "state", "")), "progress"), error)
-        elif dag_run is not None:
-            of_run(dag_run, VERBS.get(str(getattr(dag_run, "state", "")), "progress"), str(context.get("reason") or ""))
+        if "reason" in context:  # a DAG's callback: there may be a task in it as well, and the run's state may be old
+            reason = str(context["reason"] or "")
+            dag_id, run_id = (dag_run or context["dag"]).dag_id, context.get("run_id") or dag_run.run_id
+            of_run(dag_id, run_id, "succeeded" if reason == "success" else "failed", reason)
+        elif instance is not None:
+            of_task(instance, VERBS.get(str(getattr(instance, "state", "")), "progress"), context.get("exception"))
         shared().flush(5)
 
 
-def of_run(dag_run: Any, verb: str, message: str = "") -> None:
+def of_run(dag_id: object, run_id: object, verb: str, message: str = "") -> None:
     message = "" if message in SAYS_NOTHING else message
     data = {"error": message} if verb == "failed" and message else {}
     shared().emit(
-        f"run.{verb}", source="airflow", pipeline=str(dag_run.dag_id), run_id=str(dag_run.run_id), message=message,
+        f"run.{verb}", source="airflow", pipeline=str(dag_id), run_id=str(run_id), message=message,
         data=data,
     )  # fmt: skip
 
@@ -66,17 +67,17 @@ def of_task(instance: Any, verb: str, error: Any = None) -> None:
 
 @hookimpl
 def on_dag_run_running(dag_run: Any, msg: str) -> None:
-    of_run(dag_run, "started")
+    of_run(dag_run.dag_id, dag_run.run_id, "started")
 
 
 @hookimpl
 def on_dag_run_success(dag_run: Any, msg: str) -> None:
-    of_run(dag_run, "succeeded")
+    of_run(dag_run.dag_id, dag_run.run_id, "succeeded")
 
 
 @hookimpl
 def on_dag_run_failed(dag_run: Any, msg: str) -> None:
-    of_run(dag_run, "failed", msg)
+    of_run(dag_run.dag_id, dag_run.run_id, "failed", msg)
 
 
 @hookimpl
