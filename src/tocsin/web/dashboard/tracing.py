@@ -89,13 +89,38 @@ def verdict_tone(told: Sequence[dict[str, Any]]) -> str:
     return "ok" if "delivered" in statuses else "mute"
 
 
-def headline(summary: str) -> tuple[str, str]:
-    """The answer, and the reason: `Nobody was told: a silence …` is two things to read."""
+def headline(summary: str, about_events: Sequence[str] = ()) -> tuple[str, str]:
+    """The answer, and the reason: `Nobody was told: a silence …` is two things to read. `about_events`: the summaries
+    of a run's events, of which the run's own repeats one."""
     for start in ("Nobody was told", "None of your webhooks was told"):
-        if summary.startswith(start):
-            head, _, rest = summary.partition(": ")
-            return head, rest[:1].upper() + rest[1:]
+        if not summary.startswith(start):
+            continue
+        for one in about_events:
+            said = reason_alone(one)
+            if said != one and summary.lower().endswith(said.lower()):
+                return start, said
+        head, _, rest = summary.partition(": ")
+        return head, rest[:1].upper() + rest[1:]
+    for told in (" was told of ", " were told of "):
+        who, found, rest = summary.partition(told)
+        if found and about_events:
+            return who + told.removesuffix(" of "), rest.rpartition(": ")[2]
     return summary, ""
+
+
+def reason_alone(summary: str) -> str:
+    """`Nobody was told: no rule …` without its beginning, where one sees that nobody was."""
+    for start in ("Nobody was told: ", "None of your webhooks was told: "):
+        if summary.startswith(start):
+            rest = summary.removeprefix(start)
+            return rest[:1].upper() + rest[1:]
+    return summary
+
+
+def last_line(text: str) -> str:
+    """Of an error: a traceback ends with what happened."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""
 
 
 def rule_path(rule_id: str) -> str:
@@ -216,10 +241,12 @@ def row_of(name: str, parts: list[dict[str, Any]], first: float, last: float, wh
 class Took(Struct, frozen=True):
     """A run's time beside the usual one, in percent of the bar: the mark stands at what is usual."""
 
+    seconds: float
     part: float
     mark: float | None
     tone: str
     said: str
+    compared: str
 
 
 def took_of(run: dict[str, Any], now_ms: int) -> Took | None:
@@ -231,15 +258,14 @@ def took_of(run: dict[str, Any], now_ms: int) -> Took | None:
         seconds = max(0.0, now_ms / 1000 - parsed(run["started_at"]).timestamp())
     usual = run["usual_s"]
     if not usual:
-        return Took(100, None, "mute", span(seconds))
+        return Took(seconds, 100, None, "mute", span(seconds), "the first of its pipeline, or nearly")
     times = seconds / usual
     whole = max(2.0, times)
-    tone = "warn" if times > 1.5 else "info" if run["duration_s"] is None else "ok"
+    good = "ok" if run["status"] == "succeeded" else "mute"
+    tone = "warn" if times > 1.5 else "info" if run["duration_s"] is None else good
+    compared = f"{times:.1f} × the usual {span(usual)}"
     return Took(
-        round(times / whole * 100, 1),
-        round(100 / whole, 1),
-        tone,
-        f"{span(seconds)}, {times:.1f} × the usual {span(usual)}",
+        seconds, round(times / whole * 100, 1), round(100 / whole, 1), tone, f"{span(seconds)}, {compared}", compared
     )
 
 
@@ -260,4 +286,11 @@ def pretty(event: dict[str, Any]) -> str:
 
 
 OURS = frozenset({"uid", "kind", "received_at", "outcome"})
-FILTERS_OF_TEMPLATES = {"outcome_tone": tone_of, "without_ids": without_ids, "pretty": pretty, "shell": shlex.quote}
+FILTERS_OF_TEMPLATES = {
+    "outcome_tone": tone_of,
+    "without_ids": without_ids,
+    "pretty": pretty,
+    "shell": shlex.quote,
+    "last_line": last_line,
+    "reason_alone": reason_alone,
+}

@@ -64,7 +64,7 @@ async def page_of(
         raise NotFound(f"Nothing has come in from a pipeline called {name[:200]}, and nothing is set for it.")
     webhooks = (await api.get("/v1/webhooks", limit=100))["items"]
     why = await api.get(f"/v1/runs/{runs[0]['id']}/why") if runs else None
-    head, rest = headline(why["summary"]) if why else ("", "")
+    head, rest = headline(why["summary"], [one["summary"] for one in why["events"]]) if why else ("", "")
     now_ms = visit.app.clock_ms()
     ended = [one for one in runs if one["finished_at"]]
     return await visit.page(

@@ -64,7 +64,7 @@ async def show(visit: Visit) -> Response:
         parent = next(iter((await api.get("/v1/runs", run_id=run["parent_run_id"], limit=1))["items"]), None)
     others = await api.get("/v1/runs", pipeline=run["pipeline"], limit=20) if run["pipeline"] else {"items": []}
     told = [one for event in why["events"] for one in event["deliveries"]]
-    head, rest = headline(why["summary"])
+    head, rest = headline(why["summary"], [one["summary"] for one in why["events"]])
     now_ms = visit.app.clock_ms()
     return await visit.page(
         "pages/run.html",
