@@ -308,6 +308,7 @@ class App:
             poll_s=1.0 if db.dialect == "sqlite" else 0.05,
             rollouts=settings.rollouts,
             spans=self.spans,
+            home=settings.public_url.rstrip("/"),
         )
         self.intake = Intake(
             db,

@@ -61,8 +61,9 @@ class World(Protocol):
 
 
 class Deliver:
-    """`operator`: the operator's values for providers' settings, by kind. `lease` begins every fencing token here.
-    `draw` gives a number in [-1, 1]; app.py owns clock and randomness."""
+    """`operator`: the operator's values for providers' settings, by kind. `home`: Tocsin's own address, to which
+    messages lead, or "". `lease` begins every fencing token here. `draw` gives a number in [-1, 1]; app.py owns clock
+    and randomness."""
 
     def __init__(
         self,
@@ -81,8 +82,10 @@ class Deliver:
         poll_s: float,
         spans: Spans | None = None,
         rollouts: Rollouts = EVERYTHING,
+        home: str = "",
     ) -> None:
         self.db = db
+        self.home = home
         self.outbound = outbound
         self.clock_ms = clock_ms
         self.draw = draw
@@ -96,7 +99,7 @@ class Deliver:
         self.hosts = Hosts()
         self.paused: dict[str, int] = {}
         self.opener = Opener(db, keyring, tuning, operator, vault)
-        self.conversations = Conversations(db, clock_ms)
+        self.conversations = Conversations(db, clock_ms, home)
         self.claimer = Claimer(self.queue, tuning, rollouts, lease_ms=lease_ms, alone=db.dialect == "sqlite")
         self.recorder = Recorder(db, clock_ms, trail)
         self.measured = self.recorder.measured
@@ -402,7 +405,7 @@ class Deliver:
         words = item.delivery.words
         if item.company is not None:
             return compose_folded(event, item.company, words)
-        return compose(event, item.run, words=words)
+        return compose(event, item.run, words=words, home=self.home)
 
     def _crashed(self, item: Claimed) -> None:
         """Our own fault, not the receiver's: recorded as an attempt, so that it cannot go round for ever."""

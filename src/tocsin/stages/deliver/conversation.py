@@ -76,10 +76,12 @@ def keys_of(event: Event | None, words: Words) -> tuple[str, str]:
 
 
 class Conversations:
-    """`clock_ms` is app.py's. Holding a thread ends by itself with the delivery's lease."""
+    """`clock_ms` is app.py's, `home` Tocsin's own address or "". Holding a thread ends by itself with the delivery's
+    lease."""
 
-    def __init__(self, db: Database, clock_ms: Callable[[], int]) -> None:
+    def __init__(self, db: Database, clock_ms: Callable[[], int], home: str = "") -> None:
         self.db = db
+        self.home = home
         self.clock_ms = clock_ms
 
     async def hold(
@@ -135,7 +137,9 @@ class Conversations:
         is_new_root = was_lost = False
         for _ in range(MOST_ACTS):
             sending = replace(talk.sending, thread=thread)
-            root = replace(sending, message=talk.wording(words.root_of(event, newest), event, newest), quiet=True)
+            root = replace(
+                sending, message=talk.wording(words.root_of(event, newest, home=self.home), event, newest), quiet=True
+            )
             reply = words.reply_of(
                 event,
                 run,
@@ -143,6 +147,7 @@ class Conversations:
                 thread,
                 talk.item.delivery.words,
                 details=provider.live.tells_stages(sending.target.settings),
+                home=self.home,
             )
             if reply is not None and not event.kind.startswith("stage."):
                 reply = replace(reply, message=talk.wording(reply.message, event, run))
