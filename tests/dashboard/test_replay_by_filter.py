@@ -102,6 +102,7 @@ async def test_without_a_script_it_is_a_page_and_a_form(tocsin: Running) -> None
     assert b"Replay 3" in page.body
     fields = fields_of(page, "/deliveries/change") | {"back": "/deliveries"}
     assert (fields["expected"], fields["q"]) == ("3", "status:dead")
+    assert b"Discard 3" in (await browser.get("/deliveries/change?q=status:dead&do=discard&since=all")).body
     for expected, status in (("2", 409), ("", 400), ("x", 400)):
         assert (await browser.form("/deliveries/change", fields | {"expected": expected})).status == status
     answer = await browser.form("/deliveries/change", fields | {"expected": "3"})

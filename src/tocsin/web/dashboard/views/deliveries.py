@@ -26,7 +26,9 @@ TABS = (
 
 WINDOWS = (("24h", "Last 24 hours"), ("7d", "Last 7 days"), ("30d", "Last 30 days"), ("all", "All there is"))
 STANDARD_WINDOW = "24h"
-OLD_NAMES = {
+OTHER_NAMES = {
+    "since": "since",
+    "endpoint": "endpoint",
     "status": "status",
     "webhook_id": "endpoint",
     "rule_id": "rule",
@@ -35,7 +37,10 @@ OLD_NAMES = {
     "pipeline": "pipeline",
     "code": "code",
 }
-"""Parameters of addresses that other pages lead here with, and the words that they mean."""
+"""Parameters of addresses besides `q`: what is chosen from a list, and what other pages lead here with."""
+
+EVER = "1970-01-01T00:00:00Z"
+"""The filter for all there is: the API wants one."""
 
 WAITING = ("waiting", "pending", "sending", "retrying")
 SENT_AGAIN = ("dead", "expired", "cancelled", "suppressed", "delivered")
@@ -58,9 +63,8 @@ class Filter(NamedTuple):
 def words_of(visit: Visit) -> dict[str, str]:
     """What the address asks for. Raises Invalid."""
     words = parse(visit.query("q"))
-    given = {word: visit.query(name) for name, word in OLD_NAMES.items() if visit.query(name)}
-    window = {"since": visit.query("since")} if visit.query("since") else {}
-    return window | given | words
+    given = {word: visit.query(name) for name, word in OTHER_NAMES.items() if visit.query(name)}
+    return given | words
 
 
 async def filter_of(visit: Visit, words: dict[str, str]) -> Filter:
@@ -105,7 +109,7 @@ async def show_list(visit: Visit) -> Response:
         if isinstance(refused, Refused) and refused.status not in (400, 403):
             raise
         trouble, found = refused, empty
-        words = {"text": visit.query("q")} if visit.query("q") else {}
+        words = {}
         chosen = Filter(
             words, {}, {one["id"]: one for one in (await visit.api.get("/v1/webhooks", limit=100))["items"]}
         )
@@ -114,14 +118,13 @@ async def show_list(visit: Visit) -> Response:
     hours, buckets = (24, 48) if window == "24h" else (168, 84)
     stats = await visit.api.get("/v1/stats/deliveries", hours=hours, buckets=buckets, **scope)
     attention = await visit.api.get("/v1/stats/attention")
-    no_status = {name: value for name, value in words.items() if name not in ("status", "since")}
     return await visit.page(
         "pages/deliveries.html",
         400 if trouble else 200,
         found=found,
         trouble=trouble,
         words=words,
-        q=words.get("text", "") if trouble else written({k: v for k, v in words.items() if k != "since"}),
+        q=visit.query("q") if trouble else written(typed(words, chosen)),
         tabs=[
             (
                 status,
@@ -141,12 +144,18 @@ async def show_list(visit: Visit) -> Response:
         bars=bars_of(stats, hours),
         endpoints=chosen.endpoints,
         endpoint=chosen.asked.get("webhook_id", ""),
-        other_words=written(no_status),
+        add=lambda name, value: address(words | {name: value}),
         all_matching=address(words),
         cli=as_command(chosen),
         is_new=not words and not found["items"] and not sum(stats["totals"].values()),
         public_url=visit.app.settings.url,
     )
+
+
+def typed(words: dict[str, str], chosen: Filter) -> dict[str, str]:
+    """What stands in the box: without what the lists beside it show."""
+    shown = {"since"} | ({"endpoint"} if chosen.asked.get("webhook_id") in chosen.endpoints else set())
+    return {name: value for name, value in words.items() if name not in shown}
 
 
 def address(words: dict[str, str]) -> str:
@@ -286,6 +295,7 @@ async def body_of(visit: Visit, doing: str, words: dict[str, str], ids: list[str
         return {"ids": ids} | ({"status": list(SENT_AGAIN)} if doing == "replay" else {})
     body: dict[str, Any] = dict((await filter_of(visit, words)).asked)
     status = body.pop("status", "failed")
+    body = body or {"since": EVER}
     if "event_id" in body:
         raise Invalid("event", "an event", "other words: its deliveries are changed one by one")
     if doing == "cancel":
