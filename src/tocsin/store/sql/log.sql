@@ -62,15 +62,16 @@ SELECT tenant_id, uid, id, source, type, kind, severity, pipeline, run_id, stage
 source = :source
 
 -- list_deliveries
+-- CROSS JOIN has SQLite begin with the deliveries, whatever it knows of how many there are.
 SELECT d.id, e.id, d.event_type, d.rule_id, d.endpoint_id, d.provider_type, d.status, d.reason, d.attempts, d.http_status,
        d.error, d.due_ms, d.created_ms, d.delivered_ms, d.event_uid, d.folded_into,
        CASE WHEN d.words = '' THEN 0 ELSE (
          SELECT count(*) FROM delivery f WHERE f.folded_into = d.id AND f.folded_into <> '' AND f.tenant_id = d.tenant_id) END,
        coalesce(h.status, ''), coalesce(h.reason, ''), e.pipeline, e.run_id,
        (SELECT a.duration_ms FROM attempt a WHERE a.tenant_id = d.tenant_id AND a.delivery_id = d.id AND a.number = d.attempts)
-  FROM delivery d JOIN event e ON e.tenant_id = d.tenant_id AND e.uid = d.event_uid
+  FROM delivery d CROSS JOIN event e
   LEFT JOIN delivery h ON d.folded_into <> '' AND h.tenant_id = d.tenant_id AND h.id = d.folded_into
- WHERE d.tenant_id = :tenant_id AND d.id < :before {filters}
+ WHERE d.tenant_id = :tenant_id AND d.id < :before AND e.tenant_id = d.tenant_id AND e.uid = d.event_uid {filters}
  ORDER BY d.id DESC LIMIT :limit;
 
 -- list_deliveries_by_id
