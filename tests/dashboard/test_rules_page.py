@@ -17,6 +17,7 @@ pytestmark = pytest.mark.anyio
 Fields = list[tuple[str, str]]
 
 
+EMPTY = [("field", ""), ("op", "is"), ("value", "")]
 HOURS = [("mute.start", "25:00"), ("mute.end", "01:00"), ("mute.weekdays", ""), ("mute.time_zone", "")]
 
 
@@ -189,6 +190,7 @@ async def test_a_change_by_somebody_else_is_not_run_over(tocsin: Running) -> Non
         ([("name", "x"), ("field", "rows"), ("op", "is"), ("value", "1")], "row-0"),
         ([("name", "x"), ("templates.title", "{{ nobody }}")], "templates.title"),
         ([("name", "x"), *HOURS], "mute-0"),
+        ([("name", "x"), *EMPTY, ("field", "type"), ("op", "is"), ("value", "")], "row-1"),
         ([("name", "x"), ("webhook_endpoint_ids", "whk_0")], "webhook_endpoint_ids"),
     ],
 )  # fmt: skip
@@ -199,6 +201,7 @@ async def test_what_is_wrong_stands_at_its_field(tocsin: Running, fields: Fields
     shown = re.findall(r'data-problem="([^"]+)">([^<]+)<', answer.body.decode())
     assert [name for name, _ in shown] == [place], shown
     assert "expected" in shown[0][1]
+    assert "It is not saved." in answer.body.decode()
     assert await rules_of(browser) == []
 
 

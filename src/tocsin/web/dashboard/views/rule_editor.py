@@ -264,6 +264,7 @@ async def shown(visit: Visit, draft: Draft) -> Response:
         tag=draft.tag,
         conflict=draft.conflict,
         problems=problems,
+        refused=next(iter(draft.problems.values()), ""),
         pane=pane,
         looks=looks,
         look=draft.look,
@@ -323,9 +324,11 @@ class Shown:
         return self.fields.get(name, [])
 
     def rows(self, *names: str) -> list[tuple[str, ...]]:
-        """Those that say anything, and an empty one."""
-        given = zip(*(self.fields.get(name, []) for name in names), strict=False)
-        return [row for row in given if any(one.strip() for one in row[:1] + row[-1:])]
+        """All that were sent, so that each keeps its number, without the empty ones at the end."""
+        found = list(zip(*(self.fields.get(name, []) for name in names), strict=False))
+        while found and not found[-1][0].strip() and not found[-1][-1].strip():
+            found.pop()
+        return found
 
     def any(self, *names: str) -> bool:
         return any(self(name).strip() for name in names)

@@ -163,6 +163,7 @@ async def shown(visit: Visit, draft: Draft) -> Response:
         tag=draft.tag,
         editable=editable,
         problems=problems,
+        refused=next(iter(draft.problems.values()), ""),
         preview=preview,
         names=names,
         command=command_of(draft),
