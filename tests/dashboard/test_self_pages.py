@@ -239,6 +239,21 @@ async def test_an_inbox_is_read(tocsin: Running) -> None:
     assert b"p0 failed" in (await person.get("/inbox?show=all")).body
 
 
+async def test_what_somebody_changed_elsewhere_is_not_lost_by_an_old_page(tocsin: Running) -> None:
+    person = await signed_in(tocsin, "viewer")
+    tag = fields_of(await person.get("/notifications"), "/notifications")["tag"]
+    (await person.api("PUT", "/v1/preferences", {"slack_channel": "#elsewhere"})).ok()
+    late = await send(person, "/notifications", ("cell", "slack"), ("slack_channel", "#here"), ("tag", tag))
+    assert late.status == 412
+    assert b'value="#here"' in late.body
+    assert (await person.api("GET", "/v1/preferences")).ok()["slack_channel"] == "#elsewhere"
+    again = fields_of(late, "/notifications")["tag"]
+    saved = await send(person, "/notifications", ("cell", "slack"), ("slack_channel", "#here"), ("tag", again))
+    assert saved.status == 303
+    wants = (await person.api("GET", "/v1/preferences")).ok()
+    assert (wants["slack_channel"], wants["slack_enabled"], wants["email_enabled"]) == ("#here", True, False)
+
+
 async def test_a_secret_is_kept_revealed_and_replaced(tocsin: Running) -> None:
     person = await set_up(tocsin)
     await send(person, "/settings/secrets", ("name", "KEY"), ("value", "s3cret-value"), ("usable_by", "admin"))

@@ -40,7 +40,7 @@ async def save(visit: Visit) -> Response:
     try:
         await visit.api.put(PREFERENCES, wanted, tag=visit.form.get("tag", ""))
     except Refused as refused:
-        if refused.status not in (400, 422):
+        if refused.status not in (400, 412):  # changed elsewhere meanwhile: what was meant is shown, to be saved again
             raise
         known, tag = await visit.api.tagged(PREFERENCES)
         return await preferences_page(visit, known | wanted, tag, refused, refused.status)
