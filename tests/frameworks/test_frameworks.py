@@ -130,7 +130,7 @@ async def test_one_incident_is_one_alert(name: str, tmp_path: Path, clock: Clock
     framework = (QUICK | SLOW)[name]
     python = await asyncio.to_thread(python_of, framework.lock or name)
     folder = tmp_path / "work"
-    supplies = HERE / "programs" / name
+    supplies = HERE / "programs" / (framework.lock or name)
     shutil.copytree(supplies, folder) if supplies.exists() else folder.mkdir()
     shutil.copy(HERE / "orders.py", folder)
     if name in PROGRAMS:

@@ -57,7 +57,7 @@ def of_task(instance: Any, verb: str, error: Any = None) -> None:
     attempt, most = int(instance.try_number or 1), int(getattr(instance, "max_tries", 0) or 0)
     data: dict[str, Any] = {"stage_attempt": attempt, "map_index": getattr(instance, "map_index", -1)}
     if verb == "failed":
-        data["error"] = str(error) if isinstance(error, str) else f"{type(error).__name__}: {error}"
+        data["error"] = f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else str(error or "")
         data["will_retry"] = attempt <= most
     shared().emit(
         f"stage.{verb}", source="airflow", pipeline=str(instance.dag_id), run_id=str(instance.run_id),
