@@ -45,7 +45,11 @@ def path_of(page: Page, ids: dict[str, dict[str, str]]) -> str:
 
 def addresses(filled: Filled, method: str = "GET") -> list[Address]:
     """Every page once, in the order of PAGES; GET ones in some more states."""
-    found = [Address(one.path, path_of(one, filled.ids), one.role) for one in PAGES if one.method == method]
+    found = [
+        Address(one.path, path_of(one, filled.ids), one.role)
+        for one in PAGES
+        if one.method == method and (filled.ids or not GAP.search(one.path))
+    ]
     if method == "GET":
         known = {one.pattern for one in found}
         found += [Address(path, path, "viewer") for path in MORE if path.partition("?")[0] in {*known, "/account"}]
