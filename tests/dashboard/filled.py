@@ -163,7 +163,7 @@ class Story:
         say, run_id = self.say, f"scheduled__{number:04}"
         if self.say is not plainly:
             run_id = say(run_id)
-        actions = [{"label": say("Open"), "url": "https://airflow.example/1"}]
+        actions = [{"label": say("Open")[:128], "url": "https://airflow.example/1"}]
         self.event("run.started", pipeline, run_id, actions=actions)
         for index, stage in enumerate(stages):
             self.event("stage.started", pipeline, run_id, stage=stage)

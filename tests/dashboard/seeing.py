@@ -1,4 +1,4 @@
-"""A window of Chromium, and everything that can go wrong in one: errors, refused loads, scripts that are none of ours."""
+"""A window of Chromium, and what can go wrong in one: errors, refused loads, scripts that are none of ours."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -37,6 +37,11 @@ WIDER = """() => {
     .map((one) => `<${one.tagName.toLowerCase()} class="${one.className}"> ${one.textContent.trim().slice(0, 40)}`).slice(0, 3);
 }"""  # noqa: E501
 
+AT_ONCE = """() => {
+  for (const one of document.getAnimations()) try { one.finish(); } catch { one.cancel(); }
+}"""
+"""Those without an end are cancelled."""
+
 
 @dataclass
 class Window:
@@ -62,15 +67,21 @@ class Window:
             self.trouble.append(f"{self.page.url} asked {request.url}")
 
     async def axe(self, *rules: str, leave: tuple[str, ...] = ()) -> list[str]:
-        """What axe-core finds; by these rules alone, where some are given."""
+        """What axe-core finds; by these rules alone, where some are given. Of the rows of a table six stand for all."""
         only = {"type": "rule", "values": rules} if rules else {"type": "tag", "values": TAGS}
         options = {"runOnly": only, "resultTypes": ["violations"], "rules": {one: {"enabled": False} for one in leave}}
+        around = {"include": [["html"]], "exclude": [["tbody tr:nth-child(n + 7)"]]}
         if not await self.page.evaluate("() => Boolean(window.axe)"):
             await self.page.evaluate(AXE)
         found: list[dict[str, Any]] = await self.page.evaluate(
-            "async (options) => (await axe.run(document, options)).violations", options
+            "async ([around, options]) => (await axe.run(around, options)).violations", [around, options]
         )
         return [f"{one['id']}: {one['help']}: {one['nodes'][0]['html'][:200]}" for one in found]
+
+    async def dark(self, on: bool) -> None:
+        """At once: colours do not fade over."""
+        await self.page.emulate_media(color_scheme="dark" if on else "light")
+        await self.page.evaluate(AT_ONCE)
 
     async def strange(self) -> list[str]:
         found: list[str] = await self.page.evaluate(STRANGE)

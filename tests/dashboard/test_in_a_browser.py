@@ -38,9 +38,9 @@ async def look_at(at: Window, path: str, status: int = 200, *, whole: bool = Fal
     await at.page.set_viewport_size({"width": 1400, "height": 900})
     await at.go(path, status)
     found = [f"light: {one}" for one in await at.axe()]
-    await at.page.emulate_media(color_scheme="dark")
+    await at.dark(True)
     found += [f"dark: {one}" for one in await (at.axe() if whole else at.axe("color-contrast"))]
-    await at.page.emulate_media(color_scheme="light")
+    await at.dark(False)
     for width in (HALF, PHONE, NARROWEST):
         found += [f"sticks out at {width}: {one}" for one in await at.wider_than(width)]
     if whole:

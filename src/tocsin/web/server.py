@@ -65,6 +65,7 @@ from tocsin.web.api import (
 from tocsin.web.auth import Principal, Tokens, bearer_of
 from tocsin.web.client_address import client_address
 from tocsin.web.dashboard.pages import dashboard_routes
+from tocsin.web.dashboard.rendering import page
 from tocsin.web.dashboard.views.people import page_routes
 from tocsin.web.denials import Denials
 from tocsin.web.etags import conditional
@@ -267,6 +268,9 @@ def unavailable(error: Exception) -> Response:
 async def not_a_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
+        if "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(("/v1/", "/api/")):
+            detail = f"There is nothing at {request.url.path}."
+            return page("people/problem.html", 404, title="No such page", detail=detail)
         return refused(NotFound("There is nothing at this path. GET /openapi.json lists what there is."))
     problem = Problem(
         error.detail,
