@@ -37,10 +37,8 @@ WIDER = """() => {
     .map((one) => `<${one.tagName.toLowerCase()} class="${one.className}"> ${one.textContent.trim().slice(0, 40)}`).slice(0, 3);
 }"""  # noqa: E501
 
-AT_ONCE = """() => {
-  for (const one of document.getAnimations()) try { one.finish(); } catch { one.cancel(); }
-}"""
-"""Those without an end are cancelled."""
+SETTLED = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"
+"""Two frames later, when nothing moves any more for those who asked for less motion."""
 
 
 @dataclass
@@ -76,12 +74,12 @@ class Window:
         found: list[dict[str, Any]] = await self.page.evaluate(
             "async ([around, options]) => (await axe.run(around, options)).violations", [around, options]
         )
-        return [f"{one['id']}: {one['help']}: {one['nodes'][0]['html'][:200]}" for one in found]
+        return [f"{one['id']}: {node['html'][:160]}: {said_of(node)}" for one in found for node in one["nodes"][:2]]
 
     async def dark(self, on: bool) -> None:
-        """At once: colours do not fade over."""
         await self.page.emulate_media(color_scheme="dark" if on else "light")
-        await self.page.evaluate(AT_ONCE)
+        await self.page.wait_for_function("(on) => document.documentElement.classList.contains('dark') === on", arg=on)
+        await self.page.evaluate(SETTLED)
 
     async def strange(self) -> list[str]:
         found: list[str] = await self.page.evaluate(STRANGE)
@@ -90,14 +88,21 @@ class Window:
     async def wider_than(self, width: int) -> list[str]:
         """What sticks out of a window of this width."""
         await self.page.set_viewport_size({"width": width, "height": 800})
+        await self.page.evaluate(SETTLED)
         found: list[str] = await self.page.evaluate(WIDER)
         return found
+
+
+def said_of(node: dict[str, Any]) -> str:
+    said = " ".join(str(node.get("failureSummary", "")).split())
+    return said.removeprefix("Fix any of the following: ")[:240]
 
 
 @asynccontextmanager
 async def window(chromium: Browser, somebody: Forms, **options: Any) -> AsyncIterator[Window]:
     """Signed in as somebody is. `options` are Playwright's: color_scheme, viewport, reduced_motion …"""
     standard = {"viewport": {"width": 1400, "height": 900}, "timezone_id": "UTC", "locale": "en-GB"}
+    standard["reduced_motion"] = "reduce"  # what fades is measured half-way otherwise
     context = await chromium.new_context(**{**standard, **options})
     await context.add_init_script(WATCHES)
     await context.add_cookies(
