@@ -277,7 +277,7 @@ class Story:
             "endpoints": {"": self.endpoints["Warehouse"], "kind": "slack"},
             "rules": {"": self.rules["Every end of a run"]},
             "silences": {"": self.silence},
-            "sources": {"": self.source, "kind": "github"},
+            "sources": {"": self.source, "key": "github"},
             "flows": {"namespace": "company.sales", "id": "nightly-report", "": "nightly-report"},
             "inbox": {"": first["inbox"]},
             "team": {"": first["tokens"], "user": "bo@example.com"},

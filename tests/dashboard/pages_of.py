@@ -24,6 +24,9 @@ MORE = (
 )
 """Besides each page as it is: with filters, with an answer and without one."""
 
+ASKED = {"/team/member": "?user=bo%40example.com"}
+"""Pages that say in the query what they are about."""
+
 
 class Address(Struct, frozen=True):
     pattern: str
@@ -40,7 +43,7 @@ def path_of(page: Page, ids: dict[str, dict[str, str]]) -> str:
         found = known.get(gap[1]) or known[""]
         return quote(found, safe="/@" if ":path" in gap[0] else "@")
 
-    return GAP.sub(filled, page.path)
+    return GAP.sub(filled, page.path) + (ASKED.get(page.path, "") if page.method == "GET" else "")
 
 
 def addresses(filled: Filled, method: str = "GET") -> list[Address]:
@@ -48,7 +51,7 @@ def addresses(filled: Filled, method: str = "GET") -> list[Address]:
     found = [
         Address(one.path, path_of(one, filled.ids), one.role)
         for one in PAGES
-        if one.method == method and (filled.ids or not GAP.search(one.path))
+        if one.method == method and (filled.ids or not (GAP.search(one.path) or one.path in ASKED))
     ]
     if method == "GET":
         known = {one.pattern for one in found}

@@ -13,8 +13,12 @@ from tests.web.browser import Browser as Forms
 AXE = (Path(__file__).parent / "vendor" / "axe-core-4.14.1" / "axe.min.js").read_text()
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
+# Nothing fades, either: what does is measured half-way.
 WATCHES = """
 window.__csp = [];
+const still = new CSSStyleSheet();
+still.replaceSync("*, ::before, ::after { transition: none !important; animation: none !important; }");
+document.adoptedStyleSheets = [still];
 addEventListener("securitypolicyviolation", (one) => window.__csp.push(`${one.violatedDirective}: ${one.blockedURI} ${one.sample}`));
 """  # noqa: E501
 STRANGE = """() => {
@@ -36,9 +40,6 @@ WIDER = """() => {
   return [...document.body.querySelectorAll("*")].filter((one) => one.getBoundingClientRect().right > most + 1 && !clipped(one))
     .map((one) => `<${one.tagName.toLowerCase()} class="${one.className}"> ${one.textContent.trim().slice(0, 40)}`).slice(0, 3);
 }"""  # noqa: E501
-
-SETTLED = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"
-"""Two frames later, when nothing moves any more for those who asked for less motion."""
 
 
 @dataclass
@@ -79,7 +80,6 @@ class Window:
     async def dark(self, on: bool) -> None:
         await self.page.emulate_media(color_scheme="dark" if on else "light")
         await self.page.wait_for_function("(on) => document.documentElement.classList.contains('dark') === on", arg=on)
-        await self.page.evaluate(SETTLED)
 
     async def strange(self) -> list[str]:
         found: list[str] = await self.page.evaluate(STRANGE)
@@ -88,7 +88,6 @@ class Window:
     async def wider_than(self, width: int) -> list[str]:
         """What sticks out of a window of this width."""
         await self.page.set_viewport_size({"width": width, "height": 800})
-        await self.page.evaluate(SETTLED)
         found: list[str] = await self.page.evaluate(WIDER)
         return found
 
@@ -102,7 +101,6 @@ def said_of(node: dict[str, Any]) -> str:
 async def window(chromium: Browser, somebody: Forms, **options: Any) -> AsyncIterator[Window]:
     """Signed in as somebody is. `options` are Playwright's: color_scheme, viewport, reduced_motion …"""
     standard = {"viewport": {"width": 1400, "height": 900}, "timezone_id": "UTC", "locale": "en-GB"}
-    standard["reduced_motion"] = "reduce"  # what fades is measured half-way otherwise
     context = await chromium.new_context(**{**standard, **options})
     await context.add_init_script(WATCHES)
     await context.add_cookies(
