@@ -65,21 +65,16 @@ class Window:
         if not request.url.startswith((self.base, "data:")):
             self.trouble.append(f"{self.page.url} asked {request.url}")
 
-    async def axe(self, *rules: str, leave: tuple[str, ...] = ()) -> list[str]:
-        """What axe-core finds; by these rules alone, where some are given. Of the rows of a table six stand for all."""
-        only = {"type": "rule", "values": rules} if rules else {"type": "tag", "values": TAGS}
-        options = {"runOnly": only, "resultTypes": ["violations"], "rules": {one: {"enabled": False} for one in leave}}
-        around = {"include": [["html"]], "exclude": [["tbody tr:nth-child(n + 7)"]]}
+    async def axe(self) -> list[str]:
+        """What axe-core finds. Of the rows of a table four stand for all."""
+        options = {"runOnly": {"type": "tag", "values": TAGS}, "resultTypes": ["violations"]}
+        around = {"include": [["html"]], "exclude": [["tbody tr:nth-child(n + 5)"]]}
         if not await self.page.evaluate("() => Boolean(window.axe)"):
             await self.page.evaluate(AXE)
         found: list[dict[str, Any]] = await self.page.evaluate(
             "async ([around, options]) => (await axe.run(around, options)).violations", [around, options]
         )
         return [f"{one['id']}: {node['html'][:160]}: {said_of(node)}" for one in found for node in one["nodes"][:2]]
-
-    async def dark(self, on: bool) -> None:
-        await self.page.emulate_media(color_scheme="dark" if on else "light")
-        await self.page.wait_for_function("(on) => document.documentElement.classList.contains('dark') === on", arg=on)
 
     async def strange(self) -> list[str]:
         found: list[str] = await self.page.evaluate(STRANGE)

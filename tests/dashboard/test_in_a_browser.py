@@ -4,6 +4,7 @@ wrote is text and nothing else. Each test looks at all pages before it says what
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser
@@ -23,18 +24,13 @@ NARROWEST = 320
 ERRORS = (("/deliveries?cursor=zz", 400), ("/deliveries/nothing", 404), ("/no-such-page", 404))
 
 
-async def look_at(at: Window, path: str, status: int = 200, *, whole: bool = False) -> list[str]:
-    """What is wrong with one page. In short: everything in light, the colours in dark, and what sticks out."""
+async def look_at(at: Window, path: str, status: int = 200) -> list[str]:
+    """What is wrong with one page."""
     await at.page.set_viewport_size({"width": 1400, "height": 900})
     await at.go(path, status)
-    found = [f"light: {one}" for one in await at.axe()]
-    await at.dark(True)
-    found += [f"dark: {one}" for one in await (at.axe() if whole else at.axe("color-contrast"))]
-    await at.dark(False)
-    for width in (HALF, PHONE, NARROWEST):
+    found = await at.axe()
+    for width in (HALF, NARROWEST):
         found += [f"sticks out at {width}: {one}" for one in await at.wider_than(width)]
-    if whole:
-        found += [f"phone: {one}" for one in await at.axe()]
     return [f"{path}: {one}" for one in found]
 
 
@@ -44,30 +40,25 @@ async def told(folder: Path, say: Say | None) -> AsyncIterator[Filled]:
         yield found
 
 
-@pytest.fixture(params=[pytest.param(False, id="in short"), pytest.param(True, id="whole", marks=pytest.mark.proof)])
-def whole(request: pytest.FixtureRequest) -> bool:
-    found: bool = request.param
-    return found
+def in_proof(scheme: str) -> Any:
+    return pytest.param(scheme, marks=pytest.mark.proof)
 
 
-async def test_every_page_with_everything_in_it(tmp_path: Path, chromium: Browser, whole: bool) -> None:
-    async with told(tmp_path, plainly) as full, window(chromium, full.people["operator"]) as at:
-        shown = addresses(full) if whole else [one for one in addresses(full) if one.pattern.startswith("/")]
-        found = [one for address in shown for one in await look_at(at, address.path, whole=whole)]
-        for path, status in ERRORS:
-            found += await look_at(at, path, status, whole=whole)
+@pytest.mark.parametrize("scheme", ["dark", in_proof("light")])
+async def test_every_page_with_everything_in_it(tmp_path: Path, chromium: Browser, scheme: str) -> None:
+    async with told(tmp_path, plainly) as full:
+        async with window(chromium, full.people["operator"], color_scheme=scheme) as at:
+            found = [one for address in addresses(full) for one in await look_at(at, address.path)]
+            for path, status in ERRORS:
+                found += await look_at(at, path, status)
         assert not found + at.trouble, "\n".join(found + at.trouble)
 
 
-async def test_every_page_with_nothing_in_it(tmp_path: Path, chromium: Browser, whole: bool) -> None:
-    async with told(tmp_path, None) as bare, window(chromium, bare.people["operator"]) as at:
-        found = []
-        for address in addresses(bare):
-            if whole:
-                found += await look_at(at, address.path, whole=True)
-            else:
-                await at.go(address.path)
-                found += [f"{address.path}: {one}" for one in await at.axe()]
+@pytest.mark.parametrize("scheme", ["light", in_proof("dark")])
+async def test_every_page_with_nothing_in_it(tmp_path: Path, chromium: Browser, scheme: str) -> None:
+    async with told(tmp_path, None) as bare:
+        async with window(chromium, bare.people["operator"], color_scheme=scheme) as at:
+            found = [one for address in addresses(bare) for one in await look_at(at, address.path)]
         assert not found + at.trouble, "\n".join(found + at.trouble)
 
 
