@@ -37,7 +37,7 @@ async def filled(
         yield found
 
 
-NOT_YET = re.compile(r"/deliveries/[^/]+/(replay|cancel)")
+NOT_YET = re.compile(r"/deliveries/[^/]+/(replay|cancel)|/events/[^/]+/again")
 """Shown to developers although the endpoint is the tenant's."""
 
 
@@ -73,7 +73,7 @@ async def test_each_role_gets_what_is_for_it(filled: Filled) -> None:
 
 async def test_another_tenants_admin_sees_none_of_it(filled: Filled) -> None:
     # S01 S04: what is not theirs is as what does not exist
-    mine = re.compile(rb"etl/orders|Warehouse|scheduled__|PARTNER_KEY|Bo Example|No space left")
+    mine = re.compile(rb"etl/customers|Warehouse|scheduled__|Bo Example|airflow\.example|bo@example")
     for one in addresses(filled):
         if one.role == "operator":
             continue
