@@ -26,7 +26,7 @@ STRANGE = """() => {
   if (window.__ran !== undefined) found.push("a script ran");
   for (const one of document.querySelectorAll("*")) {
     for (const { name, value } of one.attributes) {
-      if (/^on/i.test(name) || name === "srcdoc" || name === "style") found.push(`<${one.tagName} ${name}=${value}>`);
+      if (/^on/i.test(name) || name === "srcdoc" || (name === "style" && !one.closest(".uplot"))) found.push(`<${one.tagName} ${name}=${value}>`);
       if (/^\\s*(javascript|data|vbscript):/i.test(value) && /^(href|src|action|formaction|data-href|xlink:href)$/i.test(name)) found.push(`${name}=${value}`);
     }
     if (/^(base|iframe|object|embed|frame)$/i.test(one.tagName)) found.push(`<${one.tagName}>`);
