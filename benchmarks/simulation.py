@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 
 from tocsin.model.rule import RetryPolicy
 from tocsin.model.wire import Delivered, Retry
-from tocsin.rules.fair_queue import MOST_IN_FLIGHT, FairQueue, Lane
+from tocsin.rules.fair_queue import MOST_IN_FLIGHT, SLOW_IN_FLIGHT, SLOW_MS, FairQueue, Lane
 from tocsin.rules.next_step import DISABLE_AFTER, Tried, next_step
-from tocsin.rules.outage import Hosts
+from tocsin.rules.outage import PROBE_S, Hosts
 
 LOOK_AGAIN_MS = 20.0
 """As stages/deliver/claiming.py has it."""
@@ -30,6 +30,10 @@ CLAIMED_AT_ONCE = 500
 DAY_MS = 86_400_000
 HANG_MS = 10_000.0
 """What an attempt may take at the most: a receiver that is down and does not say so."""
+
+
+SPREAD = 0.3
+"""Of receivers' latencies, which are log-normal."""
 
 
 @dataclass(frozen=True)
@@ -120,15 +124,21 @@ class Report:
 
     @property
     def predicted_drain_s(self) -> float:
-        """What waits goes out as fast as connections allow, while more comes in: a probe finds that the host is back,
-        the ramp doubles with each answer, and then each endpoint has MOST_IN_FLIGHT connections, the room of the
-        first lane's endpoints that are all right shared."""
+        """What waits goes out as fast as connections allow, while more comes in.
+
+        First the endpoints have to show that they are well again: SLOW_IN_FLIGHT at a time, until the average of their
+        latency, which begins at what the last attempt took, is below SLOW_MS; then each answer allows one more, which
+        doubles them in each round, up to MOST_IN_FLIGHT, or a quarter of the lane's room where one endpoint is alone.
+        """
         one = self.scenario
-        lanes = 256.0
-        at_once = min(MOST_IN_FLIGHT * one.affected, lanes) if one.affected > 1 else min(MOST_IN_FLIGHT, lanes / 4)
-        rate = at_once / ((one.latency_ms + one.cost_ms) / 1000) * one.processes
-        rate = min(rate, one.processes * 1000 / one.cost_ms - (one.per_s - one.per_s_affected))
-        return self.predicted_peak / max(rate - one.per_s_affected, 1e-9)
+        mean_ms = one.latency_ms * math.exp(SPREAD**2 / 2) + one.cost_ms
+        slow = math.ceil(math.log(SLOW_MS / HANG_MS) / math.log(0.7)) if one.hangs else 1
+        rounds = math.ceil(slow / SLOW_IN_FLIGHT) + math.log2(MOST_IN_FLIGHT / SLOW_IN_FLIGHT)
+        lane = 256 / 4 if one.affected == 1 else 256
+        rate = min(MOST_IN_FLIGHT * one.affected, lane) / mean_ms * 1000
+        rate = min(rate, 1000 / one.cost_ms - (one.per_s - one.per_s_affected))
+        found_s = 0.0 if one.affected == 1 else PROBE_S / 2
+        return found_s + rounds * mean_ms / 1000 + self.predicted_peak / max(rate - one.per_s_affected, 1e-9)
 
 
 class Simulation:
@@ -244,7 +254,7 @@ class Simulation:
             self.busy_until[process] = max(self.busy_until[process], self.now) + one.cost_ms
             began = self.busy_until[process]
             down = self.is_down(delivery.endpoint, began)
-            took = self.draw.lognormvariate(math.log(one.latency_ms), 0.3)
+            took = self.draw.lognormvariate(math.log(one.latency_ms), SPREAD)
             if down:
                 took = HANG_MS if one.hangs else 5.0
             self.report.attempts += 1
@@ -333,7 +343,7 @@ def table(reports: Iterator[Report]) -> Iterator[str]:
             f"{report.p99(report.before):.0f} ms, {report.p99(report.during):.0f} ms",
             f"{report.ratio:.2f}",
             f"{report.peak:,}: {report.predicted_peak:,.0f}",
-            f"{report.drained_s:.0f} s: {report.predicted_drain_s:.0f} s",
+            f"{report.drained_s:.1f} s: {report.predicted_drain_s:.1f} s",
             f"{report.attempts:,}, {report.attempts_down:,} in vain; {report.switched_off} switched off",
         )
         yield f"| {' | '.join(cells)} |"
