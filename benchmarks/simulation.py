@@ -6,7 +6,8 @@
 
 Who sends next, how much an endpoint takes on, when it is tried again and when a host counts as down is decided by the
 code that decides it in production (rules/fair_queue.py, rules/next_step.py, rules/outage.py). What stands in for the
-rest: a store that is a heap, receivers that take their time, and an event loop that each delivery occupies for `cost_ms`.
+rest: a store that is a heap, receivers that take their time, and an event loop that each delivery occupies for
+`cost_ms`.
 """
 
 import argparse
