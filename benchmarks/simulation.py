@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 from tocsin.model.rule import RetryPolicy
 from tocsin.model.wire import Delivered, Retry
-from tocsin.rules.fair_queue import MOST_IN_FLIGHT, SLOW_IN_FLIGHT, SLOW_MS, FairQueue, Lane
+from tocsin.rules.fair_queue import MOST_IN_FLIGHT, SHARE, SLOW_IN_FLIGHT, SLOW_MS, FairQueue, Lane
 from tocsin.rules.next_step import DISABLE_AFTER, Tried, next_step
 from tocsin.rules.outage import PROBE_S, Hosts
 
@@ -32,6 +32,9 @@ DAY_MS = 86_400_000
 HANG_MS = 10_000.0
 """What an attempt may take at the most: a receiver that is down and does not say so."""
 
+
+FIRST_ROOM = 256
+"""Of a process: what may be under way of first attempts to endpoints that are well; see FairQueue."""
 
 SPREAD = 0.3
 """Of receivers' latencies, which are log-normal."""
@@ -129,17 +132,19 @@ class Report:
 
         First the endpoints have to show that they are well again: SLOW_IN_FLIGHT at a time, until the average of their
         latency, which begins at what the last attempt took, is below SLOW_MS; then each answer allows one more, which
-        doubles them in each round, up to MOST_IN_FLIGHT, or a quarter of the lane's room where one endpoint is alone.
+        doubles them in each round, up to MOST_IN_FLIGHT, or 1/SHARE of what is left of the first lane's room.
         """
         one = self.scenario
         mean_ms = one.latency_ms * math.exp(SPREAD**2 / 2) + one.cost_ms
+        others = (one.per_s - one.per_s_affected) * mean_ms / 1000
+        alone = min(MOST_IN_FLIGHT, (FIRST_ROOM - others) / (1 + SHARE))
+        at_once = alone if one.affected == 1 else min(MOST_IN_FLIGHT * one.affected, FIRST_ROOM - others)
+        rate = min(at_once / mean_ms * 1000, 1000 / one.cost_ms - (one.per_s - one.per_s_affected))
         slow = math.ceil(math.log(SLOW_MS / HANG_MS) / math.log(0.7)) if one.hangs else 1
-        rounds = math.ceil(slow / SLOW_IN_FLIGHT) + math.log2(MOST_IN_FLIGHT / SLOW_IN_FLIGHT)
-        lane = 256 / 4 if one.affected == 1 else 256
-        rate = min(MOST_IN_FLIGHT * one.affected, lane) / mean_ms * 1000
-        rate = min(rate, 1000 / one.cost_ms - (one.per_s - one.per_s_affected))
-        found_s = 0.0 if one.affected == 1 else PROBE_S / 2
-        return found_s + rounds * mean_ms / 1000 + self.predicted_peak / max(rate - one.per_s_affected, 1e-9)
+        rounds = math.ceil(slow / SLOW_IN_FLIGHT) + math.log2(alone / SLOW_IN_FLIGHT)
+        ramp_s = rounds * mean_ms / 1000 + (0.0 if one.affected == 1 else PROBE_S / 2)
+        in_ramp = 2 * alone * one.affected  # half as many in each round before the last
+        return ramp_s + max(0.0, self.predicted_peak - in_ramp) / max(rate - one.per_s_affected, 1e-9)
 
 
 class Simulation:
