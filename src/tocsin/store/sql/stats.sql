@@ -26,7 +26,7 @@ SELECT status, created_ms FROM delivery WHERE tenant_id = :tenant_id AND endpoin
 -- endpoint_states
 -- What is in trouble first, then what was used last.
 SELECT e.id, e.name, e.provider_type, e.is_active, e.disabled_reason, s.consecutive_failures, s.last_used_ms, s.last_error
-  FROM endpoint e JOIN endpoint_state s ON s.endpoint_id = e.id
+  FROM endpoint e JOIN endpoint_state s ON s.endpoint_id = e.id AND s.tenant_id = e.tenant_id
  WHERE e.tenant_id = :tenant_id AND e.deleted_ms IS NULL {filters}
  ORDER BY e.disabled_reason = '', s.consecutive_failures DESC, coalesce(s.last_used_ms, 0) DESC, e.id LIMIT :limit;
 
@@ -71,7 +71,7 @@ d.endpoint_id IN (SELECT id FROM endpoint WHERE tenant_id = :tenant_id AND user_
 -- count_failing
 -- Switched off by Tocsin, or failing since a while.
 SELECT count(*) FROM (
-  SELECT 1 FROM endpoint e JOIN endpoint_state s ON s.endpoint_id = e.id
+  SELECT 1 FROM endpoint e JOIN endpoint_state s ON s.endpoint_id = e.id AND s.tenant_id = e.tenant_id
    WHERE e.tenant_id = :tenant_id AND e.deleted_ms IS NULL
      AND (e.disabled_reason <> '' OR (e.is_active = 1 AND s.consecutive_failures > 0)) {filters} LIMIT :limit) x;
 
