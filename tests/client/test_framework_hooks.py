@@ -5,6 +5,7 @@ import importlib
 import sys
 import types
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -122,12 +123,15 @@ class TemplatedNotifier:
         self.notify(context)
 
     def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
-        context["dag"].get_template_env(force_sandboxed=False)
+        raise AttributeError("'SerializedDAG' object has no attribute 'get_template_env'")
 
     def notify(self, context: Any) -> None:
         raise NotImplementedError
 
 
+AIRFLOW: dict[str, dict[str, Any]] = {name: {} for name in ("airflow", "airflow.sdk", "airflow.sdk.bases")}
+AIRFLOW |= {"airflow.sdk.bases.notifier": {"BaseNotifier": TemplatedNotifier}}
+AIRFLOW |= {"airflow.listeners": {"hookimpl": lambda function: function}}
 REASONS = [
     ("success", "run.succeeded", {}),
     ("timed_out", "run.failed", {"error": "timed_out"}),
@@ -141,10 +145,7 @@ def test_airflows_notifier_works_as_a_callback_of_a_dag(
     server: FakeServer, client: NewClient, load: Load, monkeypatch: pytest.MonkeyPatch,
     reason: str, type_: str, data: Any, with_task: bool,
 ) -> None:  # fmt: skip
-    modules: dict[str, dict[str, Any]] = {name: {} for name in ("airflow", "airflow.sdk", "airflow.sdk.bases")}
-    modules |= {"airflow.sdk.bases.notifier": {"BaseNotifier": TemplatedNotifier}}
-    modules |= {"airflow.listeners": {"hookimpl": lambda function: function}}
-    hook, mine = load("airflow", modules), client(server.url)
+    hook, mine = load("airflow", AIRFLOW), client(server.url)
     monkeypatch.setattr(hook, "shared", lambda: mine)
     context: dict[str, Any] = {"dag": types.SimpleNamespace(dag_id="orders"), "run_id": "1", "reason": reason}
     if with_task:  # the last of the run, and the run as it was while that went on
@@ -154,3 +155,21 @@ def test_airflows_notifier_works_as_a_callback_of_a_dag(
     hook.TocsinNotifier()(context)
     (event,) = told(server, mine)
     assert (event["type"], event["pipeline"], event.get("data", {})) == (type_, "orders", data)
+
+
+class TaskState(str, Enum):  # noqa: UP042  as Airflow has it: str() of it is "TaskState.FAILED"
+    RETRY = "up_for_retry"
+    FAILED = "failed"
+
+
+def test_airflows_task_says_whether_it_is_tried_again(
+    server: FakeServer, client: NewClient, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook, mine = load("airflow", AIRFLOW), client(server.url)
+    monkeypatch.setattr(hook, "shared", lambda: mine)
+    about = {"dag_id": "orders", "run_id": "1", "task_id": "load", "max_tries": 1}
+    for number, state in enumerate(TaskState, 1):
+        instance = types.SimpleNamespace(try_number=number, state=state, **about)
+        hook.TocsinNotifier()({"task": object(), "task_instance": instance, "exception": ValueError("no rows")})
+    events = [(event["type"], event["data"]["will_retry"], event["data"]["error"]) for event in told(server, mine)]
+    assert events == [("stage.failed", True, "ValueError: no rows"), ("stage.failed", False, "ValueError: no rows")]

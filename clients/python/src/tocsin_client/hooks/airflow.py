@@ -40,7 +40,11 @@ class TocsinNotifier(BaseNotifier):
             dag_id, run_id = (dag_run or context["dag"]).dag_id, context.get("run_id") or dag_run.run_id
             of_run(dag_id, run_id, "succeeded" if reason == "success" else "failed", reason)
         elif instance is not None:
-            of_task(instance, VERBS.get(str(getattr(instance, "state", "")), "progress"), context.get("exception"))
+            state = getattr(instance, "state", "")
+            verb = VERBS.get(
+                str(getattr(state, "value", state)), "progress"
+            )  # Airflow 3's is "TaskInstanceState.FAILED"
+            of_task(instance, verb, context.get("exception"))
         shared().flush(5)
 
 
