@@ -20,6 +20,10 @@ pytestmark = pytest.mark.anyio
 MAY = {"operator": "admin", "admin": "admin", "developer": "developer", "viewer": "viewer"}
 """Whom a page's role is asked of: the operator of the tests is an admin of the tenant as well."""
 
+MOST_BYTES = 64 * 1024
+CHARTS_BYTES = 21 * 1024
+"""Of a page and all that it loads, packed; and of uPlot, where a page has charts that one can point at."""
+
 JUNK = ("cursor=zz", "status=nonsense", "since=yesterday", "limit=x", "q=" + quote(ATTACKS[0]), "page=-1", "a=b&a=c")
 
 
@@ -69,6 +73,18 @@ async def test_each_role_gets_what_is_for_it(filled: Filled) -> None:
         answer = await filled.people["nobody"].get(one.path)
         assert answer.status == 303, one
         assert unquote(answer.headers["location"]) in ("/sign-in", f"/sign-in?next={unquote(one.path)}"), one
+
+
+async def test_the_first_load_of_a_page_is_small(filled: Filled) -> None:
+    sizes: dict[str, int] = {}
+    for one in addresses(filled):
+        answer = await filled.people["operator"].get(one.path)
+        loads = {link for link in Forms(answer.body.decode()).links if link.startswith("/static/")}
+        for link in loads - sizes.keys():
+            sizes[link] = int((await filled.people["operator"].get(link)).headers["content-length"])
+        size = int(answer.headers["content-length"]) + sum(sizes[link] for link in loads)
+        charts = CHARTS_BYTES if any("uplot" in link for link in loads) else 0
+        assert size <= MOST_BYTES + charts, (one.path, size, {link: sizes[link] for link in loads})
 
 
 async def test_another_tenants_admin_sees_none_of_it(filled: Filled) -> None:
