@@ -45,14 +45,16 @@ SELECT id, name FROM rule WHERE tenant_id = :tenant_id AND id IN (SELECT value F
 -- Up to a number, by the index of those that wait.
 SELECT count(*) FROM (
   SELECT 1 FROM endpoint e CROSS JOIN delivery d
-   WHERE e.tenant_id = :tenant_id {filters} AND d.endpoint_id = e.id AND d.tenant_id = e.tenant_id AND d.status = 'retrying' LIMIT :limit) x;
+   WHERE e.tenant_id = :tenant_id {filters} AND d.endpoint_id = e.id AND d.tenant_id = e.tenant_id
+     AND d.status = 'retrying' LIMIT :limit) x;
 
 -- count_retrying_by_seen_by
 e.user_id IN (:seen_by, '')
 
 -- next_retry
 SELECT min(x.due_ms) FROM (
-  SELECT (SELECT min(d.due_ms) FROM delivery d WHERE d.endpoint_id = e.id AND d.status = 'retrying') AS due_ms
+  SELECT (SELECT min(d.due_ms) FROM delivery d
+           WHERE d.endpoint_id = e.id AND d.tenant_id = e.tenant_id AND d.status = 'retrying') AS due_ms
     FROM endpoint e WHERE e.tenant_id = :tenant_id {filters}) x;
 
 -- next_retry_by_seen_by
