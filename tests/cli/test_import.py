@@ -77,7 +77,9 @@ EXPECTED = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("labels", "receivers"), zip(LABELS, EXPECTED, strict=True), ids=str)
+@pytest.mark.parametrize(
+    ("labels", "receivers"), list(zip(LABELS, EXPECTED, strict=True)), ids=[" ".join(one) or "none" for one in LABELS]
+)
 def test_an_alert_reaches_whom_its_route_reached(invoke: Invoke, labels: dict[str, str], receivers: set[str]) -> None:
     """As Alertmanager's own routing has it: the first route that fits, and the next one where it says continue."""
     configuration, _ = imported(invoke, "alertmanager.yml")
