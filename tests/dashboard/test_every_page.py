@@ -20,8 +20,8 @@ pytestmark = pytest.mark.anyio
 MAY = {"operator": "admin", "admin": "admin", "developer": "developer", "viewer": "viewer"}
 """Whom a page's role is asked of: the operator of the tests is an admin of the tenant as well."""
 
-MOST_BYTES = 64 * 1024
-CHARTS_BYTES = 21 * 1024
+MOST_BYTES = 60_000
+CHARTS_BYTES = 21_000
 """Of a page and all that it loads, packed; and of uPlot, where a page has charts that one can point at."""
 
 JUNK = ("cursor=zz", "status=nonsense", "since=yesterday", "limit=x", "q=" + quote(ATTACKS[0]), "page=-1", "a=b&a=c")

@@ -242,7 +242,7 @@ async def own_form(people: People, request: Request) -> tuple[Signed, dict[str, 
 
 async def static_file(people: People, request: Request) -> Response:
     try:
-        return static_response(request, request.path_params["name"])
+        return await static_response(request, request.path_params["name"])
     except KeyError:
         raise NotFound("No such file.") from None
 
