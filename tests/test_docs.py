@@ -45,13 +45,14 @@ FENCE = re.compile(
 SPAN = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 SETTING = re.compile(r"\b(?:TOCSIN|NOTIFICATIONS|SLACK|WEBHOOK)_[A-Z_]+\b")
-ROUTE = re.compile(r"(?:\b(GET|POST|PATCH|DELETE|PUT) )?(/(?:api/v1/|v1/|healthz|readyz|metrics|openapi)[\w/{}.-]*)")
+ROUTE = re.compile(r"(?:\b(GET|POST|PATCH|DELETE|PUT) )?(/(?:api/v1/|v1/|healthz|readyz|metrics|openapi)[\w/{}$.-]*)")
 PATH = re.compile(r"[\w.-]+(?:/[\w.-]*)+|[\w.-]+\.(?:py|sql|toml|md)")
 NO_PATHS = ("application/",)
 NO_SETTINGS = {
     "TOCSIN_URL", "TOCSIN_TOKEN", "TOCSIN_CONFIG", "TOCSIN_PIPELINE", "TOCSIN_RUN_ID", "TOCSIN_SPOOL_DIR", "WEBHOOK_ID",
+    "TOCSIN_WEBHOOK_SECRET",
 }  # fmt: skip
-"""What commands read, and the heading of a column."""
+"""What commands and example receivers read, and the heading of a column."""
 
 
 def blocks(text: str, note: str = "") -> Iterator[tuple[str, str]]:
@@ -125,7 +126,9 @@ def test_every_setting_named_exists(page: str) -> None:
 def test_every_route_named_exists(page: str) -> None:
     known = {(route.method, re.sub(r"{\w+}", "{}", route.path)) for route in ROUTES}
     for method, path in ROUTE.findall(TEXTS[page]):
-        path = re.sub(r"{\w+}|/evt_\w+", lambda found: "{}" if found[0][0] == "{" else "/{}", path).rstrip(".")
+        path = re.sub(r"{\w+}|/evt_\w+|/\$[A-Z]+", lambda found: "{}" if found[0][0] == "{" else "/{}", path).rstrip(
+            "."
+        )
         methods = {one for one, its_path in known if its_path == path}
         if not methods:  # a source by its name
             methods = {one for one, its_path in known if its_path == re.sub(r"^(/v1/ingest)/\w+$", r"\1/{}", path)}

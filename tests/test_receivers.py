@@ -83,9 +83,9 @@ def command(language: str) -> list[str]:
 
 
 @contextmanager
-def receiver(language: str, secret: str, log: Path) -> Iterator[int]:
+def receiver(language: str, secret: str, log: Path, port: int = 0) -> Iterator[int]:
     """Its port, once it listens."""
-    port = free_port()
+    port = port or free_port()
     environment = os.environ | {"TOCSIN_WEBHOOK_SECRET": secret, "PORT": str(port)}
     with log.open("wb") as output:
         process = subprocess.Popen(
