@@ -281,3 +281,27 @@ async def viewer(tocsin: Running) -> Browser:
     browser = Browser(tocsin)
     (await browser.log_in("viewer@example.com")).ok()
     return browser
+
+
+async def test_what_became_of_a_rules_messages(tocsin: Running) -> None:
+    # S4-11: how many there were, and each with its state
+    good, bad = tocsin.receiver.hook("/good"), tocsin.receiver.hook("/bad")
+    bad.always(404)
+    rule = await tocsin.rule(
+        await tocsin.webhook(good, name="good"), await tocsin.webhook(bad, name="bad"), event_types=["run.failed"]
+    )
+    other = await tocsin.rule(await tocsin.webhook(tocsin.receiver.hook("/other")), event_types=["run.paused"])
+    await tocsin.send(type="run.failed", pipeline="etl/orders", run_id="1")
+    await tocsin.settle()
+    good.expect(1)
+    bad.expect(1)
+    browser = await set_up(tocsin)
+    page = (await browser.get(f"/rules/{rule['id']}")).body.decode()
+    assert f'href="/deliveries?rule_id={rule["id"]}">2 messages</a>' in page
+    its = (await browser.get(f"/deliveries?rule_id={rule['id']}")).body.decode()
+    rows = its.partition("<tbody>")[2].partition("</tbody>")[0]
+    assert rows.count("<tr") == 2
+    assert "Delivered" in rows
+    assert "Dead letter" in rows
+    none = (await browser.get(f"/deliveries?rule_id={other['id']}")).body.decode()
+    assert "<tbody>" not in none
