@@ -183,7 +183,10 @@ async def test_a_dead_address_is_said_in_words_with_what_to_do(tocsin: Running) 
     assert "Slack does not know this address any more." in page
     assert "make a new one and put it into the settings" in page
     (webhook,) = (await tocsin.client.get("/v1/webhooks")).ok()["items"]
-    assert "Nothing got there yet." in text_of((await browser.get(f"/endpoints/{webhook['id']}")).body)
+    page = text_of((await browser.get(f"/endpoints/{webhook['id']}")).body)
+    assert "The last test did not get there" in page
+    assert "Slack does not know this address any more." in page
+    assert "Test failed" in text_of((await browser.get("/endpoints")).body)
 
 
 async def test_a_viewer_sees_no_forms_and_a_developer_none_of_what_is_the_tenants(tocsin: Running) -> None:

@@ -38,7 +38,7 @@ WORDS: tuple[tuple[str, str, str], ...] = (
     (r"HTTP 401|HTTP 403", "does not let us in", "Look at the key, and at what it may do."),
     (r"HTTP 404|HTTP 410", "says there is nothing at this address", "Make a new address and put it into the settings."),
     (r"HTTP 413", "says the message is too large", "Leave out the data in the settings."),
-    (r"HTTP 5\d\d", "has trouble of its own", "It is tried again; look at its status page."),
+    (r"HTTP 5\d\d", "has trouble of its own", "Look at its status page, or at its log."),
 )  # fmt: skip
 FOUND = tuple((re.compile(pattern, re.IGNORECASE), what, do) for pattern, what, do in WORDS)
 

@@ -18,6 +18,7 @@ from tocsin.web.headers import PAGE_POLICY
 Json = dict[str, Any]
 
 MOST_LOOKS = 5
+NOT_FOUND = 404
 MOST_ADDRESS = 6000
 """Characters of a frame's address, which has the rule's own words in it."""
 
@@ -56,6 +57,24 @@ async def looks_of(visit: Visit, endpoints: list[Json], rule: Json, event_id: st
     at = next((place for place, one in enumerate(found) if one.key == chosen), 0)
     found[at] = await drawn(visit, found[at], event_id, rule["templates"])
     return found
+
+
+async def look_of_delivery(visit: Visit, delivery: Json) -> Look:
+    """As its event would be told there now, in the words of its rule, if that is still there."""
+    templates = None
+    if delivery["rule_id"].startswith("rul_"):
+        try:
+            templates = (await visit.api.get(f"/v1/alert-rules/{delivery['rule_id']}"))["templates"]
+        except Refused as refused:
+            if refused.status != NOT_FOUND:
+                raise
+    return await drawn(visit, Look(key=delivery["webhook_id"], label=""), delivery["event_id"], templates)
+
+
+def with_frames(response: Response) -> Response:
+    """A page that may show a mail in a frame."""
+    response.headers["content-security-policy"] = FRAMING_POLICY
+    return response
 
 
 def family(kind: str) -> str:

@@ -4,7 +4,8 @@ from msgspec import Struct
 
 
 class Place(Struct, frozen=True):
-    """`key` is the second letter of its shortcut: `g d` leads to the deliveries. `counts`: the name of its number."""
+    """`key` is the second letter of its shortcut: `g d` leads to the deliveries. `counts`: the name of its number.
+    `other`: a page that belongs to it, under a path of its own."""
 
     path: str
     name: str
@@ -13,6 +14,7 @@ class Place(Struct, frozen=True):
     key: str = ""
     role: str = "viewer"
     counts: str = ""
+    other: str = ""
 
 
 NAVIGATION = (
@@ -27,7 +29,7 @@ NAVIGATION = (
     Place("/silences", "Silences", "bell-off", "Who hears of it", "s", counts="silences"),
     Place("/sources", "Sources", "radio", "Who hears of it", "c"),
     Place("/flows", "Flows", "git-branch", "Who hears of it", "f"),
-    Place("/notifications", "My notifications", "bell", "You and others", "m", counts="unread"),
+    Place("/notifications", "My notifications", "bell", "You and others", "m", counts="unread", other="/inbox"),
     Place("/audit", "Audit", "shield-check", "You and others", "a", role="admin"),
     Place("/team", "Team & tokens", "users", "You and others", "t"),
     Place("/settings", "Settings", "settings", "You and others", "x", role="anybody"),

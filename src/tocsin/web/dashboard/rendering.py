@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from tocsin.previews import PREVIEWS
-from tocsin.web.dashboard import tracing, wording
+from tocsin.web.dashboard import kinds, sentences, tracing, wording
 
 FOLDER = files("tocsin.web.dashboard")
 ICONS = "vendor/lucide-1.62.0"
@@ -125,7 +125,7 @@ def environment() -> Environment:
         auto_reload=False,
     )
     found.globals |= {"asset": asset, "icon": icon}
-    found.filters |= wording.FILTERS | tracing.FILTERS_OF_TEMPLATES
+    found.filters |= wording.FILTERS | tracing.FILTERS_OF_TEMPLATES | sentences.FILTERS | kinds.FILTERS
     return found
 
 

@@ -34,7 +34,7 @@
       if (Number.isNaN(then.getTime())) continue;
       const { exact, time, day } = clock(then);
       one.title = exact;
-      const said = "ago" in one.dataset ? ago(then) : "clock" in one.dataset ? `${day} ${time}` : null;
+      const said = "ago" in one.dataset ? ago(then) : "clock" in one.dataset ? `${day} ${one.dataset.clock === "min" ? time.slice(0, 5) : time}` : null;
       if (said !== null && one.textContent !== said) one.textContent = said;
     }
   }
@@ -94,7 +94,7 @@
     if (!one) return;
     if ("find" in one.dataset) $("#palette form").requestSubmit();
     else if ("presses" in one.dataset) { $("#palette").close(); $(one.dataset.presses)?.click(); }
-    else location.assign(one.dataset.href);
+    else { $("#palette").close(); location.assign(one.dataset.href); }
   }
 
   // The drawer: beside the list where there is room for it; elsewhere its page.
@@ -216,7 +216,7 @@
     if (going && performance.now() - going < 1500) {
       going = 0;
       const link = $(`[data-go="${CSS.escape(event.key)}"]`);
-      if (link) { event.preventDefault(); location.assign(link.href); }
+      if (link) { event.preventDefault(); location.assign(link.href ?? link.dataset.href); }
       return;
     }
     const here = document.activeElement?.closest?.("[data-row]");
@@ -306,6 +306,11 @@
   document.addEventListener("visibilitychange", () => { listen(); if (wanted()) later(); });
   addEventListener("pagehide", stop);
   document.addEventListener("htmx:after:swap", () => { times(); selected(); });
+
+  // `#send-test` opens the dialog of that name: other pages lead to it.
+  function opened() { if (document.getElementById(location.hash.slice(1))?.matches("dialog")) open(location.hash.slice(1)); }
+  addEventListener("hashchange", opened);
+  opened();
 
   const zoneBox = $("[data-zone]");
   if (zoneBox) zoneBox.value = kept.get("zone", "local");

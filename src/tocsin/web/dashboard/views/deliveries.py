@@ -6,12 +6,14 @@ from typing import Any, NamedTuple
 from starlette.responses import Response
 
 from tocsin.model.errors import Invalid, Refusal
-from tocsin.providers import PROVIDERS
 from tocsin.web.dashboard import charts
 from tocsin.web.dashboard.advice import advice
 from tocsin.web.dashboard.api import Refused
 from tocsin.web.dashboard.filters import code_of, moment_of, one_of, parse, status_of, written
 from tocsin.web.dashboard.forms import local
+from tocsin.web.dashboard.kinds import speaker
+from tocsin.web.dashboard.message_preview import look_of_delivery, with_frames
+from tocsin.web.dashboard.ownership import may_change
 from tocsin.web.dashboard.visit import Page, Visit
 from tocsin.web.dashboard.wording import parsed, plural, query
 
@@ -118,7 +120,7 @@ async def show_list(visit: Visit) -> Response:
     hours, buckets = (24, 48) if window == "24h" else (168, 84)
     stats = await visit.api.get("/v1/stats/deliveries", hours=hours, buckets=buckets, **scope)
     attention = await visit.api.get("/v1/stats/attention")
-    return await visit.page(
+    response = await visit.page(
         "pages/deliveries.html",
         400 if trouble else 200,
         found=found,
@@ -143,6 +145,7 @@ async def show_list(visit: Visit) -> Response:
         attention=attention,
         bars=bars_of(stats, hours),
         endpoints=chosen.endpoints,
+        mine={id_ for id_, one in chosen.endpoints.items() if may_change(visit, one)},
         endpoint=chosen.asked.get("webhook_id", ""),
         add=lambda name, value: address(words | {name: value}),
         all_matching=address(words),
@@ -150,6 +153,7 @@ async def show_list(visit: Visit) -> Response:
         is_new=not words and not found["items"] and not sum(stats["totals"].values()),
         public_url=visit.app.settings.url,
     )
+    return with_frames(response)  # a delivery's preview is shown beside the list
 
 
 def typed(words: dict[str, str], chosen: Filter) -> dict[str, str]:
@@ -203,14 +207,17 @@ async def show(visit: Visit) -> Response:
         if refused.status != 404:  # it was deleted
             raise
     last = delivery["log"][-1] if delivery["log"] else None
-    return await visit.page(
+    response = await visit.page(
         "pages/delivery.html",
         delivery=delivery,
         endpoint=endpoint,
+        mine=endpoint is not None and may_change(visit, endpoint),
+        look=await look_of_delivery(visit, delivery) if visit.query("look") and visit.may("developer") else None,
         told=told_of(delivery),
         last=last,
         curl=curl_of(last["request_body"]) if last and last["request_body"] else "",
     )
+    return with_frames(response)
 
 
 class Told(NamedTuple):
@@ -230,17 +237,12 @@ def told_of(delivery: dict[str, Any]) -> Told | None:
         return Told("mute", "It is not sent.", reason)
     if not reason or status in ("delivered", "pending", "sending"):
         return Told("mute", reason, "") if reason else None
-    found = advice(label_of(delivery["provider_type"]), reason)
+    found = advice(speaker(delivery["provider_type"]), reason)
     if status == "retrying":
         return Told("warn", found.what, "Nothing has to be done: it is tried again by itself.")
     if status == "expired":
         return Told("bad", found.what, f"It became too old to be worth telling. {found.do}".rstrip())
     return Told("bad", found.what, f"{found.do} Then replay.".lstrip() if found.do else "")
-
-
-def label_of(provider_type: str) -> str:
-    provider = PROVIDERS.get(provider_type)
-    return provider.label if provider else provider_type
 
 
 def curl_of(body: str) -> str:
@@ -321,6 +323,8 @@ async def ask(visit: Visit) -> Response:
         ids=ids,
         q=written({name: value for name, value in words.items() if name != "since"}),
         since=words.get("since", ""),
+        windows=WINDOWS,
+        chosen=words.get("since", STANDARD_WINDOW),
         window=dict(WINDOWS).get(words.get("since", STANDARD_WINDOW), words.get("since", "")),
         back=local(visit.query("back"), f"/deliveries{address(words)}"),
     )

@@ -9,8 +9,10 @@ from tocsin.model.errors import Invalid, Refusal
 from tocsin.web.dashboard.advice import Advice, advice
 from tocsin.web.dashboard.api import Refused
 from tocsin.web.dashboard.guides import guide_of
+from tocsin.web.dashboard.kinds import speaker
+from tocsin.web.dashboard.ownership import may_change
 from tocsin.web.dashboard.settings_fields import PREFIX, fields_of, first_and_others, label_of, settings_of
-from tocsin.web.dashboard.views.endpoints import Json, may_change, providers_of, rules_of, says, uses
+from tocsin.web.dashboard.views.endpoints import Json, providers_of, rules_of, uses
 from tocsin.web.dashboard.visit import Page, Undo, Visit
 from tocsin.web.dashboard.wording import part
 
@@ -209,7 +211,7 @@ async def result_page(visit: Visit, endpoint: Json, test: Json | None, secret: s
         test=test,
         took_s=last["duration_ms"] / 1000 if last else None,
         mine=may_change(visit, endpoint),
-        advice=why_not(says(provider), test) if test else None,
+        advice=why_not(speaker(provider["provider_type"]), test) if test else None,
         seen=seen,
         starters=starters,
         used=used,

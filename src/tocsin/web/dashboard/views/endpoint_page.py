@@ -8,9 +8,12 @@ from tocsin.model.errors import Invalid, Refusal
 from tocsin.web.dashboard.api import Refused
 from tocsin.web.dashboard.forms import local
 from tocsin.web.dashboard.guides import guide_of
+from tocsin.web.dashboard.message_preview import with_frames
+from tocsin.web.dashboard.ownership import may_change
 from tocsin.web.dashboard.settings_fields import PREFIX, fields_of, first_and_others, label_of, settings_of
+from tocsin.web.dashboard.views.deliveries import address
 from tocsin.web.dashboard.views.endpoint_new import Check, problem
-from tocsin.web.dashboard.views.endpoints import Json, may_change, providers_of, rules_of, says, standing, uses
+from tocsin.web.dashboard.views.endpoints import Json, failed_tests_of, providers_of, rules_of, standing, uses
 from tocsin.web.dashboard.visit import Page, Undo, Visit
 from tocsin.web.dashboard.wording import parsed, plural
 
@@ -31,7 +34,7 @@ async def page_of(visit: Visit, tab: str, endpoint: Json, http_status: int = 200
         mine=may_change(visit, endpoint),
         provider=provider,
         guide=guide_of(endpoint["provider_type"]),
-        standing=standing(endpoint, says(provider)),
+        standing=standing(endpoint, (await failed_tests_of(visit, [endpoint])).get(endpoint["id"])),
         rules=rules,
         **values,
     )
@@ -51,7 +54,13 @@ async def show(visit: Visit) -> Response:
         cursor=visit.query("cursor"),
         limit=25,
     )
-    return await page_of(visit, "deliveries", endpoint, found=found, status=visit.query("status"))
+
+    def only_here(name: str, value: str) -> str:
+        return address({"endpoint": endpoint["id"], name: value})
+
+    return with_frames(
+        await page_of(visit, "deliveries", endpoint, found=found, status=visit.query("status"), add=only_here)
+    )
 
 
 async def show_rules(visit: Visit) -> Response:

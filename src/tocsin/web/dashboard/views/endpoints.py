@@ -8,6 +8,8 @@ from starlette.responses import Response
 from tocsin.web.dashboard.advice import Advice, advice
 from tocsin.web.dashboard.charts import Cell
 from tocsin.web.dashboard.guides import guide_of
+from tocsin.web.dashboard.kinds import kind_name, speaker
+from tocsin.web.dashboard.ownership import may_change
 from tocsin.web.dashboard.visit import Page, Undo, Visit
 from tocsin.web.dashboard.wording import plural
 
@@ -16,6 +18,9 @@ MOST_PAGES = 5
 """Of rules, 100 each, that are looked at for who uses an endpoint."""
 
 ENDS = (("delivered", "delivered"), ("waiting", "on their way"), ("failed", "failed"), ("suppressed", "held back"))
+
+MOST_NEW = 3
+NOT_THERE = ("dead", "expired", "retrying")
 
 DONE = {
     "enable": ("switched on", "disable"),
@@ -35,13 +40,19 @@ class Standing(Struct, frozen=True):
     advice: Advice
 
 
-def standing(endpoint: Json, label: str) -> Standing:
+def standing(endpoint: Json, failed_test: Json | None = None) -> Standing:
+    """`failed_test`: the delivery of the last test, if it did not get there. Tests do not count as failures of an
+    endpoint, so that nothing is switched off by trying it out."""
+    label = speaker(endpoint["provider_type"])
     if endpoint["disabled_reason"]:
         return Standing("failing", "Switched off", "bad", advice(label, endpoint["disabled_reason"]))
     if not endpoint["is_active"]:
         return Standing("disabled", "Off", "warn", Advice("It is switched off: what is meant for it is held back."))
     if endpoint["consecutive_failures"]:
         return Standing("failing", "Failing", "bad", advice(label, endpoint["last_error"]))
+    if not endpoint["last_used_at"] and failed_test:
+        said = failed_test["error_message"] or failed_test["reason"]
+        return Standing("failing", "Test failed", "bad", advice(label, said))
     if not endpoint["last_used_at"]:
         return Standing("planned", "New", "info", Advice("Nothing got there yet.", "Send a test."))
     return Standing("active", "Active", "ok", Advice("What is sent gets there."))
@@ -74,6 +85,17 @@ def uses(rules: list[Json]) -> dict[str, list[Json]]:
     return found
 
 
+async def failed_tests_of(visit: Visit, endpoints: list[Json]) -> dict[str, Json]:
+    """Of endpoints that nothing got to yet, what was tried last, where that failed. The first few are looked at."""
+    new = [one for one in endpoints if one["is_active"] and not one["last_used_at"] and not one["consecutive_failures"]]
+    found: dict[str, Json] = {}
+    for endpoint in new[:MOST_NEW]:
+        tried = (await visit.api.get("/v1/deliveries", webhook_id=endpoint["id"], limit=1))["items"]
+        if tried and tried[0]["status"] in NOT_THERE:
+            found[endpoint["id"]] = tried[0]
+    return found
+
+
 async def show_list(visit: Visit) -> Response:
     deleted = visit.query("deleted") == "true"
     found = await visit.api.get(
@@ -88,12 +110,13 @@ async def show_list(visit: Visit) -> Response:
     stats = (
         {} if deleted else {one["id"]: one for one in (await visit.api.get("/v1/stats/endpoints", limit=100))["items"]}
     )
+    failed_tests = {} if deleted else await failed_tests_of(visit, found["items"])
     rows = [
         {
             **one,
-            "label": label_of(providers, one),
+            "label": kind_name(one["provider_type"]),
             "icon": guide_of(one["provider_type"]).icon,
-            "standing": standing(one, says(providers.get(one["provider_type"], one | {"label": "It"}))),
+            "standing": standing(one, failed_tests.get(one["id"])),
             "mine": may_change(visit, one),
             "stats": stats.get(one["id"]),
             "cells": cells_of(stats[one["id"]]) if one["id"] in stats else (),
@@ -104,22 +127,6 @@ async def show_list(visit: Visit) -> Response:
     return await visit.page(
         "pages/endpoints.html", rows=rows, next=found["next"], deleted=deleted, providers=list(providers.values())
     )
-
-
-def says(provider: Json) -> str:
-    """Whose words an answer's are."""
-    return "The receiver" if provider["provider_type"] in ("webhook", "apprise") else str(provider["label"])
-
-
-def may_change(visit: Visit, endpoint: Json) -> bool:
-    """Whether it is theirs, as web/ownership.py says it."""
-    by = visit.signed.principal
-    return visit.may("developer") and (by.sees_all() or by.who == (endpoint["user_id"] or endpoint["created_by"]))
-
-
-def label_of(providers: dict[str, Json], endpoint: Json) -> str:
-    kind = endpoint["provider_type"]
-    return str(providers[kind]["label"]) if kind in providers else str(kind)
 
 
 def cells_of(stats: Json) -> list[Cell]:

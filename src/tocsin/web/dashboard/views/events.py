@@ -7,6 +7,7 @@ from starlette.responses import Response
 from tocsin.model.errors import Invalid
 from tocsin.model.event import SEVERITIES
 from tocsin.web.dashboard.api import Refused
+from tocsin.web.dashboard.ownership import changeable
 from tocsin.web.dashboard.tracing import (
     FILTERS,
     as_text,
@@ -79,6 +80,8 @@ async def show(visit: Visit) -> Response:
     now = await api.get(f"{path}/preview") if visit.query("again") else None
     head, rest = headline(why["summary"])
     decided = [one for one in why["decisions"] if one["verdict"] != "not_matched"]
+    ended = [one for one in why["deliveries"] if one["status"] not in ("pending", "sending", "retrying")]
+    mine = await changeable(visit, (one["webhook_id"] for one in ended))
     return await visit.page(
         "pages/event.html",
         event=event,
@@ -94,7 +97,7 @@ async def show(visit: Visit) -> Response:
         now=now,
         links=links_of(event["links"]),
         rule_path=rule_path,
-        again=[one["id"] for one in why["deliveries"] if one["status"] not in ("pending", "sending", "retrying")],
+        again=[one["id"] for one in ended if one["webhook_id"] in mine],
     )
 
 

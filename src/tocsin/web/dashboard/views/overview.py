@@ -6,10 +6,11 @@ from starlette.responses import Response
 
 from tocsin.web.dashboard import charts
 from tocsin.web.dashboard.advice import advice
-from tocsin.web.dashboard.views.audit import place, sentence
-from tocsin.web.dashboard.views.deliveries import bars_of, label_of
+from tocsin.web.dashboard.kinds import speaker
+from tocsin.web.dashboard.views.audit import names_of, place, sentence
+from tocsin.web.dashboard.views.deliveries import bars_of
 from tocsin.web.dashboard.visit import Page, Visit
-from tocsin.web.dashboard.wording import parsed, part, plural, span, state
+from tocsin.web.dashboard.wording import part, plural, span, state, utc
 
 SHOWN_ENDPOINTS, SHOWN_PIPELINES, SHOWN_RULES, SHOWN_CHANGES = 8, 8, 6, 6
 Json = dict[str, Any]
@@ -36,8 +37,11 @@ async def show(visit: Visit) -> Response:
             return await first_steps(visit, endpoints, has_events=bool(seen["items"]))
     attention = await visit.api.get("/v1/stats/attention")
     changes: list[Any] = []
+    people: dict[str, str] = {}
+    tokens: dict[str, str] = {}
     if visit.may("admin"):
         entries = (await visit.api.get("/v1/audit", limit=SHOWN_CHANGES))["items"]
+        people, tokens = await names_of(visit)
         changes = [(one, *sentence(one), place(one)) for one in entries]
     return await visit.page(
         "pages/overview.html",
@@ -50,6 +54,7 @@ async def show(visit: Visit) -> Response:
         pipelines=[(one["pipeline"], runs_of(one)) for one in pipelines],
         rules=(await visit.api.get("/v1/stats/rules", limit=SHOWN_RULES))["items"],
         changes=changes,
+        who=people | tokens,
         names={f"ep:{one['id']}": f"What {one['name']} asks for itself" for one in endpoints},
     )
 
@@ -72,10 +77,10 @@ def verdict_of(endpoints: list[Json], attention: Json) -> Verdict:
     if failing:
         worst = failing[0]
         since = min((one["failing_since"] for one in failing if one["failing_since"]), default=None)
-        when = f" since {parsed(since).strftime('%d %b %H:%M UTC')}" if since else ""
+        when = f" since {utc(since)[:16]} UTC" if since else ""
         many = f"{plural(len(failing), 'endpoint is', 'endpoints are')} failing{when}"
         title = f"{worst['name']} is failing{when}" if len(failing) == 1 else many
-        told = advice(label_of(worst["provider_type"]), worst["disabled_reason"] or worst["last_error"])
+        told = advice(speaker(worst["provider_type"]), worst["disabled_reason"] or worst["last_error"])
         first = "" if len(failing) == 1 else f"{worst['name']}: "
         return Verdict(
             "bad", "circle-x", title, f"{first}{told.what} {told.do}".strip(), f"/endpoints/{part(worst['id'])}", "Fix"

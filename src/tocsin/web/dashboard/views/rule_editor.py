@@ -11,7 +11,7 @@ from tocsin.model.yaml_text import written
 from tocsin.web.api.alert_rules import RuleIn
 from tocsin.web.dashboard import rule_words
 from tocsin.web.dashboard.api import Refused
-from tocsin.web.dashboard.message_preview import FRAMING_POLICY, Look, looks_of
+from tocsin.web.dashboard.message_preview import Look, looks_of, with_frames
 from tocsin.web.dashboard.rule_form import Fields, fields_of, place_of, rule_of
 from tocsin.web.dashboard.rule_pane import Pane, pane_of
 from tocsin.web.dashboard.visit import Page, Undo, Visit
@@ -282,8 +282,7 @@ async def shown(visit: Visit, draft: Draft) -> Response:
         figures=await figures_of(visit, draft.saved) if draft.saved else None,
         starts=STARTS if draft.saved is None else (),
     )
-    response.headers["content-security-policy"] = FRAMING_POLICY  # a mail is shown in a frame
-    return response
+    return with_frames(response)
 
 
 async def pane_for(visit: Visit, draft: Draft, body: Json, *, editable: bool) -> Pane:
