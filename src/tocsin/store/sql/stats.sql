@@ -42,19 +42,21 @@ e.user_id IN (:seen_by, '')
 SELECT id, name FROM rule WHERE tenant_id = :tenant_id AND id IN (SELECT value FROM json_each(:ids));
 
 -- count_retrying
--- Up to a number, by the index of those that wait.
+-- Up to a number, by the index of those that wait, and not through all that an endpoint ever got.
 SELECT count(*) FROM (
   SELECT 1 FROM endpoint e CROSS JOIN delivery d
-   WHERE e.tenant_id = :tenant_id {filters} AND d.endpoint_id = e.id AND d.tenant_id = e.tenant_id
-     AND d.status = 'retrying' LIMIT :limit) x;
+   WHERE e.tenant_id = :tenant_id {filters} AND d.endpoint_id = e.id AND d.status = 'retrying'
+     AND CASE WHEN d.tenant_id = :tenant_id THEN 1 ELSE 0 END = 1 LIMIT :limit) x;
 
 -- count_retrying_by_seen_by
 e.user_id IN (:seen_by, '')
 
 -- next_retry
+-- By the same index.
 SELECT min(x.due_ms) FROM (
   SELECT (SELECT min(d.due_ms) FROM delivery d
-           WHERE d.endpoint_id = e.id AND d.tenant_id = e.tenant_id AND d.status = 'retrying') AS due_ms
+           WHERE d.endpoint_id = e.id AND d.status = 'retrying'
+             AND CASE WHEN d.tenant_id = :tenant_id THEN 1 ELSE 0 END = 1) AS due_ms
     FROM endpoint e WHERE e.tenant_id = :tenant_id {filters}) x;
 
 -- next_retry_by_seen_by

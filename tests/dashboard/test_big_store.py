@@ -1,0 +1,142 @@
+"""Every page with a month of a large installation in the store: how long the server takes for it, on both stores.
+
+`--proof -s` prints the table of benchmarks/NOTES.md."""
+
+import gc
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from msgspec import Struct
+
+from tests.dashboard.big_store import PIPELINES, grow
+from tests.dashboard.filled import Filled, company
+from tests.dashboard.pages_of import Address, addresses
+from tests.postgres import PostgresServer
+from tocsin.web.dashboard.api import Api
+
+pytestmark = [pytest.mark.anyio, pytest.mark.proof]
+
+LOADS = 20
+MOST_MS = 150
+MOST_CALLS = 8
+
+LOOKED_FOR = (
+    "/deliveries?since=24h",
+    "/deliveries?since=30d",
+    "/deliveries?status=delivered",
+    "/deliveries?status=dead",
+    "/deliveries?status=retrying",
+    "/deliveries?status=expired",
+    "/deliveries?status=pending",
+    "/deliveries?code=418",
+    "/deliveries?code=5xx",
+    "/deliveries?pipeline=ops/ledger",
+    "/deliveries?pipeline=no-such",
+    "/deliveries?text=no-such-word",
+    "/deliveries?q=no-such-word",
+    "/events?kind=run.failed",
+    "/events?pipeline=ops/ledger",
+    "/events?pipeline=no-such",
+    "/events?severity=critical",
+    "/events?run_id=scheduled__050000",
+    "/runs?status=running",
+    "/runs?status=paused",
+    "/runs?status=failed",
+    "/runs?pipeline=ops/ledger",
+    "/runs?run_id=scheduled__050000",
+    "/search?q=ledger",
+    "/search?q=scheduled__050000",
+)
+"""Besides the pages as they are: what somebody looks for, found at once, long ago, or nowhere."""
+
+
+class Took(Struct):
+    pattern: str
+    path: str
+    first_ms: float
+    each_ms: list[float]
+    cpu_ms: float
+    calls: int
+    queries: dict[str, float]
+
+    def at(self, share: float) -> float:
+        return sorted(self.each_ms)[min(len(self.each_ms) - 1, int(len(self.each_ms) * share))]
+
+    def __str__(self) -> str:
+        slowest = sorted(self.queries.items(), key=lambda one: -one[1])[:2]
+        said = ", ".join(f"{name} {ms:.0f}" for name, ms in slowest)
+        times = f"{self.first_ms:7.0f} {self.at(0.5):7.1f} {self.at(0.95):7.1f} {self.cpu_ms:7.1f}"
+        return f"{self.path[:70]:<70} {times} {self.calls:3} {len(self.queries):3}  {said}"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def grown(
+    request: pytest.FixtureRequest, anyio_backend: object, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Filled]:
+    folder = tmp_path_factory.mktemp("big")
+    store = {"TOCSIN_DATA_DIR": str(folder / "data"), "TOCSIN_DATABASE_URL": ""}
+    if request.param == "postgres":
+        postgres: PostgresServer = request.getfixturevalue("postgres")
+        postgres.drop_database("big")
+        store["TOCSIN_DATABASE_URL"] = postgres.create_database("big") + "?sslmode=disable"
+    async with company(store, folder) as found:
+        await grow(found)
+        yield found
+
+
+class Watched:
+    """What pages ask: calls of the API, and how long each of the queries took in the last load."""
+
+    def __init__(self, filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls = 0
+        self.queries: dict[str, float] = {}
+        db = filled.tocsin.app.db
+        read, answer = db.read, Api.answer
+
+        async def timed(name: str, *args: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return await read(name, *args)
+            finally:
+                self.queries[name] = self.queries.get(name, 0) + (time.perf_counter() - start) * 1000
+
+        async def counted(api: Api, *args: Any, **named: Any) -> Any:
+            self.calls += 1
+            return await answer(api, *args, **named)
+
+        monkeypatch.setattr(db, "read", timed)
+        monkeypatch.setattr(Api, "answer", counted)
+
+
+async def measure(filled: Filled, watched: Watched, one: Address, loads: int = LOADS) -> Took:
+    each, calls, queries, cpu = [], 0, {}, 0.0
+    for number in range(loads + 1):
+        cpu = cpu if number > 1 else time.process_time()
+        watched.calls, watched.queries = 0, {}
+        start = time.perf_counter()
+        answer = await filled.people["operator"].get(one.path)
+        each.append((time.perf_counter() - start) * 1000)
+        assert answer.status == 200, (one.path, answer.status)
+        if number == 0:
+            queries = watched.queries
+        calls = max(calls, watched.calls)
+    cpu_ms = (time.process_time() - cpu) * 1000 / loads
+    return Took(one.pattern, one.path, each[0], each[1:], cpu_ms, calls, queries)
+
+
+async def test_every_page_is_quick_with_a_million_deliveries(grown: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+    # S3-09
+    watched = Watched(grown, monkeypatch)
+    pages = addresses(grown) + [Address(path, path, "viewer") for path in LOOKED_FOR]
+    pages.append(Address("/pipelines", f"/pipelines/{PIPELINES[5]}", "viewer"))
+    gc.collect()
+    gc.freeze()
+    found = [await measure(grown, watched, one) for one in pages]
+    gc.unfreeze()
+    print(f"\n{grown.tocsin.dialect}: first load, p50, p95 in ms; calls, queries; the slowest queries of the first load")
+    for one in found:
+        print(one)
+    slow = [str(one) for one in found if one.at(0.95) > MOST_MS]
+    assert not slow, "\n".join(slow)
