@@ -135,7 +135,9 @@ async def test_every_page_is_quick_with_a_million_deliveries(grown: Filled, monk
     gc.freeze()
     found = [await measure(grown, watched, one) for one in pages]
     gc.unfreeze()
-    print(f"\n{grown.tocsin.dialect}: first load, p50, p95 in ms; calls, queries; the slowest queries of the first load")
+    print(
+        f"\n{grown.tocsin.dialect}: first load, p50, p95 in ms; calls, queries; the slowest queries of the first load"
+    )
     for one in found:
         print(one)
     slow = [str(one) for one in found if one.at(0.95) > MOST_MS]
