@@ -48,6 +48,12 @@ async def test_of_a_pipeline_the_newest_run(tocsin: Running, command: Command) -
     assert (await command("why", "etl", "-o", "json")).json[0]["run_id"] == "r2"
 
 
+async def test_of_a_pipeline_without_runs_the_newest_event(tocsin: Running, command: Command) -> None:
+    for id_ in ("first", "a/b?c"):
+        await tocsin.send(id=id_, pipeline="etl")
+    assert (await command("why", "etl", "-o", "json")).json[0]["event_id"] == "a/b?c"
+
+
 async def test_two_sources_with_one_id(tocsin: Running, command: Command) -> None:
     await tocsin.send(id="1", source="airflow", type="run.failed")
     await tocsin.send(id="1", source="dagster", type="run.succeeded")

@@ -41,7 +41,8 @@ def why(
 
 
 def found(about: str, source: str, url: str, token: str) -> Any:
-    """The answer about the event of this id, else about the newest run of this id or of this pipeline."""
+    """The answer about the event of this id, else about the newest run of this id or of this pipeline, else about the
+    newest event of this pipeline: its events may belong to no run."""
     from urllib.parse import quote, urlencode
 
     from tocsin.cli.client import Refused, ask, try_to_ask
@@ -60,4 +61,8 @@ def found(about: str, source: str, url: str, token: str) -> Any:
         runs = ask("GET", f"/v1/runs?{urlencode({field: about, 'limit': 1})}", url=url, token=token)["items"]
         if runs:
             return ask("GET", f"/v1/runs/{runs[0]['id']}/why", url=url, token=token)
+    events = ask("GET", f"/v1/events?{urlencode({'pipeline': about, 'limit': 1})}", url=url, token=token)["items"]
+    if events:
+        id_, asked = quote(events[0]["id"], safe=""), urlencode({"source": events[0]["source"]})
+        return ask("GET", f"/v1/events/{id_}/why?{asked}", url=url, token=token)
     return fail(f"There is no event, no run and no pipeline called {about}: `tocsin events` lists what came in.", 2)
