@@ -1,0 +1,111 @@
+"""A page that stays open while much happens: it shows the newest, grows no longer, and misses nothing."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.dashboard.conftest import Look, Looking
+from tests.harness import Running
+
+pytestmark = pytest.mark.anyio
+
+PER_S = 50
+LATEST_MS = 5000
+"""What happens is shown within this, on a machine that does other things as well."""
+
+NODES = "document.querySelectorAll('*').length"
+HEAP = "performance.memory ? performance.memory.usedJSHeapSize : 0"
+
+
+async def events(tocsin: Running, seconds: float, first: int) -> int:
+    """50 a second; returns the number after the last one."""
+    began, number = time.monotonic(), first
+    for _ in range(round(seconds * PER_S)):
+        late = began + (number - first) / PER_S - time.monotonic()
+        if late > 0:
+            await asyncio.sleep(late)
+        await tocsin.send(
+            type="run.failed", pipeline=f"etl/{number % 7}", run_id=f"r{number}", title=f"number {number}"
+        )
+        number += 1
+    return number
+
+
+async def watching(tocsin: Running, look: Look, path: str) -> Looking:
+    await tocsin.webhook(tocsin.receiver.hook("/all"), enabled_events=["run.*"])
+    await tocsin.send(type="run.failed", pipeline="etl/0", run_id="r", title="the first")
+    await tocsin.settle()
+    at = await look("developer")
+    await at.goto(path)
+    await expect(at.page.locator("[data-live-switch]")).to_have_attribute("data-state", "live")
+    return at
+
+
+async def all_heard(tocsin: Running) -> None:
+    await tocsin.settle()
+    for hook in tocsin.receiver.hooks.values():
+        hook.all_new()
+
+
+async def shows(page: Page, text: str) -> None:
+    await expect(page.locator("[data-live]")).to_contain_text(text, timeout=LATEST_MS)
+
+
+async def stays_small(tocsin: Running, look: Look, path: str, rounds: int, seconds: float) -> None:
+    at = await watching(tocsin, look, path)
+    number = await events(tocsin, 2, 1)  # the list is full
+    await shows(at.page, f"number {number - 1}")
+    nodes, seen = await at.page.evaluate(NODES), []
+    for _ in range(rounds):
+        number = await events(tocsin, seconds, number)
+        began = time.monotonic()
+        await shows(at.page, f"number {number - 1}")
+        seen.append((await at.page.evaluate(NODES), await at.page.evaluate(HEAP) / 1e6, time.monotonic() - began))
+    print(f"\n{path}: {number} events; nodes, MB, seconds behind: {seen}")
+    assert all(count <= nodes * 1.1 for count, _, _ in seen), (nodes, seen)
+    await all_heard(tocsin)
+
+
+async def test_an_open_page_stays_small_and_shows_the_newest(tocsin: Running, look: Look) -> None:
+    await stays_small(tocsin, look, "/events", 2, 2)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("path", ["/events", "/deliveries"])
+async def test_an_open_page_stays_small_for_an_hour(tocsin: Running, look: Look, path: str) -> None:
+    """The events of an hour are many minutes of work for the machine that tests: a tenth of it, at the same rate."""
+    await stays_small(tocsin, look, path, 12, 30)
+
+
+async def test_after_a_gap_nothing_is_missing(tocsin: Running, look: Look) -> None:
+    at = await watching(tocsin, look, "/events")
+
+    async def away(route: Any) -> None:
+        await route.abort()
+
+    await at.page.route("**/v1/stream*", away)
+    await at.page.route("**/events", away)
+    tocsin.hub.stop()  # every stream ends, and no other begins
+    await expect(at.page.locator("[data-live-switch]")).to_have_attribute("data-state", "lost")
+    await tocsin.send(type="run.failed", pipeline="etl/0", run_id="r2", title="while it was away")
+    await tocsin.settle()
+    tocsin.hub.stopped = ""
+    await at.page.unroute_all()
+    await expect(at.page.locator("[data-live]")).to_contain_text("while it was away", timeout=20_000)
+    at.trouble.clear()
+    await all_heard(tocsin)
+
+
+async def test_a_page_can_be_held_still(tocsin: Running, look: Look) -> None:
+    at = await watching(tocsin, look, "/events")
+    await at.page.locator("[data-live-switch]").click()
+    await expect(at.page.locator("[data-live-switch]")).to_have_attribute("data-state", "paused")
+    await tocsin.send(type="run.failed", pipeline="etl/0", run_id="r2", title="not looked for")
+    await tocsin.settle()
+    await expect(at.page.locator("[data-live]")).not_to_contain_text("not looked for")
+    await at.page.locator("[data-live-switch]").click()
+    await shows(at.page, "not looked for")
+    await all_heard(tocsin)
