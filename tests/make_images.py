@@ -1,12 +1,13 @@
-"""Makes the pictures of docs/images: what people see in Slack, Teams, Discord and mail, and the demo's page.
+"""Makes the pictures of docs/images: what people see in Slack, Teams, Discord and mail, the demo's page, the dashboard.
 
     .venv/bin/python -m tests.make_images            # all of them
-    .venv/bin/python -m tests.make_images previews   # or: demo
+    .venv/bin/python -m tests.make_images previews   # or: demo, dashboard
 
 It needs Playwright (in the development requirements) and a Chromium (see chromium.py). Where pngquant is installed, the
 pictures are made small with it.
 """
 
+import asyncio
 import shutil
 import socket
 import subprocess
@@ -14,12 +15,16 @@ import sys
 import time
 from html import escape
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
+from playwright.async_api import async_playwright
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.chromium import chromium_path
+from tests.chromium import FLAGS, chromium_path
+from tests.dashboard.filled import company
+from tests.dashboard.seeing import window
 from tocsin.compose.message import compose
 from tocsin.model.endpoint import Target
 from tocsin.model.wire import Sending
@@ -116,6 +121,23 @@ def demo(browser: Browser) -> None:
         process.wait()
 
 
+async def dashboard() -> None:
+    """The overview and an event's answer to "why?", of a company that has run it for two days."""
+    with TemporaryDirectory() as data:
+        store = {"TOCSIN_DATA_DIR": data, "TOCSIN_DATABASE_URL": ""}
+        async with company(store, Path(data)) as filled, async_playwright() as playwright:
+            chromium = await playwright.chromium.launch(executable_path=chromium_path(), args=FLAGS)
+            for scheme in SCHEMES:
+                size = {"width": WIDTH, "height": 820}
+                async with window(chromium, filled.admin, viewport=size, color_scheme=scheme) as seen:
+                    for name, path in (("overview", "/"), ("run", f"/runs/{filled.runs['failed']}")):
+                        await seen.go(path)
+                        file = IMAGES / f"{name}-{scheme}.png"
+                        await seen.page.screenshot(path=file)
+                        made_small(file)
+            await chromium.close()
+
+
 def opened(browser: Browser, scheme: str, height: int) -> Page:
     return browser.new_page(viewport={"width": WIDTH, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
 
@@ -123,6 +145,10 @@ def opened(browser: Browser, scheme: str, height: int) -> Page:
 def save(page: Page, name: str, *, whole: bool = False) -> None:
     file = IMAGES / f"{name}.png"
     page.screenshot(path=file, full_page=whole)
+    made_small(file)
+
+
+def made_small(file: Path) -> None:
     if quantise := shutil.which("pngquant"):
         subprocess.run(
             [quantise, "--force", "--skip-if-larger", "--strip", "--ext", ".png", "128", str(file)], check=False
@@ -132,7 +158,7 @@ def save(page: Page, name: str, *, whole: bool = False) -> None:
 
 
 def main() -> None:
-    wanted = sys.argv[1:] or ["previews", "demo"]
+    wanted = sys.argv[1:] or ["previews", "demo", "dashboard"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium_path(),
@@ -142,6 +168,8 @@ def main() -> None:
             if name in wanted:
                 make(browser)
         browser.close()
+    if "dashboard" in wanted:
+        asyncio.run(dashboard())
 
 
 if __name__ == "__main__":
