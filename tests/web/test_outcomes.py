@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Client, Running
-from tocsin.web.api import events
+from tests.harness import Client, Reply, Running
+from tocsin.web.api import deliveries, events
 
 pytestmark = pytest.mark.anyio
 
@@ -74,6 +74,44 @@ async def test_rare_things_are_found_page_by_page(tocsin: Running, monkeypatch: 
     assert seen == ["e7", "e0"]
     assert pages > 1
     assert len((await tocsin.client.get("/v1/events?run_id=r1")).ok()["items"]) == 9
+
+
+async def test_rare_deliveries_are_found_page_by_page(tocsin: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deliveries, "MOST_LOOKED_AT", 3)
+    hook, gone = tocsin.receiver.hook("/good"), tocsin.receiver.hook("/gone")
+    gone.always(Reply(410))
+    await tocsin.webhook(hook, enabled_events=["run.succeeded"])
+    await tocsin.webhook(gone, enabled_events=["run.failed"])
+    for number in range(9):
+        await tocsin.send(id=f"e{number}", type="run.succeeded", pipeline="rare" if number in (0, 7) else "etl")
+        await tocsin.settle()
+    hook.expect(9)
+
+    async def all_of(query: str) -> tuple[list[str], int]:
+        seen, pages, cursor = [], 0, ""
+        while cursor is not None:
+            page = (await tocsin.client.get(f"/v1/deliveries?{query}&cursor={cursor}")).ok()
+            seen += [one["event_id"] for one in page["items"]]
+            pages, cursor = pages + 1, page["next"]
+        return seen, pages
+
+    assert await all_of("pipeline=rare") == (["e7", "e0"], 3)
+    assert await all_of("status=delivered&code=404") == ([], 3)
+    assert await all_of("pipeline=no-such&since=2026-01-01T00:00:00Z") == ([], 3)
+    assert await all_of("pipeline=no-such&since=2100-01-01T00:00:00Z") == ([], 1), (
+        "nothing is older than that and newer"
+    )
+    assert await all_of("pipeline=rare&until=2026-01-01T00:00:00Z") == ([], 1)
+    await tocsin.send(id="bad", type="run.failed", pipeline="rare")
+    await tocsin.settle()
+    gone.expect(1)
+    for number in range(5):
+        await tocsin.send(id=f"l{number}", type="run.succeeded", pipeline="etl")
+    await tocsin.settle()
+    hook.expect(5)
+    assert await all_of("status=failed") == (["bad"], 1), "an index leads to what failed"
+    assert await all_of("status=dead&pipeline=rare") == (["bad"], 1)
+    assert await all_of("status=failed&pipeline=etl") == ([], 1)
 
 
 async def test_a_run_that_cannot_be_read_whole(tocsin: Running) -> None:

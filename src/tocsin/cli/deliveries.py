@@ -31,7 +31,11 @@ def list_(
 
     given = (("status", status), ("webhook_id", webhook), ("event_id", event))
     query = {"limit": str(limit)} | {name: value for name, value in given if value}
-    rows(ask("GET", f"/v1/deliveries?{urlencode(query)}", url=url, token=token)["items"], COLUMNS, output)
+    found = ask("GET", f"/v1/deliveries?{urlencode(query)}", url=url, token=token)
+    while not found["items"] and found["next"]:  # so many were looked through, and none fits; there are older ones
+        more = urlencode(query | {"cursor": found["next"]})
+        found = ask("GET", f"/v1/deliveries?{more}", url=url, token=token)
+    rows(found["items"], COLUMNS, output)
 
 
 @app.command()

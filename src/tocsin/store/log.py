@@ -45,6 +45,18 @@ LAST = "zzzz"
 INDEXED = frozenset({"retrying", "expired", "cancelled", "suppressed"})
 """States that have an index."""
 
+SCANNED = frozenset({
+    "rule_id", "event_type", "provider_type", "pipeline", "pipeline_begins", "reason", "reason_begins", "code_from",
+    "code_until", "no_code", "text",
+})  # fmt: skip
+"""Filters of deliveries that no index leads to."""
+
+FEW = frozenset({"dead", "retrying", "expired", "cancelled"})
+"""States that few deliveries are in, each with an index: what else is asked for is looked for among those."""
+
+MANY = frozenset({"pending", "sending", "delivered"})
+LED_TO = frozenset({"id", "ids", "event_id", "folded_into", "failed"})
+
 CLOCKS_DIFFER_MS = 86_400_000
 """By so much at the most a delivery's id may be of another time than the delivery says."""
 
@@ -101,6 +113,26 @@ def as_list(ids: Iterable[str]) -> str:
     return rows.text(list(ids))
 
 
+def id_near(ms: int, more_ms: int) -> str:
+    """Before the ids of deliveries that are made so long after this moment."""
+    return f"dlv_{max(0, ms + more_ms):012x}"
+
+
+async def delivery_floor(db: Database, tenant_id: str, before: str, many: int, filters: dict[str, Any]) -> str:
+    """How far back one page looks for what no index leads to: the id so many deliveries before. "" where that is all
+    there is, or all that the filters ask for, and where an index does lead there."""
+    status = filters.get("status", "")
+    scans = bool(filters.keys() & SCANNED) and status not in FEW
+    scans = scans or (status in MANY and "webhook_id" not in filters) or "waiting" in filters
+    if not scans or filters.keys() & LED_TO:
+        return ""
+    if "until" in filters:
+        before = min(before, id_near(filters["until"], CLOCKS_DIFFER_MS))
+    found = await db.read("delivery_floor", {"tenant_id": tenant_id, "before": before, "many": many})
+    floor = str(found[0][0]) if found else ""
+    return "" if "since" in filters and floor < id_near(filters["since"], -CLOCKS_DIFFER_MS) else floor
+
+
 async def list_deliveries(
     db: Reader, tenant_id: str, *, before: str, limit: int, filters: dict[str, Any]
 ) -> list[dict[str, Any]]:
@@ -108,7 +140,9 @@ async def list_deliveries(
     if filters.get("status") in INDEXED:
         filters = {name: value for name, value in filters.items() if name != "status"} | {"state": filters["status"]}
     if "since" in filters:
-        filters = filters | {"since_id": f"dlv_{max(0, filters['since'] - CLOCKS_DIFFER_MS):012x}"}
+        filters = filters | {"since_id": id_near(filters["since"], -CLOCKS_DIFFER_MS)}
+    if "until" in filters:
+        before = min(before, id_near(filters["until"], CLOCKS_DIFFER_MS))
     values = {"tenant_id": tenant_id, "before": before, "limit": limit} | filters
     found = await db.read("list_deliveries", values, tuple(sorted(filters)))
     return [as_dict(row) for row in found]

@@ -89,7 +89,19 @@ d.status = :status
 d.status IN ('retrying', 'expired', 'cancelled', 'suppressed') AND d.status = :state
 
 -- list_deliveries_by_failed
-d.status IN ('dead', 'expired')
+-- By the index of each.
+d.id IN (SELECT f.id FROM delivery f WHERE f.tenant_id = :tenant_id AND f.status = 'dead'
+         UNION ALL
+         SELECT f.id FROM delivery f
+          WHERE f.tenant_id = :tenant_id AND f.status IN ('retrying', 'expired', 'cancelled', 'suppressed')
+            AND f.status = 'expired')
+
+-- list_deliveries_by_floor
+d.id >= :floor
+
+-- delivery_floor
+-- The index alone answers it.
+SELECT id FROM delivery WHERE tenant_id = :tenant_id AND id < :before ORDER BY id DESC LIMIT 1 OFFSET :many;
 
 -- list_deliveries_by_waiting
 d.status IN ('pending', 'sending', 'retrying')

@@ -43,6 +43,9 @@ Asked = Literal[Status, "failed", "waiting"]
 Text = Annotated[str, Meta(max_length=200)]
 REPLAYABLE = ("dead", "expired", "cancelled", "suppressed", "delivered")
 MOST_REPLAYED = 10_000
+MOST_LOOKED_AT = 10_000
+"""Deliveries that a page looks through for what no index leads to: rare ones are found page by page, each as quick."""
+
 REPLAYED_AT_ONCE = 500
 REPLAYED, CANCELLED = {"status": "waits again"}, {"status": "cancelled"}
 
@@ -225,9 +228,12 @@ async def list_(call: Call) -> Response:
     filters |= {name: moment_ms(text) for name, text in times.items()}
     filters |= seen_by(call.by)
     before = cursor_of(call, LAST)
-    found = await log.list_deliveries(call.app.db, call.tenant_id, before=before, limit=limit + 1, filters=filters)
+    db, tenant_id = call.app.db, call.tenant_id
+    floor = await log.delivery_floor(db, tenant_id, before, MOST_LOOKED_AT, filters)
+    asked = filters | ({"floor": floor} if floor else {})
+    found = await log.list_deliveries(db, tenant_id, before=before, limit=limit + 1, filters=asked)
     items = [for_reader(call.by, DeliveryRow(**row)) for row in await rows_of(call.app, call.tenant_id, found)]
-    return reply(page(items, limit, lambda delivery: str(delivery.id)))
+    return reply(page(items, limit, lambda delivery: str(delivery.id), floor))
 
 
 def parts_of(by: Principal, given: Mapping[str, Any]) -> dict[str, Any]:
