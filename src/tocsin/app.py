@@ -178,7 +178,12 @@ def lock_store(settings: Settings) -> IO[str] | None:
     """SQLite is for one process: a second one is refused. The lock ends with the process, however it ends."""
     if not settings.is_sqlite:
         return None
-    file = data_file(settings, LOCK_FILE).open("w")
+    try:
+        file = data_file(settings, LOCK_FILE).open("w")
+    except OSError as error:  # such as a volume that belongs to somebody else
+        raise SettingsError(
+            f"TOCSIN_DATA_DIR={settings.data_dir}: {error.strerror}. User {os.getuid()} has to be able to write to it."
+        ) from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
