@@ -1,7 +1,9 @@
 # The chart with a managed PostgreSQL. Who calls this module configures the providers.
 
 locals {
-  makes_database = var.database_url == ""
+  # That an address was given, and its port, are no secrets; what is made depends on them. The address stays one.
+  makes_database = nonsensitive(var.database_url == "")
+  given_port     = nonsensitive(try(tonumber(regex("@[^/@?]*:([0-9]+)(?:[/?]|$)", var.database_url)[0]), 5432))
   database_url = local.makes_database ? format(
     "postgresql://%s:%s@%s:%d/%s?sslmode=require",
     digitalocean_database_user.tocsin[0].name,
@@ -10,7 +12,7 @@ locals {
     digitalocean_database_cluster.tocsin[0].port,
     digitalocean_database_db.tocsin[0].name,
   ) : var.database_url
-  database_port = local.makes_database ? digitalocean_database_cluster.tocsin[0].port : 5432
+  database_port = local.makes_database ? digitalocean_database_cluster.tocsin[0].port : local.given_port
 }
 
 resource "digitalocean_database_cluster" "tocsin" {
