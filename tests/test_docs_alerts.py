@@ -95,13 +95,16 @@ async def test_the_page_from_top_to_bottom(start: Start, tmp_path: Path) -> None
         assert not rule["is_active"]
         ana.known["RULE"] = rule["id"]
 
-        wanted, _, sent = await ana.types("test")
-        assert wanted["matched"]
+        await tocsin.send(pipeline="etl/orders", labels={"env": "prod"})  # nobody hears of it: the rule is off
+        sent, enabled = await ana.types("test the webhook")
         assert (sent["status"], sent["http_status_code"]) == ("delivered", 204)
-
-        enabled, switched, _, why, listed = await ana.types("switch on")
         assert enabled["is_active"]
+        wanted, previewed, switched = await ana.types("test the rule")
+        assert wanted["matched"]
+        assert "last 2 events: 0 → 1 notifications" in previewed
         assert switched["is_active"]
+
+        _, why, listed = await ana.types("an event")
         assert why.startswith("ops ")
         assert "production failures" in why
         await tocsin.settle()
