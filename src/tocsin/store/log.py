@@ -51,10 +51,10 @@ SCANNED = frozenset({
 })  # fmt: skip
 """Filters of deliveries that no index leads to."""
 
-FEW = frozenset({"dead", "retrying", "expired", "cancelled"})
+FEW = frozenset({"dead", "retrying", "expired", "cancelled", "sending"})
 """States that few deliveries are in, each with an index: what else is asked for is looked for among those."""
 
-MANY = frozenset({"pending", "sending", "delivered"})
+MANY = frozenset({"pending", "delivered"})
 LED_TO = frozenset({"id", "ids", "event_id", "folded_into", "failed"})
 
 CLOCKS_DIFFER_MS = 86_400_000
@@ -136,7 +136,10 @@ async def delivery_floor(db: Database, tenant_id: str, before: str, many: int, f
 async def list_deliveries(
     db: Reader, tenant_id: str, *, before: str, limit: int, filters: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """Newest first. A filter is one of the query's parts. `since`: Unix milliseconds."""
+    """Newest first. A filter is one of the query's parts. `since`: Unix milliseconds. `pending` finds by an index what
+    `status` looks for among the newest: all of it, and not the first few of many."""
+    if filters.get("status") == "sending":
+        filters = {name: value for name, value in filters.items() if name != "status"} | {"sending": True}
     if filters.get("status") in INDEXED:
         filters = {name: value for name, value in filters.items() if name != "status"} | {"state": filters["status"]}
     if "since" in filters:

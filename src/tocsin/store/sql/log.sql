@@ -88,6 +88,17 @@ d.status = :status
 -- The same, said so that both stores see that the index of these states has it.
 d.status IN ('retrying', 'expired', 'cancelled', 'suppressed') AND d.status = :state
 
+-- list_deliveries_by_pending
+-- By the index of those that wait: for who wants all of them, however long ago the others were.
+d.id IN (SELECT w.id FROM endpoint x CROSS JOIN delivery w
+          WHERE x.tenant_id = :tenant_id AND w.endpoint_id = x.id AND w.status = 'pending'
+            AND CASE WHEN w.tenant_id = :tenant_id THEN 1 ELSE 0 END = 1)
+
+-- list_deliveries_by_sending
+-- By the index of leases: there are as many as can be sent at once, of all tenants together.
+d.id IN (SELECT w.id FROM delivery w WHERE w.lease_until_ms > 0 AND w.status = 'sending'
+            AND CASE WHEN w.tenant_id = :tenant_id THEN 1 ELSE 0 END = 1)
+
 -- list_deliveries_by_failed
 -- By the index of each.
 d.id IN (SELECT f.id FROM delivery f WHERE f.tenant_id = :tenant_id AND f.status = 'dead'

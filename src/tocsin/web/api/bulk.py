@@ -8,7 +8,6 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.responses import Response
 
-from tocsin.model.delivery import WAITING
 from tocsin.model.errors import Conflict, Invalid
 from tocsin.rules.pattern import check_pattern, matches
 from tocsin.store import config, log, silences
@@ -221,10 +220,8 @@ async def cancel(call: Call) -> Response:
     filters |= {"ids": log.as_list(wanted)} if wanted else {}
     async with call.changing() as tx:
         ids: list[str] = []
-        for status in sorted(WAITING):
-            found = await log.list_deliveries(
-                tx, call.tenant_id, before=LAST, limit=MOST + 1, filters=filters | {"status": status}
-            )
+        for state in ({"pending": True}, {"status": "retrying"}, {"status": "sending"}):
+            found = await log.list_deliveries(tx, call.tenant_id, before=LAST, limit=MOST + 1, filters=filters | state)
             ids += [row["id"] for row in found]
         check_count(given, len(ids))
         if given.dry_run:
