@@ -265,12 +265,16 @@ def test_every_provider_is_on_its_page(request: pytest.FixtureRequest) -> None:
 def test_every_picture_is_there_and_small() -> None:
     """Each in light and dark; tests/make_images.py makes them."""
     shown = {found for text in TEXTS.values() for found in re.findall(r"images/([\w-]+\.png)", text)}
-    files = {file.name: file for file in (ROOT / "docs/images").iterdir()}
+    files = {file.name: file for file in (ROOT / "docs/images").iterdir() if file.is_file()}
     assert shown <= set(files)
     assert all(file.stat().st_size < 150_000 for file in files.values())
     for name in files:
         assert name.replace("-light", "-dark") in files
         assert name.replace("-dark", "-light") in shown
+    pages = re.findall(r"images/(dashboard/[\w-]+\.png)", TEXTS["docs/dashboard.md"])
+    assert len(pages) > 5
+    assert all((ROOT / "docs/images" / page).is_file() for page in pages)
+    assert sum(file.stat().st_size for file in (ROOT / "docs/images/dashboard").iterdir()) < 1_500_000
 
 
 def test_the_table_of_routes_is_complete(request: pytest.FixtureRequest) -> None:
