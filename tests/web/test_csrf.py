@@ -123,7 +123,7 @@ async def test_a_page_gives_the_token_to_its_own_forms(tocsin: Running) -> None:
     assert unmasked(given) == browser.csrf != given
     assert browser.cookies["tocsin"].value.encode() not in page.body
     signed_out = await browser.form("/account/sign-out", fields_of(page, "/account/sign-out"))
-    assert (signed_out.status, signed_out.headers["location"]) == (303, "/sign-in")
+    assert (signed_out.status, signed_out.headers["location"]) == (303, "/sign-in?said=out")
 
 
 async def test_broken_forms_are_refused(tocsin: Running) -> None:

@@ -71,6 +71,11 @@ async def look_of_delivery(visit: Visit, delivery: Json) -> Look:
     return await drawn(visit, Look(key=delivery["webhook_id"], label=""), delivery["event_id"], templates)
 
 
+async def look_of_kind(visit: Visit, kind: str) -> Look:
+    """A run that failed, as endpoints of this kind tell of it before anything is set."""
+    return await drawn(visit, Look(key=kind, label=""), "", None)
+
+
 def with_frames(response: Response) -> Response:
     """A page that may show a mail in a frame."""
     response.headers["content-security-policy"] = FRAMING_POLICY

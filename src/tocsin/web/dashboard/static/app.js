@@ -309,8 +309,7 @@
 
   // `#send-test` opens the dialog of that name: other pages lead to it.
   function opened() { if (document.getElementById(location.hash.slice(1))?.matches("dialog")) open(location.hash.slice(1)); }
-  addEventListener("hashchange", opened);
-  opened();
+  for (const name of ["pageshow", "hashchange"]) addEventListener(name, opened);
 
   const zoneBox = $("[data-zone]");
   if (zoneBox) zoneBox.value = kept.get("zone", "local");

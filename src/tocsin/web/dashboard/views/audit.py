@@ -43,6 +43,10 @@ def changes_of(entry: dict[str, Any]) -> list[Change]:
 def sentence(entry: dict[str, Any]) -> tuple[str, str]:
     """What was done, and to what: `changed the endpoint`, `orders`."""
     kind = entry["kind"]
+    if kind == "session":  # its id says nothing to anybody
+        return {"begin": "signed in", "end": "ended a session"}.get(
+            entry["action"].partition(".")[2], entry["action"]
+        ), ""
     verb = entry["action"].partition(".")[2] or entry["action"]
     said = VERBS.get(verb, verb.replace("_", " "))
     known = (entry["after"] or {}) | (entry["before"] or {})

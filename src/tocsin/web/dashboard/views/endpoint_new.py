@@ -10,6 +10,7 @@ from tocsin.web.dashboard.advice import Advice, advice
 from tocsin.web.dashboard.api import Refused
 from tocsin.web.dashboard.guides import guide_of
 from tocsin.web.dashboard.kinds import speaker
+from tocsin.web.dashboard.message_preview import look_of_kind, with_frames
 from tocsin.web.dashboard.ownership import may_change
 from tocsin.web.dashboard.settings_fields import PREFIX, fields_of, first_and_others, label_of, settings_of
 from tocsin.web.dashboard.views.endpoints import Json, providers_of, rules_of, uses
@@ -98,16 +99,18 @@ async def form_page(
     guide = guide_of(provider["provider_type"])
     given = values if visit.form else None
     first, others = first_and_others(fields_of(provider["settings"], {}, given, visit.many), guide.first)
-    return await visit.page(
+    response = await visit.page(
         "pages/endpoint_form.html",
         http_status,
         provider=provider,
+        look=await look_of_kind(visit, provider["provider_type"]),
         guide=guide,
         values=values,
         first=first,
         others=others,
         check=check or Check(),
     )
+    return with_frames(response)
 
 
 def given_of(provider: Json, visit: Visit) -> Json:

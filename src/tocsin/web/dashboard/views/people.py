@@ -24,6 +24,7 @@ from tocsin.web.sign_in import normal_email
 
 View = Callable[[People, Request], Awaitable[Response]]
 HOME = "/"
+SAID = {"password": "Your password is set.", "out": "You are signed out."}
 ACCOUNT = "/account"
 
 
@@ -97,7 +98,7 @@ async def sign_in_page(
         next=next_,
         problem=problem,
         email=email,
-        said="Your password is set." if said == "password" else "",
+        said=SAID.get(said, ""),
         oidc=people.app.settings.oidc_name if people.oidc else "",
         is_set_up=await accounts.any_account(people.app.db) or people.oidc is not None,
     )
@@ -224,7 +225,7 @@ async def end_session(people: People, request: Request) -> Response:
 async def sign_out(people: People, request: Request) -> Response:
     signed, _ = await own_form(people, request)
     await people.sessions.end(signed, people.browser(request))
-    response = see("/sign-in")
+    response = see("/sign-in?said=out")
     people.sessions.set_cookie(response, COOKIE, "", 0)
     return response
 
