@@ -45,7 +45,7 @@ async def test_what_is_done_from_everywhere(tocsin: Running, look: Look) -> None
     await at.page.keyboard.press("g")
     await at.page.keyboard.press("i")
     await expect(at.page.get_by_role("heading", name="Inbox")).to_be_visible()
-    await expect(at.page.locator(".nav [aria-current]")).to_contain_text("My notifications")
+    await expect(at.page.locator("nav[aria-label=Main] [aria-current]")).to_contain_text("My notifications")
     await choose(at, "sign out", "My account, and signing out")
     await at.page.get_by_role("button", name="Sign out").click()
     await expect(at.page.get_by_text("You are signed out.")).to_be_visible()
