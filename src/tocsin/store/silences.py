@@ -161,4 +161,5 @@ async def sent_lately(db: Database, tenant_id: str, since_ms: int, limit: int) -
     """What was not suppressed since then, newest first."""
     values = {"tenant_id": tenant_id, "since": f"dlv_{since_ms:012x}", "limit": limit}
     found = await db.read("sent_lately", values)
-    return [Sent(row[0], row[1], row[2], rows.event(row[3:])) for row in found]
+    events = {row[4]: rows.event(row[3:]) for row in {row[4]: row for row in found}.values()}
+    return [Sent(row[0], row[1], row[2], events[row[4]]) for row in found]
