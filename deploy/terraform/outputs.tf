@@ -5,7 +5,7 @@ output "service" {
 
 output "first_token" {
   description = "The command that makes the first token."
-  value       = "kubectl -n ${var.namespace} exec deploy/${var.name}-api -- tocsin token create --name first"
+  value       = "kubectl -n ${var.namespace} exec deploy/${var.name}-api -- tocsin token create --role admin --name first"
 }
 
 output "database_host" {

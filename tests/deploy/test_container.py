@@ -4,6 +4,7 @@ There is no daemon and no registry in this: the base is Debian from its own mirr
 the system calls that container engines allow. The Compose file is read by the library of `docker compose`.
 """
 
+import base64
 import contextlib
 import json
 import os
@@ -20,6 +21,7 @@ import typer
 import yaml
 
 from tests.deploy.debian import debian, need, run
+from tests.end_to_end.process import steady_port
 from tocsin.cli.main import app
 from tocsin.settings import defaults
 
@@ -30,6 +32,7 @@ ENGINES_FILTER = Path("/usr/share/containers/seccomp.json")
 """The default of Podman, Buildah and CRI-O; Docker's is of the same origin."""
 
 USER = 10001
+STARTING_S = 60.0
 
 
 def compose() -> dict[str, Any]:
@@ -140,9 +143,12 @@ def allowed_calls() -> dict[str, Any]:
 
 
 class Container:
-    """One container of the image: its own processes and network, no capability, `/data` on a volume."""
+    """One container of the image: its own processes and network, no capability, `/data` on a volume. With `outside` it
+    has this machine's network, which stands in for the one that Compose makes."""
 
-    def __init__(self, image: Image, folder: Path, command: list[str], *, read_only: bool) -> None:
+    def __init__(
+        self, image: Image, folder: Path, command: list[str], given: dict[str, str], *, read_only: bool, outside: bool
+    ) -> None:
         self.image = image
         self.name = f"tocsin-{os.getpid()}-{folder.name}"
         self.folder = folder
@@ -157,7 +163,7 @@ class Container:
             "terminal": False,
             "user": {"uid": user, "gid": group},
             "args": image.config["Entrypoint"] + command,
-            "env": image.config["Env"],
+            "env": image.config["Env"] + [f"{name}={value}" for name, value in given.items()],
             "cwd": image.config["WorkingDir"] or "/",
             "capabilities": {},
             "noNewPrivileges": True,
@@ -169,6 +175,8 @@ class Container:
             {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev", "mode=1777"]},
             {"destination": "/data", "type": "bind", "source": str(self.data), "options": ["rbind", "rw"]},
         ]
+        if outside:
+            spec["linux"]["namespaces"].remove({"type": "network"})
         (folder / "config.json").write_text(json.dumps(spec))
 
     def start(self) -> "subprocess.Popen[str]":
@@ -198,12 +206,28 @@ class Container:
 
 
 @contextlib.contextmanager
-def container(image: Image, folder: Path, command: list[str], *, read_only: bool = True) -> Iterator[Container]:
-    made = Container(image, folder, command, read_only=read_only)
+def container(
+    image: Image,
+    folder: Path,
+    command: list[str],
+    given: dict[str, str] | None = None,
+    *,
+    read_only: bool = True,
+    outside: bool = False,
+) -> Iterator[Container]:
+    folder.mkdir(exist_ok=True)
+    made = Container(image, folder, command, given or {}, read_only=read_only, outside=outside)
     try:
         yield made
     finally:
         made.remove()
+
+
+def wait_until_healthy(served: Container, process: "subprocess.Popen[str]") -> None:
+    until = time.monotonic() + STARTING_S
+    while served.health().returncode != 0:
+        assert process.poll() is None, served.log()
+        assert time.monotonic() < until, served.log()
 
 
 def changed(root: Path, since: float) -> list[str]:
@@ -248,10 +272,7 @@ def test_the_demo_tells_its_story_in_it(image: Image, tmp_path: Path) -> None:
 def test_it_serves_is_healthy_and_ends_when_it_is_told_to(image: Image, tmp_path: Path) -> None:
     with container(image, tmp_path, image.config["Cmd"]) as served:
         process = served.start()
-        until = time.monotonic() + 60
-        while served.health().returncode != 0:
-            assert process.poll() is None, served.log()
-            assert time.monotonic() < until, served.log()
+        wait_until_healthy(served, process)
         made = served.do("tocsin", "token", "create", "--role", "admin", "--name", "first")
         assert made.returncode == 0, made.stderr
         token = made.stdout.strip()
@@ -275,15 +296,9 @@ def test_it_serves_is_healthy_and_ends_when_it_is_told_to(image: Image, tmp_path
 
 @pytest.mark.proof
 def test_its_health_follows_the_port(image: Image, tmp_path: Path) -> None:
-    with container(image, tmp_path, ["serve"]) as served:
-        spec = json.loads((tmp_path / "config.json").read_text())
-        spec["process"]["env"].append("TOCSIN_PORT=8017")
-        (tmp_path / "config.json").write_text(json.dumps(spec))
+    with container(image, tmp_path, ["serve"], {"TOCSIN_PORT": "8017"}) as served:
         process = served.start()
-        until = time.monotonic() + 60
-        while served.health().returncode != 0:
-            assert process.poll() is None, served.log()
-            assert time.monotonic() < until, served.log()
+        wait_until_healthy(served, process)
         served.signal("KILL")
         process.wait(40)
         assert not re.search(r"8000", served.log())
@@ -297,3 +312,39 @@ def test_a_volume_that_it_may_not_write_to_is_a_clear_end(image: Image, tmp_path
         assert served.start().wait(60) not in (0, -9)
         assert f"TOCSIN_DATA_DIR=/data: Permission denied. User {USER}" in served.log()
         assert "Traceback" not in served.log(), served.log()
+
+
+@pytest.mark.proof
+def test_it_does_on_postgresql_what_compose_has_it_do(image: Image, tmp_path: Path, postgres_dsn: str) -> None:
+    """The commands and settings of the three services, one after the other, with PostgreSQL at the other end."""
+    services = compose()["services"]
+    port = str(steady_port())
+    here = {
+        "TOCSIN_DATABASE_URL": postgres_dsn,
+        "TOCSIN_SECRET_KEY": base64.b64encode(bytes(32)).decode(),
+        "TOCSIN_PORT": port,
+        "TOCSIN_HOST": "127.0.0.1",
+    }
+    given = services["api"]["environment"] | {"TOCSIN_PUBLIC_URL": ""} | here
+    with container(image, tmp_path / "migrate", services["migrate"]["command"], given, outside=True) as migrate:
+        assert migrate.start().wait(STARTING_S) == 0, migrate.log()
+    with (
+        container(image, tmp_path / "api", services["api"]["command"], given, outside=True) as api,
+        container(image, tmp_path / "worker", services["worker"]["command"], given, outside=True) as worker,
+    ):
+        answering, working = api.start(), worker.start()
+        wait_until_healthy(api, answering)
+        token = api.do("tocsin", "token", "create", "--role", "admin", "--name", "first").stdout.strip()
+        told = ("env", f"TOCSIN_URL=http://127.0.0.1:{port}", f"TOCSIN_TOKEN={token}", "tocsin")
+        sent = api.do(*told, "send", "run.failed", "--pipeline", "etl/orders")
+        assert sent.returncode == 0, sent.stderr
+        assert "etl/orders" in api.do(*told, "events", "-o", "json").stdout
+        until = time.monotonic() + STARTING_S
+        while '"event": "working"' not in worker.log():
+            assert time.monotonic() < until, worker.log()
+            assert working.poll() is None, worker.log()
+            time.sleep(0.1)
+        for one, process in ((api, answering), (worker, working)):
+            one.signal(image.config["StopSignal"])
+            assert process.wait(40) == 0, one.log()
+            assert not list(one.data.iterdir()), "with PostgreSQL nothing is kept beside it"
