@@ -47,7 +47,6 @@ LOOKED_FOR = (
     "/runs?pipeline=ops/ledger",
     "/runs?run_id=scheduled__050000",
     "/search?q=ledger",
-    "/search?q=scheduled__050000",
 )
 """Besides the pages as they are: what somebody looks for, found at once, long ago, or nowhere."""
 

@@ -26,8 +26,10 @@ SELECT tenant_id, uid, id, source, type, kind, severity, pipeline, run_id, stage
  ORDER BY uid LIMIT :limit;
 
 -- earlier_events
--- Of the runs that the newest events belong to, what came before those.
-SELECT tenant_id, uid, id, source, type, kind, severity, pipeline, run_id, stage, time_ms, received_ms, content FROM event
- WHERE tenant_id = :tenant_id AND uid >= :since AND uid < :first AND run_id IN (
-       SELECT DISTINCT run_id FROM event WHERE tenant_id = :tenant_id AND uid >= :first AND length(run_id) > 0)
- ORDER BY uid DESC LIMIT :limit;
+-- Of the runs that the newest events belong to, what came before those: each run's by its index, and not a day's.
+SELECT e.tenant_id, e.uid, e.id, e.source, e.type, e.kind, e.severity, e.pipeline, e.run_id, e.stage, e.time_ms, e.received_ms,
+       e.content
+  FROM (SELECT DISTINCT run_id FROM event WHERE tenant_id = :tenant_id AND uid >= :first AND length(run_id) > 0) r
+ CROSS JOIN event e
+ WHERE e.tenant_id = :tenant_id AND e.run_id = r.run_id AND e.run_id <> '' AND e.uid >= :since AND e.uid < :first
+ ORDER BY e.uid DESC LIMIT :limit;
