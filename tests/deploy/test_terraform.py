@@ -33,8 +33,7 @@ def tofu(tmp_path_factory: pytest.TempPathFactory) -> str:
     need("go")
     folder = tmp_path_factory.mktemp("tofu")
     source = Path(json.loads(run("go", "mod", "download", "-json", TOFU, cwd=folder))["Dir"])
-    shutil.copytree(source, folder / "source", copy_function=shutil.copyfile)
-    run("chmod", "-R", "u+w", folder / "source")
+    run("cp", "-r", "--no-preserve=mode", source, folder / "source")
     run("go", "build", "-o", folder / "tofu", "./cmd/tofu", cwd=folder / "source", within_s=3600)
     return str(folder / "tofu")
 
