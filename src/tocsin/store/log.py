@@ -63,7 +63,7 @@ CLOCKS_DIFFER_MS = 86_400_000
 
 async def list_events(db: Database, tenant_id: str, *, before: str, limit: int, filters: dict[str, str]) -> list[Event]:
     values = {"tenant_id": tenant_id, "before": before, "limit": limit} | filters
-    return [rows.event(row) for row in await db.read("list_events", values, tuple(sorted(filters)))]
+    return [rows.shown_event(row) for row in await db.read("list_events", values, tuple(sorted(filters)))]
 
 
 async def event_floor(db: Database, tenant_id: str, before: str, many: int) -> str:

@@ -91,6 +91,17 @@ def event(row: Row) -> Event:
     )
 
 
+DAMAGED = text(Content(message="What this event said cannot be read any more."))
+
+
+def shown_event(row: Row) -> Event:
+    """The same for those who look: one whose content is damaged says so, and hides no other."""
+    try:
+        return event(row)
+    except UNREADABLE:
+        return event((*row[:-1], DAMAGED))
+
+
 ABOUT_BYTES = 16_384
 NO_ABOUT = RunAbout()
 
