@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.harness import Running, Start
-from tests.test_receivers import SECRET, free_port, receiver
+from tests.test_example_receivers import SECRET, free_port, receiver
 from tocsin.cli.main import app
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("store", ["sqlite"], indirect=True)]

@@ -156,6 +156,7 @@ async def token_of(person: Browser) -> dict[str, str]:
     return {"csrf": found[1]}
 
 
+@pytest.mark.parametrize("filled", ["sqlite", pytest.param("postgres", marks=pytest.mark.proof)], indirect=True)
 async def test_whoever_is_shown_a_form_may_send_it(filled: Filled) -> None:
     # S02: the last test, for it does all that there is to do, the least role first
     sent = set()

@@ -69,6 +69,7 @@ async def stays_small(tocsin: Running, look: Look, path: str, rounds: int, secon
     await all_heard(tocsin)
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 async def test_an_open_page_stays_small_and_shows_the_newest(tocsin: Running, look: Look) -> None:
     await stays_small(tocsin, look, "/events", 2, 2)
 
