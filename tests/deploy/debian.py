@@ -9,7 +9,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-MIRROR = "http://deb.debian.org/debian"
 RELEASE = "bookworm"
 CERTIFICATES = Path("/usr/local/share/ca-certificates")
 GENTLY = ("nice", "-n", "15")
@@ -32,7 +31,9 @@ def run(*command: object, within_s: float = BUILDING_S, **more: Any) -> str:
 def debian(folder: Path) -> Path:
     """A minimal tree, in `folder`, made anew. Needs root."""
     need("debootstrap")
-    run("debootstrap", "--variant=minbase", "--include=ca-certificates", RELEASE, folder, MIRROR)
+    run(
+        "debootstrap", "--variant=minbase", "--include=ca-certificates", RELEASE, folder
+    )  # from the mirror that it knows
     (folder / "etc/apt/apt.conf.d/99this-machine").write_text(run("apt-config", "dump", "Acquire::http::Proxy"))
     ours = folder / CERTIFICATES.relative_to("/")
     for file in CERTIFICATES.glob("*.crt"):
