@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 from tests.harness import Client, Clock, Receiver, Reply, Running, receiving, running
 from tests.web.browser import PASSWORD, account_of, set_up
 from tests.web.browser import Browser as Forms
+from tocsin.cli.demo_page.story import ERROR
 from tocsin.fakes.discord import FakeDiscord
 from tocsin.fakes.pagerduty import FakePagerDuty
 from tocsin.fakes.slack import FakeSlack
@@ -29,13 +30,6 @@ LASTS_S = 46 * HOUR
 SLACK_TOKEN = "xoxb-1234567890-tocsin-fake-workspace"
 DISCORD = "https://discord.com/api/webhooks/100000000000000001/" + "filled" * 11 + "ab"
 ROUTING_KEY = "filled00" * 4
-TRACEBACK = """\
-Traceback (most recent call last):
-  File "/srv/shop/load.py", line 71, in load
-    copy_rows(connection, "orders", batch)
-  File "/srv/shop/load.py", line 44, in copy_rows
-    cursor.executemany(INSERT_ORDER, rows)
-psycopg.OperationalError: could not extend file "base/16401/24580": No space left on device"""
 
 FLOW = """\
 id: nightly-report
@@ -169,7 +163,7 @@ class Story:
             self.event("stage.started", pipeline, run_id, stage=stage)
             self.pass_(20 + 37 * index)
             if stage == fails_at:
-                data = {"error": say(TRACEBACK), "log_tail": say(TRACEBACK), "rows": 48_211, "duration_s": 71.4}
+                data = {"error": say(ERROR), "log_tail": say(ERROR), "rows": 48_211, "duration_s": 71.4}
                 words = {"title": say("orders failed"), "message": say("No space left on device")}
                 self.event("stage.failed", pipeline, run_id, stage=stage, severity="error", data=data)
                 self.event("run.failed", pipeline, run_id, severity="critical", data=data, **words)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Client, Reply, Running
+from tests.harness import Client, Hook, Reply, Running
 
 pytestmark = pytest.mark.anyio
 
@@ -73,7 +73,7 @@ async def test_the_buckets_add_up_to_the_log(tocsin: Running) -> None:
     (await tocsin.client.get("/v1/stats/deliveries?buckets=0")).problem(400, "buckets")
 
 
-async def test_a_bucket_follows_what_happens_in_it(tocsin: Running) -> None:
+async def one_dead_letter(tocsin: Running) -> tuple[Hook, dict[str, Any]]:
     hook = tocsin.receiver.hook("/a")
     hook.always(GONE)
     webhook = await tocsin.webhook(hook)
@@ -81,6 +81,11 @@ async def test_a_bucket_follows_what_happens_in_it(tocsin: Running) -> None:
     await tocsin.send(type="run.failed", pipeline="etl", run_id="r1")
     await tocsin.settle()
     hook.all_new()
+    return hook, webhook
+
+
+async def test_a_bucket_follows_what_happens_in_it(tocsin: Running) -> None:
+    hook, webhook = await one_dead_letter(tocsin)
     assert (await of(tocsin, "deliveries"))["totals"]["failed"] == 1
     hook.always(200)
     (await tocsin.client.post(f"/v1/webhooks/{webhook['id']}/enable")).ok()
@@ -154,13 +159,7 @@ async def test_dead_letters_by_endpoint_and_reason(tocsin: Running) -> None:
 
 
 async def test_a_group_says_that_its_endpoint_is_well_again(tocsin: Running) -> None:
-    hook = tocsin.receiver.hook("/a")
-    hook.always(GONE)
-    webhook = await tocsin.webhook(hook)
-    await tocsin.rule(webhook, event_types=["run.failed"])
-    await tocsin.send(type="run.failed", pipeline="etl", run_id="r1")
-    await tocsin.settle()
-    hook.all_new()
+    hook, webhook = await one_dead_letter(tocsin)
     hook.always(200)
     (await tocsin.client.post(f"/v1/webhooks/{webhook['id']}/enable")).ok()
     tocsin.clock.move(5)

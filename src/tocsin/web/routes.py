@@ -151,6 +151,16 @@ Moment = Annotated[dt.datetime, Meta(tz=True)]
 A_TIME = "a time such as 2026-11-21T14:00:00Z"
 
 
+def whole(about: str, most: int, standard: int) -> Param:
+    """A whole number from 1 on."""
+    return Param(
+        f"{about}: 1 to {most}; {standard} where it is not given",
+        Annotated[int, Meta(ge=1, le=most)],
+        f"a whole number from 1 to {most}",
+        is_number=True,
+    )
+
+
 UP_TO_100 = "a whole number from 1 to 100"
 PAGE: dict[str, str | Param] = {
     "limit": Param(

@@ -49,6 +49,15 @@ def all_of(parts: list[str]) -> str:
 
 
 @dataclass(frozen=True)
+class Named:
+    """What routes refer to by name: receivers as their endpoints, each with whether it hears of what is resolved; and
+    intervals of time."""
+
+    receivers: dict[str, list[tuple[str, bool]]]
+    hours: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Way:
     """What is inherited on the way down. `asked` and `taken` are conditions."""
 
@@ -73,7 +82,7 @@ def read(text: str) -> Found:
     hours = {
         str(one.get("name")): one for key in ("time_intervals", "mute_time_intervals") for one in listed(whole, key)
     }
-    route(found, whole["route"], receivers, hours, Way((), (), {}), "route")
+    route(found, whole["route"], Named(receivers, hours), Way((), (), {}), "route")
     for number, one in enumerate(listed(whole, "inhibit_rules")):
         found.say(
             f"inhibit_rules[{number}]", "left", f"no rule waits for another one: silence, or group ({short(one)})"
@@ -104,8 +113,7 @@ def listed(of: dict[str, Any], key: str) -> list[Any]:
 def route(
     found: Found,
     given: dict[str, Any],
-    receivers: dict[str, list[tuple[str, bool]]],
-    hours: dict[str, Any],
+    named: Named,
     way: Way,
     where: str,
 ) -> None:
@@ -117,20 +125,19 @@ def route(
         if not isinstance(child, dict):
             continue
         place = f"{where}.routes[{number}]"
-        route(found, child, receivers, hours, Way(here.asked, tuple(taken), here.settings), place)
+        route(found, child, named, Way(here.asked, tuple(taken), here.settings), place)
         said = [matcher.cel for matcher in matchers(Found(), child, place)]
         not_there = f"!({all_of(said)})" if said else "false"
         below.append(not_there)  # an alert stays with a route where none of those below it fits
         if not child.get("continue"):
             taken.append(not_there)
-    make_rule(found, given, receivers, hours, Way(here.asked, tuple(below), here.settings), where)
+    make_rule(found, given, named, Way(here.asked, tuple(below), here.settings), where)
 
 
 def make_rule(
     found: Found,
     given: dict[str, Any],
-    receivers: dict[str, list[tuple[str, bool]]],
-    hours: dict[str, Any],
+    named: Named,
     way: Way,
     where: str,
 ) -> None:
@@ -138,7 +145,7 @@ def make_rule(
     if "false" in way.taken:
         found.say(where, "left", "routes below it take everything")
         return
-    channels = receivers.get(name)
+    channels = named.receivers.get(name)
     if channels is None:
         found.say(where, "left", f"there is no receiver {name or '(none is named)'}")
         return
@@ -158,7 +165,9 @@ def make_rule(
         }
     fields["changes"] = {"renotify_s": duration_s(settings["repeat_interval"]) or 14_400}
     muted = [
-        interval for key in listed(given, "mute_time_intervals") for interval in spans(found, hours.get(key), where)
+        interval
+        for key in listed(given, "mute_time_intervals")
+        for interval in spans(found, named.hours.get(key), where)
     ]
     if muted:
         fields["mute"] = muted[:20]

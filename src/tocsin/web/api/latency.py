@@ -11,10 +11,9 @@ from tocsin.web.api.stats_counts import (
     STANDARD_BUCKETS,
     STANDARD_HOURS,
     slices_until,
-    whole,
 )
 from tocsin.web.api.webhooks import mine
-from tocsin.web.routes import Call, Route, number_of, reply, rfc3339
+from tocsin.web.routes import Call, Route, number_of, reply, rfc3339, whole
 
 MOST_LOOKED_AT = 2000
 """Deliveries, the newest: some 20 ms of reading, whatever there is."""

@@ -1,14 +1,13 @@
 """Whether everything that was taken in is accounted for."""
 
 import datetime as dt
-from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 from starlette.responses import Response
 
 from tocsin.store import ledger
 from tocsin.store.ledger import DAY_MS, Days
-from tocsin.web.routes import Call, Param, Route, number_of, reply, rfc3339
+from tocsin.web.routes import Call, Route, number_of, reply, rfc3339, whole
 
 STANDARD_DAYS, MOST_DAYS = 7, 3650
 
@@ -93,13 +92,6 @@ ROUTES = (
         summary="Whether what was accepted is accounted for, day by day",
         role="admin",
         answer=ReconcileOut,
-        query={
-            "days": Param(
-                f"So many days back, today among them: 1 to {MOST_DAYS}; {STANDARD_DAYS} where it is not given",
-                Annotated[int, Meta(ge=1, le=MOST_DAYS)],
-                f"a whole number from 1 to {MOST_DAYS}",
-                is_number=True,
-            )
-        },
+        query={"days": whole("So many days back, today among them", MOST_DAYS, STANDARD_DAYS)},
     ),
 )

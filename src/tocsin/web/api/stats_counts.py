@@ -2,16 +2,15 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 from starlette.responses import Response
 
 from tocsin.store import stats
 from tocsin.store.stats import Count, Slices
 from tocsin.web.ownership import hidden_endpoints, is_hidden_rule, seen_by
 from tocsin.web.replies import sees_words, status_alone
-from tocsin.web.routes import Call, Param, Route, filters_of, number_of, reply, rfc3339
+from tocsin.web.routes import Call, Route, filters_of, number_of, reply, rfc3339, whole
 
 HOUR_MS = 3_600_000
 STANDARD_HOURS, MOST_HOURS = 24, 168
@@ -272,15 +271,6 @@ async def pipelines(call: Call) -> Response:
             )
         )
     )  # fmt: skip
-
-
-def whole(about: str, most: int, standard: int) -> Param:
-    return Param(
-        f"{about}: 1 to {most}; {standard} where it is not given",
-        Annotated[int, Meta(ge=1, le=most)],
-        f"a whole number from 1 to {most}",
-        is_number=True,
-    )
 
 
 ROUTES = (
