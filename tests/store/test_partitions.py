@@ -17,7 +17,6 @@ from tocsin.store.database import Database
 from tocsin.store.partitions import DAY_MS, day_of
 
 pytestmark = pytest.mark.anyio
-NOW_MS = int(time.time()) * 1000
 ATTEMPT = """
 INSERT INTO attempt (tenant_id, delivery_id, number, endpoint_id, started_ms, duration_ms, outcome, error,
                      response_body)
@@ -40,6 +39,15 @@ async def dsn(anyio_backend: Any, postgres: PostgresServer) -> AsyncIterator[str
 
 async def opened(dsn: str) -> Database:
     return await open_database(read_settings({"TOCSIN_DATA_DIR": "unused", "TOCSIN_DATABASE_URL": dsn}))
+
+
+async def migrated(dsn: str) -> tuple[Database, int]:
+    """A migrated database, and a moment of the day that it took for today: midnight may pass at any time."""
+    before_ms = int(time.time()) * 1000
+    db = await opened(dsn)
+    await migrating.migrate(db)
+    first = next(iter(await places(dsn)))
+    return db, next(ms for ms in (before_ms, int(time.time()) * 1000) if name_of(ms) == first)
 
 
 async def places(dsn: str) -> dict[str, int]:
@@ -67,12 +75,11 @@ def name_of(ms: int) -> str:
 
 
 async def test_days_are_made_ahead_and_a_missing_one_stops_nobody(dsn: str) -> None:
-    db = await opened(dsn)
-    await migrating.migrate(db)
-    ahead = [name_of(NOW_MS + day * DAY_MS) for day in range(4)]
+    db, now_ms = await migrated(dsn)
+    ahead = [name_of(now_ms + day * DAY_MS) for day in range(4)]
     assert list(await places(dsn)) == [*ahead, "attempt_rest"]
-    later_ms = NOW_MS + 10 * DAY_MS
-    await run(dsn, ATTEMPT.format(ids=an_id(NOW_MS), count=3) + ";" + ATTEMPT.format(ids=an_id(later_ms), count=2))
+    later_ms = now_ms + 10 * DAY_MS
+    await run(dsn, ATTEMPT.format(ids=an_id(now_ms), count=3) + ";" + ATTEMPT.format(ids=an_id(later_ms), count=2))
     assert (await places(dsn))[ahead[0]] == 3
     assert (await places(dsn))["attempt_rest"] == 2
     await partitions.make_ahead(db, later_ms)  # the default one holds rows of that day: it stays so
@@ -85,9 +92,8 @@ async def test_days_are_made_ahead_and_a_missing_one_stops_nobody(dsn: str) -> N
 
 
 async def test_old_days_go_and_what_is_needed_stays(dsn: str) -> None:
-    db = await opened(dsn)
-    await migrating.migrate(db)
-    old_ms = day_of(NOW_MS) - 5 * DAY_MS
+    db, now_ms = await migrated(dsn)
+    old_ms = day_of(now_ms) - 5 * DAY_MS
     await partitions.make_ahead(db, old_ms)
     delivery = """
     INSERT INTO delivery (tenant_id, id, event_uid, endpoint_id, rule_id, provider_type, event_type, status, due_ms,
@@ -96,7 +102,7 @@ async def test_old_days_go_and_what_is_needed_stays(dsn: str) -> None:
            (ARRAY['dead', 'retrying', 'delivered', 'delivered'])[n], 0, 0, 0, 0 FROM generate_series(1, 4) AS n
     """
     await run(dsn, delivery.format(ids=an_id(old_ms + 1)))
-    for ms in (old_ms + 1, old_ms + DAY_MS, NOW_MS):
+    for ms in (old_ms + 1, old_ms + DAY_MS, now_ms):
         await run(dsn, ATTEMPT.format(ids=an_id(ms), count=4))
     assert await partitions.drop_old(db, old_ms + DAY_MS - 1) == 0, "that day is not over yet"
     assert await partitions.drop_old(db, old_ms + DAY_MS) == 1
@@ -104,44 +110,44 @@ async def test_old_days_go_and_what_is_needed_stays(dsn: str) -> None:
     assert name_of(old_ms) not in found
     assert found["attempt_rest"] == 2, "the attempts of the dead letter and of what still waits"
     assert found[name_of(old_ms + DAY_MS)] == 4
-    assert found[name_of(NOW_MS)] == 4
+    assert found[name_of(now_ms)] == 4
     await db.close()
 
 
 async def test_who_uses_the_table_is_not_kept_waiting(dsn: str) -> None:
-    db = await opened(dsn)
-    await migrating.migrate(db)
-    await partitions.make_ahead(db, NOW_MS - 9 * DAY_MS)
+    db, now_ms = await migrated(dsn)
+    await partitions.make_ahead(db, now_ms - 9 * DAY_MS)
     other = await asyncpg.connect(dsn)
     transaction = other.transaction()
     await transaction.start()
-    await other.execute(ATTEMPT.format(ids=an_id(NOW_MS), count=1))
-    assert await partitions.drop_old(db, NOW_MS) == 0
+    await other.execute(ATTEMPT.format(ids=an_id(now_ms), count=1))
+    assert await partitions.drop_old(db, now_ms) == 0
     await transaction.commit()
     await other.close()
-    assert await partitions.drop_old(db, NOW_MS) == 4
+    assert await partitions.drop_old(db, now_ms) == 4
     await db.close()
 
 
 async def test_what_was_there_before_is_there_afterwards(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     db = await opened(dsn)
+    now_ms = int(time.time()) * 1000
     whole = migrating.migrations("postgres")
     with monkeypatch.context() as patch:
         patch.setattr(migrating, "migrations", lambda dialect: [m for m in whole if m.number < 14])
         await migrating.migrate(db)
-    for ms in (NOW_MS - 3 * DAY_MS, NOW_MS):
+    for ms in (now_ms - 3 * DAY_MS, now_ms):
         await run(dsn, ATTEMPT.format(ids=an_id(ms), count=5))
     await migrating.migrate(db)
     found = await places(dsn)
     assert found["attempt_before"] == 10
-    assert name_of(NOW_MS) not in found
-    assert name_of(NOW_MS + DAY_MS) in found
-    await run(dsn, ATTEMPT.format(ids=an_id(NOW_MS + 1), count=5))
+    assert name_of(now_ms) not in found
+    assert name_of(now_ms + DAY_MS) in found
+    await run(dsn, ATTEMPT.format(ids=an_id(now_ms + 1), count=5))
     assert (await places(dsn))["attempt_before"] == 15, "the day of the change stays together"
     with pytest.raises(asyncpg.UniqueViolationError):
-        await run(dsn, ATTEMPT.format(ids=an_id(NOW_MS), count=5))
+        await run(dsn, ATTEMPT.format(ids=an_id(now_ms), count=5))
     await run(dsn, "SELECT * FROM webhook_logs")
-    assert await partitions.drop_old(db, day_of(NOW_MS) + DAY_MS) == 1
+    assert await partitions.drop_old(db, day_of(now_ms) + DAY_MS) == 1
     assert "attempt_before" not in await places(dsn)
     await db.close()
 

@@ -3,8 +3,8 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -33,6 +33,8 @@ CLOSING_S = 3.0
 PULSE_EVERY_S = 0.5
 PULSE_WITHIN_S = 1.5
 """A server that takes longer to say anything at all is away. With the wait between two it is known within 2 s."""
+
+STEP_S = 0.1
 
 PULSE = {"application_name": "tocsin pulse"}
 LOCK_WAIT_MS = 2000
@@ -162,8 +164,9 @@ class PostgresDatabase:
             except (TimeoutError, asyncio.CancelledError):
                 raise
             except BaseException:
-                if not connection.is_closed():
-                    await transaction.rollback()
+                with suppress(asyncpg.InterfaceError):  # the pool was ended: nothing is left to roll back
+                    if not connection.is_closed():
+                        await transaction.rollback()
                 raise
             await transaction.commit()
 
@@ -179,10 +182,11 @@ class PostgresDatabase:
         try:
             while True:
                 try:
-                    async with asyncio.timeout(PULSE_WITHIN_S):
-                        if pulse is None or pulse.is_closed():
-                            pulse = await asyncpg.connect(self.dsn, server_settings=PULSE)
-                        await pulse.fetchval("SELECT 1")
+                    if pulse is None or pulse.is_closed():
+                        pulse = await said_within(
+                            asyncpg.connect(self.dsn, server_settings=PULSE, timeout=PULSE_WITHIN_S + 1), PULSE_WITHIN_S
+                        )
+                    await said_within(pulse.fetchval("SELECT 1"), PULSE_WITHIN_S)
                 except (*UNREACHABLE, asyncpg.PostgresError) as error:
                     if pulse is not None:
                         pulse.terminate()
@@ -231,6 +235,24 @@ class PostgresDatabase:
                 await self.pool.close()
         except TimeoutError:
             self.pool.terminate()
+
+
+async def said_within(answer: Coroutine[Any, Any, Any], seconds: float) -> Any:
+    """What `answer` returns; TimeoutError once this loop has run for so long without it.
+
+    Time in which the loop itself stood still (a process that was stopped, a machine that was paused) counts as one
+    step, however long it was: it says nothing about the server, whose answer may lie in the socket already.
+    """
+    task = asyncio.ensure_future(answer)
+    try:
+        for _ in range(round(seconds / STEP_S)):
+            if (await asyncio.wait({task}, timeout=STEP_S))[0]:
+                return task.result()
+        raise TimeoutError
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
 
 
 async def pool_of(dsn: str) -> Any:
