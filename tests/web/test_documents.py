@@ -18,7 +18,7 @@ from tocsin.web.openapi import document
 from tocsin.web.routes import Route
 from tocsin.web.server import ROUTES
 
-METHODS = {"get", "post", "patch", "put", "delete"}
+METHODS = {"get", "post", "patch", "put", "delete", "options"}
 DOCUMENT = json.loads(msgspec.json.encode(document(ROUTES)))
 OPERATIONS = [
     (method.upper(), path, operation)

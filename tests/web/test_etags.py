@@ -83,7 +83,10 @@ async def test_what_changes_something_changes_only_what_was_seen(tocsin: Running
 
 
 def test_every_change_of_one_thing_takes_if_match() -> None:
-    changing = {(r.method, r.path) for r in ROUTES if r.method in ("PATCH", "PUT", "DELETE") and not r.if_match}
+    ways = [
+        route for route in ROUTES if route.method in ("PATCH", "PUT", "DELETE") and not route.path.startswith("/ping/")
+    ]
+    changing = {(route.method, route.path) for route in ways if not route.if_match}
     assert changing == NO_TAGS
 
 

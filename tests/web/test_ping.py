@@ -35,7 +35,7 @@ async def runs(tocsin: Running, pipeline: str = "backup") -> list[dict[str, Any]
     return [(await tocsin.client.get(f"/v1/runs/{run['id']}")).ok() for run in found]
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT"])
 async def test_one_line_in_a_crontab(tocsin: Running, method: str) -> None:
     await said_ok(tocsin, await address(tocsin), method=method)
     (run,) = await runs(tocsin)

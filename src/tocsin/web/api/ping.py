@@ -113,7 +113,7 @@ ROUTES = tuple(
         method=method,
         path=path,
         handler=ping,
-        name=name if method == "POST" else f"{name}_by_get",
+        name=name if method == "POST" else f"{name}_by_{method.lower()}",
         summary=summary,
         role="",
         query=QUERY,
@@ -123,5 +123,5 @@ ROUTES = tuple(
         problems=(400, 403, 404, 413, 429, 503),
     )
     for path, (name, summary) in PATHS.items()
-    for method in ("GET", "POST")
+    for method in ("GET", "POST", "PUT")
 )
