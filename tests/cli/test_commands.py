@@ -56,6 +56,7 @@ EVERY = list(commands(typer.main.get_command(app)))
 ASKING = [
     ("events",),
     ("why", "evt_1"),
+    ("incident", "evt_1", "no-such.zip"),
     ("preview", "--provider", "slack"),
     ("send", "run.failed"),
     ("rules", "preview", "rul_1"),
@@ -73,7 +74,7 @@ def test_there_are_as_many_commands_as_the_examples_below_cover() -> None:
     assert {words[0] for words in EVERY} == {
         *("serve", "demo", "send", "events", "why", "preview", "rules", "config", "deliveries", "silence", "token"),
         *("migrate", "doctor", "backup", "restore", "audit", "secret", "sources", "members", "tenant", "rollout"),
-        *("setup-link", "sign-in-link", "keys", "flow", "bridge", "run", "import"),
+        *("setup-link", "sign-in-link", "keys", "flow", "bridge", "run", "import", "incident"),
     }
 
 
@@ -122,6 +123,10 @@ def test_help_loads_nothing_that_takes_time() -> None:
         ("send", "run.failed", "-d", "no equals sign"),
         ("send", "run.failed", "-l", "=value"),
         ("why",),
+        ("incident", "evt_1"),
+        ("incident", "evt_1", "/"),
+        ("incident", "evt_1", "no/such/folder.zip"),
+        ("incident", "evt_1", "one.zip", "--around", "an hour"),
         ("rules", "test"),
         ("rules", "test", "no-such-file.yaml"),
         ("rules", "preview", "no-such-file.yaml"),

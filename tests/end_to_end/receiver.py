@@ -49,7 +49,7 @@ class Receiver:
         port_file = folder / "receiver.port"
         command = [sys.executable, "-m", "tests.end_to_end.receiver", str(self.ledger), str(port_file)]
         self.process = subprocess.Popen(command, cwd=ROOT)
-        wait_for("the receiver listens", lambda: port_file.exists() and port_file.read_text(), 10.0, 0.01)
+        wait_for("the receiver listens", lambda: port_file.exists() and port_file.read_text(), 30.0, 0.01)
         self.port = int(port_file.read_text())
 
     def url(self, path: str) -> str:

@@ -15,6 +15,7 @@ from tocsin.cli import (
     events,
     flow,
     import_,
+    incident,
     keys,
     members,
     migrate,
@@ -58,6 +59,7 @@ app.command(context_settings={"allow_interspersed_args": False})(run_.run)
 app.command()(bridge.bridge)
 app.command()(events.events)
 app.command()(why.why)
+app.command()(incident.incident)
 app.command()(preview.preview)
 app.add_typer(rules.app, name="rules")
 app.add_typer(config.app, name="config")
