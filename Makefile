@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Where it is set, every process that a test starts compiles all of Tocsin anew: half of its start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check bench proof dist docs lock golden clean
+.PHONY: demo test check bench proof dist release docs lock golden clean
 
 demo: .venv/ready        ## Tocsin, the receivers' page and a pipeline that fails and recovers
 	$(BIN)/tocsin demo
@@ -34,12 +34,16 @@ golden: .venv/ready      ## rewrite the golden files from what the code says now
 
 dist: .venv/ready .venv/release ## wheels, the same bytes each time, and their bill of materials
 	rm -rf dist
-	@tag=$$(git tag --points-at HEAD 2>/dev/null | grep '^v' | head -1); version=v$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' src/tocsin/__init__.py); \
-	  [ -z "$$tag" ] || [ "$$tag" = "$$version" ] || { echo "The tag says $$tag, the program $$version." >&2; exit 1; }
+	.ci/release check
 	$(BIN)/python -m hatchling build -t wheel -d dist
 	cd clients/python && ../../$(BIN)/python -m hatchling build -t wheel -d ../../dist
 	.venv/release/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o dist/tocsin.cdx.json requirements/runtime.txt
 	cd dist && sha256sum * > SHA256SUMS
+
+release: .venv/ready     ## dist of the tagged commit, signed: make release KEY=~/.ssh/id_ed25519
+	.ci/release check --tagged
+	$(MAKE) dist
+	.ci/release sign "$(KEY)"
 
 docs: .venv/docs         ## the documentation as a site, in build/site
 	.venv/docs/bin/zensical build -f mkdocs.yml --clean --strict
