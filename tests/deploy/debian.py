@@ -11,8 +11,9 @@ from typing import Any
 
 RELEASE = "bookworm"
 CERTIFICATES = Path("/usr/local/share/ca-certificates")
-GENTLY = ("nice", "-n", "15")
-BUILDING_S = 1200
+GENTLY = ("nice", "-n", "5")
+BUILDING_S = 3600
+"""A machine with other work to do takes its time over an image."""
 
 
 def need(*programs: str) -> None:
