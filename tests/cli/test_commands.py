@@ -55,6 +55,7 @@ def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ..
 EVERY = list(commands(typer.main.get_command(app)))
 ASKING = [
     ("events",),
+    ("export", "events"),
     ("why", "evt_1"),
     ("incident", "evt_1", "no-such.zip"),
     ("preview", "--provider", "slack"),
@@ -74,7 +75,7 @@ def test_there_are_as_many_commands_as_the_examples_below_cover() -> None:
     assert {words[0] for words in EVERY} == {
         *("serve", "demo", "send", "events", "why", "preview", "rules", "config", "deliveries", "silence", "token"),
         *("migrate", "doctor", "backup", "restore", "audit", "secret", "sources", "members", "tenant", "rollout"),
-        *("setup-link", "sign-in-link", "keys", "flow", "bridge", "run", "import", "incident"),
+        *("setup-link", "sign-in-link", "keys", "flow", "bridge", "run", "import", "incident", "export"),
     }
 
 
@@ -316,3 +317,21 @@ def test_json_on_a_pipe_is_one_line(invoke: Invoke, stub: Stub) -> None:
     out = invoke("events", "-o", "json", TOCSIN_URL=stub.url).out
     assert json.loads(out) == [ITEM]
     assert out.count("\n") == 1
+
+
+def test_csv_is_for_spreadsheets(invoke: Invoke, stub: Stub) -> None:
+    stub.answer = {"items": [ITEM | {"reason": "=1+1, or so"}], "next": None}
+    done = invoke("deliveries", "list", "-o", "csv", TOCSIN_URL=stub.url)
+    names, values = csv.reader(io.StringIO(done.out))
+    assert dict(zip(names, values, strict=True))["reason"] == "'=1+1, or so"
+
+
+def test_an_export_is_what_the_server_writes(invoke: Invoke, stub: Stub) -> None:
+    stub.answer = {"id": "dlv_1"}
+    done = invoke("export", "deliveries", "-w", "status=dead", "--format", "jsonl", TOCSIN_URL=stub.url)
+    assert done.json == {"id": "dlv_1"}
+    assert [(method, path) for method, path, _ in stub.asked] == [
+        ("GET", "/v1/deliveries/export?format=jsonl&limit=100000&status=dead")
+    ]
+    for wrong in (["runs"], ["events", "-w", "status"], ["events", "--format", "xls"]):
+        assert invoke("export", *wrong, TOCSIN_URL=stub.url).code == 2

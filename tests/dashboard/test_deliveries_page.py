@@ -33,3 +33,8 @@ async def test_a_list_a_drawer_and_a_page(tocsin: Running, look: Look) -> None:
     await expect(page.get_by_role("link", name="etl failed").first).to_be_focused()
     await at.goto("/deliveries?status=dead")
     await expect(page.locator("tbody tr")).to_have_count(1)
+    async with page.expect_download() as downloading:
+        await page.get_by_role("link", name="CSV").click()
+    found = await downloading.value
+    assert found.suggested_filename == "deliveries.csv"
+    assert [line.count("dlv_") for line in (await found.path()).read_text("utf-8").splitlines()] == [0, 1]

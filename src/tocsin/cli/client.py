@@ -1,14 +1,18 @@
 """A command's way to the server: TOCSIN_URL and TOCSIN_TOKEN."""
 
+import http.client
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
 from tocsin.cli.output import fail
 
 TIMEOUT_S = 30
+PART_BYTES = 65_536
 
 
 class Refused(Exception):
@@ -43,8 +47,28 @@ def ask_all(path: str, *, url: str, token: str) -> list[Any]:
             return items
 
 
+def parts(path: str, *, url: str, token: str) -> Iterator[bytes]:
+    """What a GET answers, as it comes. Ends the command as `ask` does, and with 4 where the answer breaks off."""
+    try:
+        with opened("GET", path, None, url=url, token=token) as answer:
+            while part := answer.read(PART_BYTES):
+                yield part
+    except Refused as refused:
+        fail(refused.detail, 2)
+    except http.client.HTTPException as error:
+        fail(f"The answer broke off: {error}.", 4)
+
+
 def try_to_ask(method: str, path: str, body: Any = None, *, url: str, token: str) -> Any:
     """The same as `ask`, but raises Refused for input that is refused: 400, 404, 409 and their like."""
+    with opened(method, path, body, url=url, token=token) as answer:
+        text = answer.read()
+    return json.loads(text) if text else None
+
+
+@contextmanager
+def opened(method: str, path: str, body: Any, *, url: str, token: str) -> Iterator[Any]:
+    """The answer. Raises Refused."""
     request = urllib.request.Request(  # noqa: S310 - the user's own server
         url.rstrip("/") + path, method=method, data=None if body is None else json.dumps(body).encode()
     )
@@ -53,7 +77,7 @@ def try_to_ask(method: str, path: str, body: Any = None, *, url: str, token: str
         request.add_header("authorization", f"Bearer {token}")
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
-            text = answer.read()
+            yield answer
     except urllib.error.HTTPError as error:
         refused = explained(error)
         if error.code in (401, 403):
@@ -64,7 +88,6 @@ def try_to_ask(method: str, path: str, body: Any = None, *, url: str, token: str
     except (urllib.error.URLError, OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         fail(f"No Tocsin answers at {url}: {reason}. Is `tocsin serve` running? Set TOCSIN_URL if it is elsewhere.", 4)
-    return json.loads(text) if text else None
 
 
 def explained(error: urllib.error.HTTPError) -> Refused:

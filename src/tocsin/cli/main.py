@@ -13,6 +13,7 @@ from tocsin.cli import (
     demo,
     doctor,
     events,
+    export,
     flow,
     import_,
     incident,
@@ -58,6 +59,7 @@ app.command()(send.send)
 app.command(context_settings={"allow_interspersed_args": False})(run_.run)
 app.command()(bridge.bridge)
 app.command()(events.events)
+app.command()(export.export)
 app.command()(why.why)
 app.command()(incident.incident)
 app.command()(preview.preview)

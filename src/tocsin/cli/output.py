@@ -1,4 +1,4 @@
-"""Tables on a terminal, tab-separated values in a pipe, JSON when asked; and how an error ends a command."""
+"""Tables on a terminal, tab-separated values in a pipe, CSV or JSON when asked; and how an error ends a command."""
 
 import json
 import sys
@@ -20,6 +20,11 @@ def safe(text: object) -> str:
 def rows(items: Sequence[dict[str, Any]], columns: Sequence[str], form: str) -> None:
     if form == "json":
         print(json.dumps(list(items), indent=2 if sys.stdout.isatty() else None))
+        return
+    if form == "csv":
+        from tocsin.model.csv_text import csv_lines
+
+        sys.stdout.write(csv_lines([columns, *([item.get(column) for column in columns] for item in items)]))
         return
     table = [[safe(item.get(column)) for column in columns] for item in items]
     if form == "tsv" or (form == "auto" and not sys.stdout.isatty()):

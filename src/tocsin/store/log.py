@@ -61,15 +61,26 @@ CLOCKS_DIFFER_MS = 86_400_000
 """By so much at the most a delivery's id may be of another time than the delivery says."""
 
 
-async def list_events(db: Database, tenant_id: str, *, before: str, limit: int, filters: dict[str, str]) -> list[Event]:
+async def list_events(db: Database, tenant_id: str, *, before: str, limit: int, filters: dict[str, Any]) -> list[Event]:
+    """Newest first. A filter is one of the query's parts. `since` and `until`: Unix milliseconds."""
+    if "since" in filters:
+        filters = filters | {"since_uid": event_near(filters["since"], -CLOCKS_DIFFER_MS)}
+    if "until" in filters:
+        before = min(before, event_near(filters["until"], CLOCKS_DIFFER_MS))
     values = {"tenant_id": tenant_id, "before": before, "limit": limit} | filters
     return [rows.shown_event(row) for row in await db.read("list_events", values, tuple(sorted(filters)))]
 
 
-async def event_floor(db: Database, tenant_id: str, before: str, many: int) -> str:
-    """The id so many events before this one; "" where there are not so many."""
+async def event_floor(db: Database, tenant_id: str, before: str, many: int, filters: dict[str, Any]) -> str:
+    """How far back one page looks for what no index leads to: the id so many events before this one. "" where there are
+    not so many, where the filters ask for nothing older, and where they need no looking through."""
+    if "run_id" in filters or not filters.keys() - {"since", "until"}:
+        return ""
+    if "until" in filters:
+        before = min(before, event_near(filters["until"], CLOCKS_DIFFER_MS))
     found = await db.read("event_floor", {"tenant_id": tenant_id, "before": before, "many": many})
-    return str(found[0][0]) if found else ""
+    floor = str(found[0][0]) if found else ""
+    return "" if "since" in filters and floor < event_near(filters["since"], -CLOCKS_DIFFER_MS) else floor
 
 
 async def newest_event(db: Database, tenant_id: str) -> Event | None:
@@ -116,6 +127,11 @@ def as_list(ids: Iterable[str]) -> str:
 def id_near(ms: int, more_ms: int) -> str:
     """Before the ids of deliveries that are made so long after this moment."""
     return f"dlv_{max(0, ms + more_ms):012x}"
+
+
+def event_near(ms: int, more_ms: int) -> str:
+    """The same of events."""
+    return f"evt_{max(0, ms + more_ms):012x}"
 
 
 async def delivery_floor(db: Database, tenant_id: str, before: str, many: int, filters: dict[str, Any]) -> str:

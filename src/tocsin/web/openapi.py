@@ -98,7 +98,8 @@ def operation(route: Route, schema_of: dict[str, Any], components: dict[str, Any
     for status in (route.status, *route.also):
         answer: dict[str, Any] = {"description": route.summary if status == route.status else HTTPStatus(status).phrase}
         if status != 204:
-            answer["content"] = {route.media: {"schema": answer_schema(route, schema_of, components)}}
+            schema = answer_schema(route, schema_of, components)
+            answer["content"] = {media: {"schema": schema} for media in (route.media, *route.other_media)}
         if route.method == "GET" and route.role and route.media == "application/json":
             answer["headers"] = TAG
         answers[str(status)] = answer

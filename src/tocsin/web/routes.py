@@ -148,6 +148,14 @@ class Param(Struct, frozen=True):
 
 
 Moment = Annotated[dt.datetime, Meta(tz=True)]
+
+
+def moment_ms(text: str) -> int:
+    """Unix milliseconds of a moment that a query gives."""
+    moment: dt.datetime = msgspec.convert(text, Moment)
+    return int(moment.timestamp() * 1000)
+
+
 A_TIME = "a time such as 2026-11-21T14:00:00Z"
 
 
@@ -199,6 +207,7 @@ class Route(Struct, frozen=True, kw_only=True):
     query: Mapping[str, str | Param] = {}
     headers: Mapping[str, str] = {}  # of the request, with what they mean
     media: str = "application/json"
+    other_media: tuple[str, ...] = ()  # of the answer, where it may be asked for in another form
     action: str = ""
     problems: tuple[int, ...] = ()
     name: str = ""

@@ -19,6 +19,16 @@ run_id = :run_id AND run_id <> ''
 -- list_events_by_floor
 uid >= :floor
 
+-- list_events_by_since
+received_ms >= :since
+
+-- list_events_by_since_uid
+-- Where the index begins; a little more than what is asked for.
+uid >= :since_uid
+
+-- list_events_by_until
+received_ms < :until
+
 -- list_events_by_source
 source = :source
 

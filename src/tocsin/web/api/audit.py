@@ -11,7 +11,6 @@ from tocsin.model.audit import Entry
 from tocsin.model.errors import Invalid
 from tocsin.store import audit
 from tocsin.store.audit import Head, Verdict, parse_head
-from tocsin.web.api.deliveries import moment_ms
 from tocsin.web.routes import (
     A_NUMBER,
     A_TIME,
@@ -22,6 +21,7 @@ from tocsin.web.routes import (
     Route,
     cursor_of,
     filters_of,
+    moment_ms,
     page,
     page_limit,
     reply,

@@ -28,6 +28,7 @@ from tocsin.web.routes import (
     Route,
     cursor_of,
     filters_of,
+    moment_ms,
     no_nul,
     page,
     page_limit,
@@ -222,18 +223,25 @@ def wordless(shown: Shown) -> Shown:
 
 async def list_(call: Call) -> Response:
     limit = page_limit(call)
-    given = filters_of(call, (*FILTERS, "status", "pipeline", "reason", "code", "text"))
-    filters = parts_of(call.by, given)
-    times = filters_of(call, ("since", "until"))
-    filters |= {name: moment_ms(text) for name, text in times.items()}
-    filters |= seen_by(call.by)
-    before = cursor_of(call, LAST)
+    items, floor = await some(call, filters_in_query(call), cursor_of(call, LAST), limit + 1)
+    return reply(page(items, limit, lambda delivery: str(delivery.id), floor))
+
+
+def filters_in_query(call: Call) -> dict[str, Any]:
+    """As the query has them. Raises Forbidden."""
+    filters = parts_of(call.by, filters_of(call, (*FILTERS, "status", "pipeline", "reason", "code", "text")))
+    filters |= {name: moment_ms(text) for name, text in filters_of(call, ("since", "until")).items()}
+    return filters | seen_by(call.by)
+
+
+async def some(call: Call, filters: dict[str, Any], before: str, many: int) -> tuple[list[DeliveryRow], str]:
+    """So many before this id, and how far back was looked, where that is not to the end."""
     db, tenant_id = call.app.db, call.tenant_id
     floor = await log.delivery_floor(db, tenant_id, before, MOST_LOOKED_AT, filters)
     asked = filters | ({"floor": floor} if floor else {})
-    found = await log.list_deliveries(db, tenant_id, before=before, limit=limit + 1, filters=asked)
-    items = [for_reader(call.by, DeliveryRow(**row)) for row in await rows_of(call.app, call.tenant_id, found)]
-    return reply(page(items, limit, lambda delivery: str(delivery.id), floor))
+    found = await log.list_deliveries(db, tenant_id, before=before, limit=many, filters=asked)
+    items = [for_reader(call.by, DeliveryRow(**row)) for row in await rows_of(call.app, tenant_id, found)]
+    return items, floor
 
 
 def parts_of(by: Principal, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -254,11 +262,6 @@ def parts_of(by: Principal, given: Mapping[str, Any]) -> dict[str, Any]:
         if found.get(name, "").endswith("*"):
             found[f"{name}_begins"] = found.pop(name)[:-1]
     return found
-
-
-def moment_ms(text: str) -> int:
-    moment: dt.datetime = msgspec.convert(text, Moment)
-    return int(moment.timestamp() * 1000)
 
 
 async def find(call: Call, *, to_change: bool = False) -> dict[str, Any]:

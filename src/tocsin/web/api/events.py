@@ -30,15 +30,18 @@ from tocsin.web.ownership import hidden_endpoints, is_hidden_rule
 from tocsin.web.problems import answer_of, encoded
 from tocsin.web.replies import fates_for
 from tocsin.web.routes import (
+    A_TIME,
     LAST,
     PAGE,
     Call,
+    Moment,
     Param,
     Route,
     check_json,
     cursor_of,
     filters_of,
     json_body,
+    moment_ms,
     page,
     page_limit,
     reply,
@@ -244,20 +247,27 @@ MOST_LOOKED_AT = 20_000
 
 
 async def list_events(call: Call) -> Response:
-    db, tenant_id = call.app.db, call.tenant_id
     limit = page_limit(call)
-    filters = filters_of(call, FILTERS)
-    before = cursor_of(call, LAST)
-    floor = ""
-    if filters and "run_id" not in filters:  # which has an index
-        floor = await log.event_floor(db, tenant_id, before, MOST_LOOKED_AT)
-    asked = filters | ({"floor": floor} if floor else {})
-    found = await log.list_events(db, tenant_id, before=before, limit=limit + 1, filters=asked)
+    found, floor = await some(call, filters_in_query(call), cursor_of(call, LAST), limit + 1)
     outcomes: dict[str, Outcome] = {}
     if call.request.query_params.get("with"):
         outcomes = await outcomes_of(call, [event.uid for event in found[:limit]])
-    items = [EventListed(**msgspec.structs.asdict(shown(event)), outcome=outcomes.get(event.uid)) for event in found]
+    items = [EventListed(**msgspec.structs.asdict(event), outcome=outcomes.get(event.uid)) for event in found]
     return reply(page(items, limit, lambda event: str(event.uid), floor))
+
+
+def filters_in_query(call: Call) -> dict[str, Any]:
+    times = {name: moment_ms(text) for name, text in filters_of(call, ("since", "until")).items()}
+    return filters_of(call, FILTERS) | times
+
+
+async def some(call: Call, filters: dict[str, Any], before: str, many: int) -> tuple[list[EventOut], str]:
+    """So many before this id, and how far back was looked, where that is not to the end."""
+    db, tenant_id = call.app.db, call.tenant_id
+    floor = await log.event_floor(db, tenant_id, before, MOST_LOOKED_AT, filters)
+    asked = filters | ({"floor": floor} if floor else {})
+    found = await log.list_events(db, tenant_id, before=before, limit=many, filters=asked)
+    return [shown(event) for event in found], floor
 
 
 async def outcomes_of(call: Call, uids: list[str]) -> dict[str, Outcome]:
@@ -343,6 +353,12 @@ async def send_from_inside(call: Call) -> Response:
     return reply(batch_answer(receipts) if is_batch else receipts[0], 202)
 
 
+QUERY: dict[str, str | Param] = {
+    **{name: f"Only this {name}" for name in FILTERS},
+    "severity": Param("Only this severity", Severity),
+    "since": Param("Taken in at this time or later", Moment, A_TIME),
+    "until": Param("Taken in before this time", Moment, A_TIME),
+}
 SOURCE = {"source": "Of this source, where several use the same id"}
 
 ROUTES = (
@@ -373,10 +389,7 @@ ROUTES = (
         summary="Events, newest first",
         role="viewer",
         answer=EventListed,
-        query={name: f"Only this {name}" for name in FILTERS}
-        | {"severity": Param("Only this severity", Severity)}
-        | {"with": Param("`outcome`: what became of each, too", Literal["outcome"])}
-        | PAGE,
+        query=QUERY | {"with": Param("`outcome`: what became of each, too", Literal["outcome"])} | PAGE,
     ),
     Route(
         method="GET",

@@ -101,8 +101,9 @@ async def by_own_name(call: Call, text: str) -> Hit | None:
 
 async def has_events(call: Call, pipeline: str) -> bool:
     """Of a pipeline without runs, among the newest events."""
-    floor = await log.event_floor(call.app.db, call.tenant_id, LAST, MOST_LOOKED_AT)
-    filters = {"pipeline": pipeline} | ({"floor": floor} if floor else {})
+    filters = {"pipeline": pipeline}
+    floor = await log.event_floor(call.app.db, call.tenant_id, LAST, MOST_LOOKED_AT, filters)
+    filters |= {"floor": floor} if floor else {}
     return bool(await log.list_events(call.app.db, call.tenant_id, before=LAST, limit=1, filters=filters))
 
 

@@ -150,6 +150,7 @@ async def show_list(visit: Visit) -> Response:
         add=lambda name, value: address(words | {name: value}),
         all_matching=address(words),
         cli=as_command(chosen),
+        file=f"/v1/deliveries/export{query(chosen.asked)}",
         is_new=not words and not found["items"] and not sum(stats["totals"].values()),
         public_url=visit.app.settings.url,
     )
