@@ -47,7 +47,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 SETTING = re.compile(r"\b(?:TOCSIN|NOTIFICATIONS|SLACK|WEBHOOK)_[A-Z_]+\b")
 ROUTE = re.compile(r"(?:\b(GET|POST|PATCH|DELETE|PUT) )?(/(?:api/v1/|v1/|healthz|readyz|metrics|openapi)[\w/{}$.-]*)")
 PATH = re.compile(r"[\w.-]+(?:/[\w.-]*)+|[\w.-]+\.(?:py|sql|toml|md)")
-NO_PATHS = ("application/", "incident.md")
+NO_PATHS = ("application/", "incident.md", "dist/")
 """Media types, and what a command writes."""
 NO_SETTINGS = {
     "TOCSIN_URL", "TOCSIN_TOKEN", "TOCSIN_CONFIG", "TOCSIN_PIPELINE", "TOCSIN_RUN_ID", "TOCSIN_SPOOL_DIR", "WEBHOOK_ID",
