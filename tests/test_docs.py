@@ -47,6 +47,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 SETTING = re.compile(r"\b(?:TOCSIN|NOTIFICATIONS|SLACK|WEBHOOK)_[A-Z_]+\b")
 ROUTE = re.compile(r"(?:\b(GET|POST|PATCH|DELETE|PUT) )?(/(?:api/v1/|v1/|healthz|readyz|metrics|openapi)[\w/{}$.-]*)")
 PATH = re.compile(r"[\w.-]+(?:/[\w.-]*)+|[\w.-]+\.(?:py|sql|toml|md)")
+NAMES = frozenset(path.name for path in (ROOT / "src").rglob("*"))
 NO_PATHS = ("application/", "incident.md", "dist/")
 """Media types, and what a command writes."""
 NO_SETTINGS = {
@@ -109,11 +110,10 @@ def test_every_link_leads_somewhere(page: str) -> None:
 @pytest.mark.parametrize("page", TEXTS)
 def test_every_file_named_exists(page: str) -> None:
     """Spans that look like a path: from the root, from src/tocsin, or a file of the sources by its name alone."""
-    names = {path.name for path in (ROOT / "src").rglob("*")}
     for span in SPAN.findall(without_blocks(TEXTS[page])):
         if not PATH.fullmatch(span) or span.startswith(NO_PATHS):
             continue
-        there = (ROOT / span).exists() or (ROOT / "src/tocsin" / span).exists() or span in names
+        there = (ROOT / span).exists() or (ROOT / "src/tocsin" / span).exists() or span in NAMES
         assert there, f"{page} names {span}"
 
 

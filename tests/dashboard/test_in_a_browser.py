@@ -22,6 +22,7 @@ NARROWEST = 320
 """What WCAG's reflow asks for: 1,280 at 400 %."""
 
 ERRORS = (("/deliveries?cursor=zz", 400), ("/deliveries/nothing", 404), ("/no-such-page", 404))
+HELP = (("/help/errors", 200), ("/help/errors/message-refused", 200), ("/help/errors/no-such-page", 404))
 
 
 async def look_at(at: Window, path: str, status: int = 200) -> list[str]:
@@ -49,7 +50,7 @@ async def test_every_page_with_everything_in_it(tmp_path: Path, chromium: Browse
     async with told(tmp_path, plainly) as full:
         async with window(chromium, full.people["operator"], color_scheme=scheme) as at:
             found = [one for address in addresses(full) for one in await look_at(at, address.path)]
-            for path, status in ERRORS:
+            for path, status in (*ERRORS, *HELP):
                 found += await look_at(at, path, status)
         assert not found + at.trouble, "\n".join(found + at.trouble)
 

@@ -246,8 +246,8 @@ TABLE: list[tuple[int, str, Outcome]] = [
     (202, "", Delivered()),
     (500, "", Retry("HTTP 500")),
     (503, "", Retry("HTTP 503")),
-    (429, "", Retry("HTTP 429", 30.0, rate_limited=True)),
-    (403, "", Retry("HTTP 403", 30.0, rate_limited=True)),
+    (429, "", Retry("too many requests: HTTP 429", 30.0, rate_limited=True)),
+    (403, "", Retry("too many requests: HTTP 403", 30.0, rate_limited=True)),
     (413, "", Rejected("HTTP 413", "message")),
     (404, "", Rejected("HTTP 404", "endpoint")),
 ]
@@ -280,7 +280,9 @@ def test_what_is_not_pagerduty_s_answer_is_no_success() -> None:
 
 
 def test_waits_half_a_minute_unless_told_otherwise() -> None:  # S1-03
-    assert PAGERDUTY.classify(reply(429, retry_after="7")) == Retry("HTTP 429", 7.0, rate_limited=True)
+    assert PAGERDUTY.classify(reply(429, retry_after="7")) == Retry(
+        "too many requests: HTTP 429", 7.0, rate_limited=True
+    )
 
 
 def test_its_pace_keeps_within_120_in_any_minute() -> None:

@@ -18,10 +18,11 @@ from tocsin.model.limits import RAISE, Reached
 
 
 class Refusal(Exception):
-    """A request that Tocsin declines; nothing was changed by it."""
+    """A request that Tocsin declines; nothing was changed by it. `code` names its page of help (`tocsin.web.help`)."""
 
     status = 400
     title = "Bad request"
+    code = "invalid-input"
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -39,6 +40,7 @@ class Invalid(Refusal):
         self.found = found
         self.expected = expected
         self.status = status
+        self.code = {413: "too-large", 415: "wrong-content-type"}.get(status, "invalid-input")
 
 
 class Unauthorised(Refusal):
@@ -46,6 +48,7 @@ class Unauthorised(Refusal):
 
     status = 401
     title = "Not authenticated"
+    code = "not-authenticated"
 
 
 class Forbidden(Refusal):
@@ -53,6 +56,7 @@ class Forbidden(Refusal):
 
     status = 403
     title = "Not allowed"
+    code = "not-allowed"
 
 
 class NotFound(Refusal):
@@ -60,6 +64,7 @@ class NotFound(Refusal):
 
     status = 404
     title = "Not found"
+    code = "not-found"
 
 
 class Conflict(Refusal):
@@ -67,6 +72,7 @@ class Conflict(Refusal):
 
     status = 409
     title = "Conflict"
+    code = "conflict"
 
 
 class Changed(Refusal):
@@ -74,6 +80,7 @@ class Changed(Refusal):
 
     status = 412
     title = "Changed meanwhile"
+    code = "changed-meanwhile"
 
     def __init__(self, detail: str, tag: str, current: Any) -> None:
         super().__init__(detail)
@@ -90,6 +97,7 @@ class Busy(Refusal):
         super().__init__(detail)
         self.retry_after_s = retry_after_s
         self.status = status
+        self.code = "too-many-requests" if status == 429 else "try-later"
 
 
 class Limited(Busy):
@@ -100,6 +108,7 @@ class Limited(Busy):
     def __init__(self, reached: Reached, retry_after_s: int) -> None:
         super().__init__(f"{reached.said()}. {RAISE}", retry_after_s, status=429)
         self.reached = reached
+        self.code = "rate-limit-reached"
 
 
 class Full(Refusal):
@@ -107,6 +116,7 @@ class Full(Refusal):
 
     status = 409
     title = "Limit reached"
+    code = "limit-reached"
 
     def __init__(self, reached: Reached, used: int, adding: int) -> None:
         more = f"{adding:,} more are" if adding > 1 else "one more is"

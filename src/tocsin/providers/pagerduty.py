@@ -133,7 +133,8 @@ def classify(reply: Reply) -> Outcome:
         # Nothing but 202 is documented: a proxy or a login page in between. A second trigger opens no second alert.
         return Retry(f"answered, but not with 202: {said(reply)}")
     if reply.status in TOO_MANY:
-        return Retry(said(reply), retry_after_s(reply.headers) or WAIT_S, rate_limited=True)
+        words = f"too many requests: {said(reply)}"
+        return Retry(words, retry_after_s(reply.headers) or WAIT_S, rate_limited=True)
     if reply.status == 400:
         return Rejected(said(reply), "endpoint" if "routing_key" in errors(reply) else "message")
     return by_status(reply)

@@ -7,18 +7,20 @@ import msgspec
 from tocsin.model.errors import Busy, Changed, Full, Invalid, Limited, Refusal
 from tocsin.model.limits import Reached
 from tocsin.web import request_id
+from tocsin.web.help import address_of
 
 PROBLEM_TYPE = "application/problem+json"
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`errors` names the field, what was found and what was expected. `current`: with 412, how the thing is now.
-    `limit`: the one that is reached; `window_s` is null where it counts what there is."""
+    """`type` leads to the page that explains it. `errors` names the field, what was found and what was expected.
+    `current`: with 412, how the thing is now. `limit`: the one that is reached; `window_s` is null where it counts what
+    there is."""
 
     title: str
     status: int
     detail: str
-    type: str = "about:blank"
+    type: str
     errors: tuple[dict[str, str], ...] = ()
     request_id: str = ""
     current: Any = None
@@ -35,6 +37,7 @@ def problem_of(error: Refusal) -> Problem:
         error.title,
         error.status,
         error.detail,
+        address_of(error.code),
         errors=errors,
         request_id=request_id.current.get(),
         current=current,

@@ -68,10 +68,12 @@ from tocsin.web.auth import Principal, Tokens, bearer_of
 from tocsin.web.client_address import client_address
 from tocsin.web.dashboard.pages import dashboard_routes
 from tocsin.web.dashboard.rendering import page
+from tocsin.web.dashboard.views.help import help_routes
 from tocsin.web.dashboard.views.people import page_routes
 from tocsin.web.denials import Denials
 from tocsin.web.etags import conditional
 from tocsin.web.headers import Guard
+from tocsin.web.help import address_of
 from tocsin.web.jwt_bearer import JwtBearer
 from tocsin.web.observed import OTHER, ROUTE, Observed
 from tocsin.web.openapi import document
@@ -143,7 +145,9 @@ class Tocsin:
         self.people = People(app)
         self.guard = Guard(self.people.sessions.site)
         self.events = events.EventsDoor(app, self.tokens, self.people.sessions, self.guard.data, self.denials)
-        pages = [*page_routes(self.people), *dashboard_routes(self.people)] if routes is None else []
+        pages = []
+        if routes is None:
+            pages = [*page_routes(self.people), *help_routes(self.people), *dashboard_routes(self.people)]
         self.rest = Starlette(
             routes=[*extra, *self.by_path(ROUTES if routes is None else routes), *pages],
             exception_handlers={HTTPException: not_a_route, Exception: our_fault},
@@ -280,6 +284,7 @@ async def not_a_route(request: Request, error: Exception) -> Response:
         error.detail,
         error.status_code,
         f"{request.method} is not possible here.",
+        address_of("method-not-allowed"),
         request_id=request_id.current.get(),
     )
     return Response(encoded(problem), error.status_code, dict(error.headers or {}), PROBLEM_TYPE)
@@ -296,6 +301,7 @@ def our_answer() -> Response:
         "Internal error",
         500,
         "Something went wrong inside Tocsin; its log says what.",
+        address_of("internal-error"),
         request_id=request_id.current.get(),
     )
     return Response(encoded(problem), 500, media_type=PROBLEM_TYPE)

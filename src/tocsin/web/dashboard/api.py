@@ -25,6 +25,7 @@ class Refused(Refusal):
         self.problem = problem
         self.status = problem["status"]
         self.title = problem["title"]
+        self.code = problem.get("type", "").rpartition("/")[2]
         error = (problem.get("errors") or [{}])[0]
         self.field: str = error.get("field", "")
         self.found: str = error.get("found", "")

@@ -13,6 +13,7 @@ from tocsin.compose.message import is_web
 from tocsin.rules.index import OF_ENDPOINT
 from tocsin.rules.pattern import matches
 from tocsin.web.dashboard.wording import parsed, span
+from tocsin.web.help import address_for
 
 SILENCE = re.compile(r"\((sil_[0-9a-f]{32})\)")
 TROUBLE = re.compile(r"error|exception|traceback|fatal|panic|failed|killed|no space left|out of memory", re.IGNORECASE)
@@ -293,4 +294,5 @@ FILTERS_OF_TEMPLATES = {
     "shell": shlex.quote,
     "last_line": last_line,
     "reason_alone": reason_alone,
+    "help_for": address_for,
 }

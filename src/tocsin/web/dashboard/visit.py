@@ -21,6 +21,7 @@ from tocsin.web.dashboard.api import Api
 from tocsin.web.dashboard.forms import pairs_of
 from tocsin.web.dashboard.navigation import NAVIGATION
 from tocsin.web.dashboard.rendering import packed_page, page, render
+from tocsin.web.help import address_of
 from tocsin.web.observed import ROUTE
 from tocsin.web.people import People
 from tocsin.web.routes import rfc3339
@@ -206,7 +207,13 @@ def served(people: People, one: Page) -> Callable[[Request], Awaitable[Response]
 
 async def problem_page(visit: Visit, refusal: Refusal) -> Response:
     try:
-        return await visit.page("pages/problem.html", refusal.status, title=refusal.title, detail=refusal.detail)
+        return await visit.page(
+            "pages/problem.html",
+            refusal.status,
+            title=refusal.title,
+            detail=refusal.detail,
+            more=address_of(refusal.code),
+        )
     except Refusal:
         return page("people/problem.html", refusal.status, title=refusal.title, detail=refusal.detail)
 

@@ -16,6 +16,7 @@ from tocsin.web.dashboard.message_preview import look_of_delivery, with_frames
 from tocsin.web.dashboard.ownership import may_change
 from tocsin.web.dashboard.visit import Page, Visit
 from tocsin.web.dashboard.wording import parsed, plural, query
+from tocsin.web.help import address_for
 
 TABS = (
     ("", "All", ""),
@@ -222,28 +223,30 @@ async def show(visit: Visit) -> Response:
 
 
 class Told(NamedTuple):
-    """What a state means: `tone` is warn, bad or mute."""
+    """What a state means: `tone` is warn, bad or mute. `more`: the address of the page that explains it, or ""."""
 
     tone: str
     title: str
     text: str
+    more: str = ""
 
 
 def told_of(delivery: dict[str, Any]) -> Told | None:
     """None where there is nothing to say but the state."""
     status, reason = delivery["status"], delivery["reason"] or delivery["error_message"]
+    more = address_for(status, reason)
     if status == "suppressed":
-        return Told("mute", "It was held back; nothing failed.", reason)
+        return Told("mute", "It was held back; nothing failed.", reason, more)
     if status == "cancelled":
-        return Told("mute", "It is not sent.", reason)
+        return Told("mute", "It is not sent.", reason, more)
     if not reason or status in ("delivered", "pending", "sending"):
-        return Told("mute", reason, "") if reason else None
+        return Told("mute", reason, "", more) if reason else None
     found = advice(speaker(delivery["provider_type"]), reason)
     if status == "retrying":
-        return Told("warn", found.what, "Nothing has to be done: it is tried again by itself.")
+        return Told("warn", found.what, "Nothing has to be done: it is tried again by itself.", more)
     if status == "expired":
-        return Told("bad", found.what, f"It became too old to be worth telling. {found.do}".rstrip())
-    return Told("bad", found.what, f"{found.do} Then replay.".lstrip() if found.do else "")
+        return Told("bad", found.what, f"It became too old to be worth telling. {found.do}".rstrip(), more)
+    return Told("bad", found.what, f"{found.do} Then replay.".lstrip() if found.do else "", more)
 
 
 def curl_of(body: str) -> str:
