@@ -18,12 +18,13 @@ def listed(texts: tuple[str, ...]) -> str:
 
 
 def page_of(group: Group, one: Help) -> str:
+    several = "It depends on the receiver:\n\n" if len(follows(group, one)) > 1 else ""
     status = f" · HTTP {one.status}" if one.status else ""
     parts = [
         f"# {one.title}\n",
         f"*{group.title}*{status}\n",
         f"{one.means}\n",
-        f"## What Tocsin does by itself\n\n{listed(follows(group, one))}",
+        f"## What Tocsin does by itself\n\n{several}{listed(follows(group, one))}",
         f"## What to do\n\n{listed(one.do)}",
         f"## Where to see it\n\n{listed(one.look or group.look)}",
     ]
