@@ -7,8 +7,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check bench proof dist release docs lock golden clean
 
-demo: .venv/ready        ## Tocsin, the receivers' page and a pipeline that fails and recovers
-	$(BIN)/tocsin demo
+demo: .venv/runs         ## Tocsin, the receivers' page and a pipeline that fails and recovers
+	@$(BIN)/tocsin demo
 
 test: .venv/ready        ## everything, both stores, real processes, a real browser
 	$(BIN)/python -m tests.chromium
@@ -60,6 +60,7 @@ docs: .venv/docs         ## the documentation as a site, in build/site
 
 lock: .venv/ready        ## hash-locked requirements, without index addresses
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 pyproject.toml -o requirements/runtime.txt
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 requirements/build.in -c requirements/runtime.txt -o requirements/build.txt
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 --all-extras pyproject.toml -o requirements/container.txt
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 pyproject.toml requirements/dev.in -o requirements/dev.txt
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 requirements/openapi-client.in -o requirements/openapi-client.txt
@@ -69,12 +70,19 @@ lock: .venv/ready        ## hash-locked requirements, without index addresses
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 requirements/deploy.in -o requirements/deploy.txt
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 requirements/docs.in -o requirements/docs.txt
 
-.venv/ready: requirements/dev.txt pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tocsin needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $@
+# What Tocsin itself needs: enough for `make demo`, and done in half the time of the rest.
+.venv/runs: requirements/runtime.txt requirements/build.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tocsin needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
+	@echo "Setting up .venv, once …"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/runtime.txt -r requirements/build.txt
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/ready: .venv/runs requirements/dev.txt
+	@echo "Setting up what tests and checks need, once: PostgreSQL, a browser's driver and some 80 packages …"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
 
 clean:
 	rm -rf .venv build dist

@@ -1,22 +1,26 @@
 """Makes the pictures of docs/images: what people see in Slack, Teams, Discord and mail, the demo's page, the dashboard.
 
     .venv/bin/python -m tests.make_images            # all of them
-    .venv/bin/python -m tests.make_images previews   # or: demo, dashboard
+    .venv/bin/python -m tests.make_images previews   # or: demo, moving, dashboard
 
 It needs Playwright (in the development requirements) and a Chromium (see chromium.py). Where pngquant is installed, the
 pictures are made small with it.
 """
 
 import asyncio
+import json
 import shutil
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 from playwright.async_api import async_playwright
@@ -24,7 +28,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.chromium import FLAGS, chromium_path
 from tests.dashboard.filled import company
-from tests.dashboard.seeing import window
+from tests.dashboard.seeing import window as seeing
+from tests.moving_picture import MovingPicture
 from tocsin.compose.message import compose
 from tocsin.model.endpoint import Target
 from tocsin.model.wire import Sending
@@ -38,6 +43,15 @@ AT_MS = 1_795_226_400_000
 WIDTH = 1240
 MOST_BYTES = 150_000
 STORY_S = 60
+
+MOVING = {"width": 1080, "height": 790}
+SHARPER = 1.5
+"""More points than the page's width, for screens that show them."""
+LOOK_MS = 500
+LEAST_MS, MOST_MS, LAST_MS = 900, 2500, 6000
+"""How long a frame is shown at the least, at the most, and at the end."""
+SETTLED_S = 3.0
+RECOVERED = '<span class="reaction">✅ 1</span>'
 
 SHOWN: dict[Sample, str] = {
     "failed": "A run failed",
@@ -97,28 +111,80 @@ def previews(browser: Browser) -> None:
             page.close()
 
 
-def demo(browser: Browser) -> None:
-    """The page after the story, as `tocsin demo` shows it."""
+@contextmanager
+def playing() -> Iterator[tuple[str, IO[str]]]:
+    """A running `tocsin demo`: its page, and what it prints."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     call = [sys.executable, "-c", "from tocsin.cli.main import run; run()", "demo", "--port", str(port)]
     process = subprocess.Popen(call, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
-        for line in process.stdout:
+        yield f"http://127.0.0.1:{port}/demo", process.stdout
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def demo(browser: Browser) -> None:
+    """The page after the story, as `tocsin demo` shows it."""
+    with playing() as (url, said):
+        for line in said:
             if line.startswith("The story is over"):
                 break
         for scheme in SCHEMES:
             page = opened(browser, scheme, 1240)
-            page.goto(f"http://127.0.0.1:{port}/demo")
+            page.goto(url)
             page.wait_for_selector("#slack_bot .item", timeout=STORY_S * 1000)
             time.sleep(2)
             save(page, f"demo-{scheme}")
             page.close()
-    finally:
-        process.terminate()
-        process.wait()
+
+
+def moving(browser: Browser) -> None:
+    """The same page while the story goes on: whatever changes is a frame. What the page is told is written down first,
+    and shown to it afterwards, so that no frame is missed where the machine is slow."""
+    with playing() as (url, said):
+        said.readline()
+        told = all_news(url)
+        for scheme in SCHEMES:
+            window = browser.new_context(
+                viewport=MOVING, device_scale_factor=SHARPER, color_scheme=scheme, reduced_motion="reduce",
+                locale="en-GB", timezone_id="UTC",
+            )  # fmt: skip
+            page, picture = window.new_page(), MovingPicture(browser.new_page())
+            page.route("**/demo/news*", lambda route: route.fulfill(json={"latest": 0, "items": [], "runs": ""}))
+            page.goto(url)
+            shows: list[int] = []
+            for news, for_ms in told:
+                page.evaluate("news => { after = 0; show(news); after = 0; }", news)
+                if picture.add(page.screenshot()):
+                    shows.append(for_ms)
+                else:
+                    shows[-1] += for_ms
+            file = IMAGES / f"demo-moving-{scheme}.webp"
+            picture.save(file, shows)
+            print(f"{file.name}: {len(shows)} frames, {sum(shows) / 1000:.0f} s, {file.stat().st_size // 1000} kB")
+            window.close()
+
+
+def all_news(url: str) -> list[tuple[Any, int]]:
+    """Each state of the page until Slack's message has its last mark, and for how many milliseconds it stood."""
+    found: list[tuple[Any, int]] = []
+    latest = time.monotonic() + STORY_S
+    while time.monotonic() < latest:
+        with urllib.request.urlopen(f"{url}/news", timeout=STORY_S) as answer:
+            news = json.load(answer)
+        if found and found[-1][0] == news:
+            found[-1] = (news, min(found[-1][1] + LOOK_MS, MOST_MS))
+        else:
+            found.append((news, LEAST_MS))
+        if RECOVERED in str(news["items"]):
+            latest = min(latest, time.monotonic() + SETTLED_S)
+        time.sleep(LOOK_MS / 1000)
+    assert RECOVERED in str(found[-1][0]["items"]), "the story did not end"
+    return [*found[:-1], (found[-1][0], LAST_MS)]
 
 
 async def dashboard() -> None:
@@ -129,7 +195,7 @@ async def dashboard() -> None:
             chromium = await playwright.chromium.launch(executable_path=chromium_path(), args=FLAGS)
             for scheme in SCHEMES:
                 size = {"width": WIDTH, "height": 820}
-                async with window(chromium, filled.admin, viewport=size, color_scheme=scheme) as seen:
+                async with seeing(chromium, filled.admin, viewport=size, color_scheme=scheme) as seen:
                     for name, path in (("overview", "/"), ("run", f"/runs/{filled.runs['failed']}")):
                         await seen.go(path)
                         file = IMAGES / f"{name}-{scheme}.png"
@@ -158,13 +224,13 @@ def made_small(file: Path) -> None:
 
 
 def main() -> None:
-    wanted = sys.argv[1:] or ["previews", "demo", "dashboard"]
+    wanted = sys.argv[1:] or ["previews", "demo", "moving", "dashboard"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium_path(),
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
-        for name, make in (("previews", previews), ("demo", demo)):
+        for name, make in (("previews", previews), ("demo", demo), ("moving", moving)):
             if name in wanted:
                 make(browser)
         browser.close()

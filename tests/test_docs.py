@@ -15,6 +15,7 @@ import pytest
 import typer
 
 from tests.compose.samples import SAMPLES
+from tests.moving_picture import durations_ms
 from tocsin.cli.main import app
 from tocsin.compose.message import compose
 from tocsin.model.delivery import STATUSES
@@ -265,17 +266,26 @@ def test_every_provider_is_on_its_page(request: pytest.FixtureRequest) -> None:
 
 def test_every_picture_is_there_and_small() -> None:
     """Each in light and dark; tests/make_images.py makes them."""
-    shown = {found for text in TEXTS.values() for found in re.findall(r"images/([\w-]+\.png)", text)}
+    shown = {found for text in TEXTS.values() for found in re.findall(r"images/([\w-]+\.(?:png|webp))", text)}
     files = {file.name: file for file in (ROOT / "docs/images").iterdir() if file.is_file()}
     assert shown <= set(files)
-    assert all(file.stat().st_size < 150_000 for file in files.values())
-    for name in files:
+    for name, file in files.items():
+        assert file.stat().st_size < {".png": 150_000, ".webp": 1_500_000}[file.suffix], name
         assert name.replace("-light", "-dark") in files
         assert name.replace("-dark", "-light") in shown
     pages = re.findall(r"images/(dashboard/[\w-]+\.png)", TEXTS["docs/dashboard.md"])
     assert len(pages) > 5
     assert all((ROOT / "docs/images" / page).is_file() for page in pages)
     assert sum(file.stat().st_size for file in (ROOT / "docs/images/dashboard").iterdir()) < 1_500_000
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.glob("docs/images/*.webp")), ids=lambda file: str(file.stem))
+def test_moving_pictures_move_and_are_calm(file: Path) -> None:
+    shown = durations_ms(file)
+    assert len(shown) > 10
+    assert min(shown) >= 700
+    assert 10_000 < sum(shown) < 45_000
+    assert max(shown) == shown[-1]
 
 
 def test_the_table_of_routes_is_complete(request: pytest.FixtureRequest) -> None:

@@ -13,6 +13,7 @@ import typer
 
 from tests.cli.conftest import Invoke, Stub
 from tests.postgres import free_port
+from tocsin import __version__
 from tocsin.cli.main import app
 from tocsin.cli.output import safe
 
@@ -96,6 +97,18 @@ def test_help_of_a_group_names_its_commands(invoke: Invoke, words: tuple[str, ..
     for path in EVERY:
         if path[: len(words)] == words:
             assert path[len(words)] in done.out
+
+
+def test_the_list_of_commands_says_each_in_a_whole_sentence(invoke: Invoke) -> None:
+    said = invoke("--help").out
+    assert "..." not in said.replace("[ARGS]...", ""), "it needs a short_help in main.py"
+    assert all(len(line) <= 80 for line in said.splitlines())
+
+
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_it_says_its_version(invoke: Invoke, option: str) -> None:
+    done = invoke(option)
+    assert (done.code, done.out, done.err) == (0, f"tocsin {__version__}\n", "")
 
 
 def test_help_tells_the_exit_codes(invoke: Invoke) -> None:

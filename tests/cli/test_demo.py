@@ -142,17 +142,20 @@ def test_the_story_is_told_and_every_message_arrives(  # S0-01, S0-02, S0-03, S0
     assert "PagerDuty trigger: shop/orders failed" in out
     assert "PagerDuty resolve: shop/orders failed" in out
     assert "Slack     thread: ✅ shop/orders" in out
+    assert "Slack     ❌ shop/orders failed" in out
     assert "Slack     ✅ shop/orders succeeded" in out
+    assert re.search(r"Slack     thread: ✅ shop/orders succeeded .* Recovered\.", out)
     assert "refused" not in out.replace("none refused", "")
     assert list(tmp_path.iterdir()) == []  # its data directory went with it
 
 
 def test_the_page_shows_each_channel_as_people_see_it(playing: Demo) -> None:  # S0-01, S0-02, S0-03, S0-05
-    """One message for a run in Slack, as it is after its edits, with its thread beneath."""
+    """One message for a run in Slack, as it is after its edits, with its thread beneath: it failed, and recovered."""
 
     def is_told_everywhere(news: dict[str, Any]) -> bool:
         told = {item["column"] for item in news["items"] if "shop/orders succeeded" in item["html"]}
-        return told >= {"slack_bot", "teams", "discord", "email", "in_app", "webhook"} and "resolved" in str(news)
+        rest = "resolved" in str(news) and "Recovered" in str(news)
+        return rest and told >= {"slack_bot", "teams", "discord", "email", "in_app", "webhook"}
 
     news = playing.until(is_told_everywhere)
     found: dict[str, list[str]] = {}
@@ -160,12 +163,13 @@ def test_the_page_shows_each_channel_as_people_see_it(playing: Demo) -> None:  #
         found.setdefault(item["column"], []).append(item["html"])
         check_html(item["html"])
     assert set(found) == {"slack_bot", "teams", "discord", "email", "pagerduty", "in_app", "webhook"}
-    runs = [one for one in found["slack_bot"] if "in its thread" in one]
-    assert len(runs) == 2
-    assert "❌ shop/orders failed in prod</h3>" in runs[0]
-    assert "edited" in runs[0]
-    assert "<pre>Traceback" in runs[0]
-    assert [len(found[name]) for name in ("teams", "discord", "email", "pagerduty")] == [2, 2, 2, 1]
+    (run,) = [one for one in found["slack_bot"] if "in its thread" in one]
+    assert "✅ shop/orders succeeded in prod</h3>" in run
+    assert "edited" in run
+    below = run.split("in its thread")[1]
+    assert "❌ shop/orders failed in prod" in below
+    assert "No space left on device" in below
+    assert [len(found[name]) for name in ("teams", "discord", "email", "pagerduty")] == [2, 1, 2, 1]
     assert "resolved" in found["pagerduty"][0]
     assert sum("✓ signature verified" in one for one in found["webhook"]) == 21
     assert not any("signature wrong" in one or "refused" in one for one in str(found).splitlines())
@@ -186,7 +190,8 @@ def test_a_port_in_use_is_said_and_another_taken_and_ctrl_c_ends_it(demo: Callab
         running.process.send_signal(2)
         code, out, _ = running.end()
     assert code == 0
-    assert f"Open  http://127.0.0.1:{running.port}/demo" in out
+    assert f"What people get:\n  http://127.0.0.1:{running.port}/demo\n" in out
+    assert f"Its dashboard, with an account:\n  http://127.0.0.1:{running.port}/setup?token=" in out
 
 
 def test_what_is_for_a_real_channel_is_not_sent_to_a_fake() -> None:

@@ -62,7 +62,10 @@ def run(port: int, data_dir: str, real_slack: str, exit_after_story: bool) -> in
     settings = settings_for(free, data_dir)
     set_up_logging(settings)
     show = Show(real_slack, exit_after_story)
-    code = run_process(settings, api=True, works=True, extra=show.routes, meanwhile=show.tell)
+    code = run_process(
+        settings, api=True, works=True, extra=show.routes, meanwhile=show.tell,
+        greeting=lambda link: welcome(settings.url, link, real_slack),
+    )  # fmt: skip
     return code or int(exit_after_story and not show.passed)
 
 
@@ -138,7 +141,6 @@ class Show:
 
         assert self.receivers is not None, "the routes are made before the server starts"
         story = Story(app, self.receivers, lambda text: self.say(app, text), self.real_slack)
-        print(welcome(app.settings.url, self.real_slack), flush=True)
         try:
             await story.set_up()
             await story.tell()
@@ -152,10 +154,13 @@ class Show:
         await asyncio.Event().wait()
 
 
-def welcome(url: str, real_slack: str) -> str:
-    also = "\nSLACK_WEBHOOK_URL is set: that channel gets the messages too." if real_slack else ""
-    fakes = "Slack, Teams, Discord, SendGrid, PagerDuty and a webhook receiver are fakes."
-    return f"Tocsin runs on {url}. {fakes}\nOpen  {url}/demo{also}\n"
+def welcome(url: str, setup_link: str, real_slack: str) -> str:
+    also = "SLACK_WEBHOOK_URL is set: that channel gets the messages too.\n" if real_slack else ""
+    account = f"Its dashboard, with an account:\n  {setup_link}\n" if setup_link else f"Its dashboard:\n  {url}\n"
+    return (
+        f"Tocsin runs here, with fakes of Slack, Teams, Discord, SendGrid, PagerDuty and a webhook receiver.\n{also}\n"
+        f"What people get:\n  {url}/demo\n{account}\n"
+    )
 
 
 def what_next(story: "Story") -> str:
@@ -171,8 +176,7 @@ Try next, in another terminal:
 
   export TOCSIN_URL={story.url} TOCSIN_TOKEN={story.token}
   {tocsin} deliveries list
-  {tocsin} why {story.missed_event}
-      (the second run dropped few rows: why Slack was not told)
+  {tocsin} why {story.missed_event}   # why nobody heard of the few rows dropped at last
 
 Ctrl-C ends the demo."""
 

@@ -32,8 +32,10 @@ def run_process(
     works: bool,
     extra: Callable[[App], tuple[StarletteRoute, ...]] = lambda app: (),
     meanwhile: Callable[[App], Awaitable[None]] | None = None,
+    greeting: Callable[[str], str] | None = None,
 ) -> int:
-    """Runs until a signal, or until `meanwhile` ends. Returns the exit code: 1 where the store broke."""
+    """Runs until a signal, or until `meanwhile` ends. Returns the exit code: 1 where the store broke. `greeting` makes
+    what the console shows first from the link to the first account, "" where there is one."""
     check_sign_in(settings)
     lock = lock_store(settings)
     try:
@@ -44,7 +46,12 @@ def run_process(
         gc.freeze()
         gc.set_threshold(25_000, 20, 50)  # events come and go young: looking through them often finds nothing
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(serve(settings, listening, probed, works=works, extra=extra, meanwhile=meanwhile))
+            return runner.run(
+                serve(
+                    settings, listening, probed,
+                    works=works, extra=extra, meanwhile=meanwhile, greeting=greeting or nobody_yet,
+                )
+            )  # fmt: skip
     finally:
         if lock is not None:
             lock.close()
@@ -66,6 +73,7 @@ async def serve(
     works: bool,
     extra: Callable[[App], tuple[StarletteRoute, ...]],
     meanwhile: Callable[[App], Awaitable[None]] | None,
+    greeting: Callable[[str], str],
 ) -> int:
     app = await App.open(settings, works=works)
     stop = asyncio.Event()
@@ -81,7 +89,7 @@ async def serve(
         served = await started(Tocsin(app, extra(app)), listening)
         host, port = listening.getsockname()[:2]
         log.info("serving", url=f"http://{host}:{port}", store=app.db.dialect, works=works)
-        await show_setup_link(app, host, port)
+        print(greeting(await first_link(app, host, port)), end="", flush=True)
     else:
         log.info("working", store=app.db.dialect)
     supervisor = read_supervisor()
@@ -121,14 +129,18 @@ async def stopped(served: tuple[Server, asyncio.Task[None]] | None) -> None:
         await served[1]
 
 
-async def show_setup_link(app: App, host: str, port: int) -> None:
-    """Where there is nobody yet: on the console and not in the log, because whoever has it is the operator."""
+async def first_link(app: App, host: str, port: int) -> str:
+    """Where there is nobody yet: for the console and not for the log, because whoever has it is the operator."""
     if await accounts.anybody(app.db):
-        return
+        return ""
     base = app.settings.public_url or f"http://{'127.0.0.1' if host in ANY_HOST else host}:{port}"
-    link = await setup_link(app, base.rstrip("/"))
-    print(f"\nNobody has an account yet. This link makes the first one; it works once, for 24 hours:\n\n  {link}\n")
-    sys.stdout.flush()
+    return await setup_link(app, base.rstrip("/"))
+
+
+def nobody_yet(link: str) -> str:
+    if not link:
+        return ""
+    return f"\nNobody has an account yet. This link makes the first one; it works once, for 24 hours:\n\n  {link}\n\n"
 
 
 def say_what_is_unusual(app: App, weaknesses: tuple[str, ...]) -> None:

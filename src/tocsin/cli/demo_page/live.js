@@ -22,15 +22,20 @@ function fragment(html) {
   return template.content;
 }
 
-// What was edited stays where it is; what is new comes first.
+// What changed last comes first, as when the page is loaded anew; what stands there already does not jump.
 function place(item) {
   const there = document.getElementById(item.key);
   const made = document.createElement("div");
   made.id = item.key;
   made.className = there ? "item edited" : "item";
   made.append(fragment(item.html));
-  if (there) there.replaceWith(made);
-  else document.getElementById(item.column).prepend(made);
+  const column = document.getElementById(item.column);
+  if (there && there === column.firstElementChild) {
+    there.replaceWith(made);
+    return;
+  }
+  if (there) there.remove();
+  column.prepend(made);
 }
 
 function show(news) {

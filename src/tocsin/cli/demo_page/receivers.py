@@ -67,7 +67,7 @@ class Shown(Struct, frozen=True):
 
 
 class Run(Struct):
-    """One run of the sample pipeline, as the page shows it."""
+    """One attempt of the sample pipeline's run, as the page shows it."""
 
     run_id: str
     stages: dict[str, str]
@@ -204,7 +204,7 @@ class Receivers:
         after = request.query_params.get("after", "0")
         since = int(after) if after.isascii() and after.isdigit() and len(after) < 16 else 0
         runs = [
-            rendering.run_line(run.run_id, run.stages.items(), run.status, f"run-{number}")
+            rendering.run_line(f"{run.run_id} attempt {number}", run.stages.items(), run.status, f"attempt-{number}")
             for number, run in enumerate(self.runs, 1)
         ]
         items = sorted((one for one in self.shown.values() if one.number > since), key=lambda one: one.number)

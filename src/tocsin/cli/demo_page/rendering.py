@@ -47,8 +47,8 @@ def webhook_arrival(
     )
 
 
-def run_line(run_id: str, stages: Iterable[tuple[str, str]], status: str, link: str) -> str:
-    """One run of the sample pipeline: its stages, each with its state."""
+def run_line(name: str, stages: Iterable[tuple[str, str]], status: str, link: str) -> str:
+    """One attempt of the sample pipeline's run: its stages, each with its state."""
     marks = {"succeeded": "✓", "failed": "✗", "running": "…", "waiting": "·"}
     tones = {"succeeded": "good", "failed": "bad", "running": "running", "waiting": "neutral"}
     steps = "".join(
@@ -57,7 +57,7 @@ def run_line(run_id: str, stages: Iterable[tuple[str, str]], status: str, link: 
         for name, state in stages
     )
     return (
-        f'<div class="run" id="{esc(link)}"><code>{esc(run_id)}</code><ol>{steps}</ol>'
+        f'<div class="run" id="{esc(link)}"><code>{esc(name)}</code><ol>{steps}</ol>'
         f"{mark(status, tones.get(status, 'neutral'))}</div>"
     )
 

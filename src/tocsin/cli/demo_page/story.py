@@ -1,4 +1,4 @@
-"""The sample pipeline: extract, transform, load, report. The first run fails at `load`; the second one recovers."""
+"""The sample pipeline: extract, transform, load, report. Its run fails at `load`, is tried again, and recovers."""
 
 import asyncio
 from collections import Counter
@@ -20,7 +20,7 @@ NAMES = "Demo: "
 
 BEAT_S = 1.4
 PAUSE_S = 4.0
-"""Between the runs: long enough to see the first one fail and the refused webhook come again."""
+"""Between the attempts: long enough to see the first one fail and the refused webhook come again."""
 
 SLACK_TOKEN = "xoxb-" + "demo" * 6
 """Like the other keys: the fakes take any of the right shape."""
@@ -113,18 +113,19 @@ class Story:
         return made
 
     async def tell(self) -> None:
+        run_id = rfc3339(self.app.clock_ms())[:19] + "Z"
         self.said("pipeline  shop/orders starts")
-        await self.run(dropped_share=0.019, fails_at="load")
+        await self.attempt(1, run_id, dropped_share=0.019, fails_at="load")
         await asyncio.sleep(PAUSE_S)
-        self.said("pipeline  somebody made room on the disk: shop/orders starts again")
-        await self.run(dropped_share=0.002)
+        self.said("pipeline  somebody made room on the disk: the run is tried again")
+        await self.attempt(2, run_id, dropped_share=0.002)
         await self.wait_for_arrivals()
 
-    async def run(self, *, dropped_share: float, fails_at: str = "") -> None:
-        run_id = rfc3339(self.app.clock_ms())[:19] + "Z"
+    async def attempt(self, number: int, run_id: str, *, dropped_share: float, fails_at: str = "") -> None:
+        """All stages, or those up to the one that fails."""
         run = Run(run_id, dict.fromkeys(STAGES, "waiting"))
         self.receivers.runs.append(run)
-        send = Sender(self, run_id, f"{self.url}/demo#run-{len(self.receivers.runs)}")
+        send = Sender(self, run_id, number, f"{self.url}/demo#attempt-{number}")
         rows = 48_211
         await send("run.started", data={})
         for stage in STAGES:
@@ -207,11 +208,12 @@ class Story:
 
 
 class Sender:
-    """Sends events of one run; returns the id that each was given."""
+    """Sends events of one attempt of a run; returns the id that each was given."""
 
-    def __init__(self, story: Story, run_id: str, link: str) -> None:
+    def __init__(self, story: Story, run_id: str, attempt: int, link: str) -> None:
         self.story = story
         self.run_id = run_id
+        self.attempt = attempt
         self.link = link
 
     async def __call__(self, type_: str, *, data: Mapping[str, Any], **fields: Any) -> str:
@@ -222,7 +224,7 @@ class Sender:
             "run_id": self.run_id,
             "labels": {"env": "prod", "owner": "ana"},
             "links": {"run": self.link},
-            "data": dict(data),
+            "data": ({"attempt": self.attempt} if self.attempt > 1 else {}) | dict(data),
         }
         receipt = await self.story.api("POST", "/v1/events", event | fields)
         return str(receipt["id"])
