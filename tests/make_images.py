@@ -24,7 +24,7 @@ from typing import IO, Any
 
 import msgspec
 from playwright.async_api import async_playwright
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from tests.chromium import FLAGS, chromium_path
 from tests.dashboard.filled import company
@@ -44,7 +44,7 @@ WIDTH = 1240
 MOST_BYTES = 150_000
 STORY_S = 60
 
-MOVING = {"width": 1080, "height": 790}
+MOVING: ViewportSize = {"width": 1080, "height": 790}
 SHARPER = 1.5
 """More points than the page's width, for screens that show them."""
 LOOK_MS = 500
@@ -150,8 +150,8 @@ def moving(browser: Browser) -> None:
         told = all_news(url)
         for scheme in SCHEMES:
             window = browser.new_context(
-                viewport=MOVING, device_scale_factor=SHARPER, color_scheme=scheme, reduced_motion="reduce",
-                locale="en-GB", timezone_id="UTC",
+                viewport=MOVING, device_scale_factor=SHARPER, color_scheme=scheme,  # type: ignore[arg-type]
+                reduced_motion="reduce", locale="en-GB", timezone_id="UTC",
             )  # fmt: skip
             page, picture = window.new_page(), MovingPicture(browser.new_page())
             page.route("**/demo/news*", lambda route: route.fulfill(json={"latest": 0, "items": [], "runs": ""}))
