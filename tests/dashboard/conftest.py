@@ -52,19 +52,19 @@ async def look(tocsin: Running, chromium: Browser) -> AsyncIterator[Look]:
     """`await look("developer", width=390, dark=True)`: somebody of that role, signed in, in a window of their own.
     `user`: the id of whom it is."""
     opened: list[tuple[Looking, Any]] = []
-    first: list[Forms] = []
+    people: dict[str, Forms] = {}
 
     async def one(
         role: str = "admin", width: int = 1400, height: int = 900, dark: bool = False, user: str = ""
     ) -> Looking:
-        if not first:
-            first.append(await set_up(tocsin))
-        forms = first[0]
-        if role != "admin":
+        if not people:
+            people["admin"] = await set_up(tocsin)
+        if role not in people:
             email = f"{role}@example.com"
             await account_of(tocsin, email, role, user=user)
-            forms = Forms(tocsin)
-            (await forms.log_in(email, PASSWORD)).ok()
+            people[role] = Forms(tocsin)
+            (await people[role].log_in(email, PASSWORD)).ok()
+        forms = people[role]
         context = await chromium.new_context(
             viewport={"width": width, "height": height},
             color_scheme="dark" if dark else "light",
