@@ -146,6 +146,16 @@ async def test_it_is_paused_deleted_and_brought_back_one_or_many(tocsin: Running
     fields = csrf | {"action": "enable", "ids": listed[1]}
     assert (await browser.form("/endpoints/bulk", fields)).status == 303
     assert all(one["is_active"] for one in (await tocsin.client.get("/v1/webhooks")).ok()["items"])
+    asks = await browser.form("/endpoints/bulk", csrf | {"action": "delete", "ids": listed[1]})
+    asked = text_of(asks.body)
+    assert "Delete 3 endpoints?" in asked
+    assert "1 rule leads there." in asked
+    assert len((await tocsin.client.get("/v1/webhooks")).ok()["items"]) == 3
+    fields = fields_of(asks, "/endpoints/bulk")
+    await tocsin.client.delete(f"/v1/webhooks/{ids[0]}")
+    assert (await browser.form("/endpoints/bulk", fields)).status == 409  # fewer than were seen
+    assert (await browser.form("/endpoints/bulk", fields | {"expected": "2"})).status == 303
+    assert (await tocsin.client.get("/v1/webhooks")).ok()["items"] == []
 
 
 async def test_the_weekly_digest_is_on_with_one_form_and_off_with_another(tocsin: Running) -> None:

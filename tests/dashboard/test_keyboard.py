@@ -64,7 +64,7 @@ async def test_the_palette_and_the_keys(tocsin: Running, look: Look) -> None:
     at = await look("developer")
     page = at.page
     await at.goto("/deliveries")
-    find = page.locator("[data-opens=palette]")
+    find = page.locator("[commandfor=palette]")
     await find.focus()
     await page.keyboard.press("Enter")
     await expect(page.locator("#palette input")).to_be_focused()

@@ -138,7 +138,12 @@ async def test_forms_without_a_script(tocsin: Running) -> None:
     assert (await undone(browser)).status == 303
     assert (await rules_of(browser))[0]["is_active"]
     for action, back in (("disable", "is_active"), ("delete", "")):
-        assert (await sent(browser, "/rules", "/rules/bulk", [("action", action), ("id", rule["id"])])).status == 303
+        asks = await sent(browser, "/rules", "/rules/bulk", [("action", action), ("id", rule["id"])])
+        if action == "delete":  # says how many, and waits
+            assert "Delete 1 rule?" in asks.body.decode()
+            assert await rules_of(browser)
+            asks = await browser.form("/rules/bulk", fields_of(asks, "/rules/bulk"))
+        assert asks.status == 303
         found = await rules_of(browser)
         assert found == [] if not back else not found[0]["is_active"]
         assert (await undone(browser)).status == 303

@@ -50,7 +50,7 @@ async def test_times_in_sentences_follow_the_zone(tocsin: Running, look: Look) -
     told = at.page.locator(".told time")
     at_utc = await told.get_attribute("datetime")
     assert at_utc is not None
-    await at.page.locator("[data-zone]").select_option("utc")
+    await at.page.locator("select[data-zone]").select_option("utc")
     await expect(told).to_have_text(at_utc[:16].replace("T", " "))
 
 

@@ -122,6 +122,7 @@ BODIES: dict[str, Any] = {
     "flow.execute": {"inputs": {}},
     "source.create": {"kind": "github", "name": "new", "secret": "s3cr3t"},
     "source.update": {"name": "changed"},
+    "tenant.settings": {"time_zone": "Europe/Berlin"},
     "member.sign_in_link": {"email": "new@example.org"},
 }
 """By action. A route that changes something and is not here has no body. URL and WEBHOOK: what the test has made."""

@@ -48,6 +48,7 @@ async def things(tocsin: Running) -> dict[str, tuple[str, dict[str, Any]]]:
         "/v1/secrets/{name}": ("/v1/secrets/key", {"value": "another secret value"}),
         "/v1/sources/{id}": (f"/v1/sources/{source['id']}", {"name": "other"}),
         "/v1/members/{user}": ("/v1/members/mia", {"name": "Mia"}),
+        "/v1/settings": ("/v1/settings", {"time_zone": "Europe/Berlin"}),
         "/v1/tenants/{tenant}": ("/v1/tenants/ml", {"name": "ML"}),
         "/v1/tenants/{tenant}/limits": ("/v1/tenants/ml/limits", {"rules": 7}),
         "/v1/rollout": ("/v1/rollout", {"features": {"slack": {"state": "off"}}}),

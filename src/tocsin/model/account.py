@@ -30,6 +30,7 @@ class Membership(Struct, frozen=True):
     tenant_id: str
     tenant_name: str
     role: str
+    time_zone: str = "UTC"
 
 
 class Session(Struct, frozen=True):

@@ -17,6 +17,7 @@ class Tenant(Struct, frozen=True):
     name: str
     created_ms: int
     suspended_ms: int | None
+    time_zone: str = "UTC"
 
 
 class Member(Struct, frozen=True):
@@ -92,6 +93,10 @@ async def hold_tenant(tx: Transaction, id_: str) -> None:
 
 async def rename_tenant(tx: Transaction, id_: str, name: str) -> None:
     await tx.fetch("rename_tenant", {"id": id_, "name": name})
+
+
+async def set_time_zone(tx: Transaction, id_: str, name: str) -> None:
+    await tx.fetch("set_time_zone", {"id": id_, "time_zone": name})
 
 
 async def suspend_tenant(tx: Transaction, id_: str, now_ms: int) -> None:

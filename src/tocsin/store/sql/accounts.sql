@@ -31,7 +31,7 @@ UPDATE account SET issuer = :issuer, subject = :subject WHERE user_id = :user_id
 -- memberships
 -- A tenant's admins choose the ids of its members, and any id: so the address has to be the account's as well, and where
 -- only another tenant's admin vouched for that, it does not count.
-SELECT m.tenant_id, t.name, m.role FROM account a
+SELECT m.tenant_id, t.name, m.role, t.time_zone FROM account a
   JOIN member m ON m.user_id = a.user_id AND lower(m.email) = a.email AND a.home_tenant IN ('', m.tenant_id)
        AND m.removed_ms IS NULL
   JOIN tenant t ON t.id = m.tenant_id AND t.deleted_ms IS NULL

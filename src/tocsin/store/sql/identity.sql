@@ -2,14 +2,17 @@
 INSERT INTO tenant (id, name, created_ms) VALUES (:id, :name, :now) ON CONFLICT (id) DO NOTHING RETURNING id;
 
 -- get_tenant
-SELECT id, name, created_ms, suspended_ms FROM tenant WHERE id = :id AND deleted_ms IS NULL;
+SELECT id, name, created_ms, suspended_ms, time_zone FROM tenant WHERE id = :id AND deleted_ms IS NULL;
 
 -- list_tenants
-SELECT id, name, created_ms, suspended_ms FROM tenant WHERE id > :after AND deleted_ms IS NULL AND id <> :but
+SELECT id, name, created_ms, suspended_ms, time_zone FROM tenant WHERE id > :after AND deleted_ms IS NULL AND id <> :but
  ORDER BY id LIMIT :limit;
 
 -- rename_tenant
 UPDATE tenant SET name = :name WHERE id = :id AND deleted_ms IS NULL RETURNING id;
+
+-- set_time_zone
+UPDATE tenant SET time_zone = :time_zone WHERE id = :id AND deleted_ms IS NULL RETURNING id;
 
 -- suspend_tenant
 UPDATE tenant SET suspended_ms = coalesce(suspended_ms, :now) WHERE id = :id AND deleted_ms IS NULL RETURNING id;

@@ -17,7 +17,8 @@ class Rect(Struct, frozen=True):
 
 
 class Bars(Struct, frozen=True):
-    """Stacked bars; `labels` stand below at equal distances; `said` is all of it in a sentence."""
+    """Stacked bars; `labels` stand below at equal distances, times among them (wording.tick); `said` is all of it
+    in a sentence."""
 
     width: int
     height: int

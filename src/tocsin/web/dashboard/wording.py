@@ -110,6 +110,18 @@ def moment(text: str | None) -> Markup:
     return Markup('<time datetime="{}" title="{}" data-clock>{}</time>').format(text, utc(text), utc(text)[:-4])
 
 
+TICKS = {"hour": "%H:%M", "day": "%a %-d", "both": "%-d %b %H:%M"}
+
+
+def tick(text: str, kind: str) -> Markup:
+    """A time below a chart, by `kind` of TICKS; `app.js` puts it into the zone that somebody chose."""
+    return Markup('<time datetime="{}" data-axis="{}">{}</time>').format(text, kind, parsed(text).strftime(TICKS[kind]))
+
+
+NOW = Markup("now (<span data-zone-said>UTC</span>)")
+"""The end of such an axis, which says in which zone its times are."""
+
+
 def ends_soon(text: str, now_ms: int) -> str:
     """The class of a time that is past, or will be within a week."""
     left_s = parsed(text).timestamp() - now_ms / 1000

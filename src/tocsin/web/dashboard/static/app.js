@@ -10,7 +10,16 @@
   };
 
   // Times.
-  const zone = () => (kept.get("zone", "local") === "utc" ? "UTC" : undefined);
+  const zoneBox = $("select[data-zone]");
+  const zone = () => document.documentElement.dataset.zone || undefined;
+  function inZone(chosen) {
+    if (!zoneBox) return;
+    zoneBox.value = chosen;
+    if (zoneBox.selectedIndex < 0) zoneBox.value = "local"; // in this tenant there is none
+    let name = { utc: "UTC", tenant: zoneBox.selectedOptions[0].dataset.name }[zoneBox.value] ?? "";
+    try { new Intl.DateTimeFormat("en-GB", { timeZone: name || undefined }); } catch { name = "UTC"; } // newer than the browser
+    document.documentElement.dataset.zone = name;
+  }
   const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
   function ago(then) {
     const past = (Date.now() - then) / 1000, away = Math.abs(past);
@@ -28,13 +37,19 @@
     const day = `${parts.year}-${parts.month}-${parts.day}`, time = `${parts.hour}:${parts.minute}:${parts.second}`;
     return { day, time, exact: `${day} ${time} ${parts.timeZoneName}` };
   }
+  const AXES = {
+    hour: { hour: "2-digit", minute: "2-digit" }, day: { weekday: "short", day: "numeric" },
+    both: { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" },
+  };
+  const onAxis = (then, name) => new Intl.DateTimeFormat("en-GB", { ...AXES[name], timeZone: zone() }).format(then).replace(",", "");
   function times() {
+    for (const one of $$("[data-zone-said]")) one.textContent = zone() ?? "local";
     for (const one of $$("time[datetime]")) {
       const then = new Date(one.dateTime);
       if (Number.isNaN(then.getTime())) continue;
       const { exact, time, day } = clock(then);
       one.title = exact;
-      const said = "ago" in one.dataset ? ago(then) : "clock" in one.dataset ? `${day} ${one.dataset.clock === "min" ? time.slice(0, 5) : time}` : null;
+      const said = "axis" in one.dataset ? onAxis(then, one.dataset.axis) : "ago" in one.dataset ? ago(then) : "clock" in one.dataset ? `${day} ${one.dataset.clock === "min" ? time.slice(0, 5) : time}` : null;
       if (said !== null && one.textContent !== said) one.textContent = said;
     }
   }
@@ -62,7 +77,8 @@
     try { await navigator.clipboard.writeText(text); say("Copied."); } catch { say("The browser does not let us copy."); }
   }
 
-  // Dialogs: focus goes back where it came from (browsers do that for <dialog>).
+  // Dialogs: browsers open them by themselves; those that do not know `command` yet, here. Focus goes back where it came
+  // from (browsers do that for <dialog>).
   function open(id) {
     const dialog = document.getElementById(id);
     if (dialog && !dialog.open) dialog.showModal();
@@ -223,7 +239,7 @@
     const actions = {
       g: () => { going = performance.now(); },
       "?": () => open("keys"),
-      "/": () => ($("[data-filter]") ?? $("[data-opens=palette]"))?.focus(),
+      "/": () => ($("[data-filter]") ?? $("[commandfor=palette]"))?.focus(),
       j: () => row(1),
       k: () => row(-1),
       x: () => $("input[type=checkbox][name=id]", here ?? document.createElement("i"))?.click(),
@@ -254,11 +270,12 @@
   document.addEventListener("keydown", pressed);
   document.addEventListener("click", (event) => shutMenus(event.target.closest?.("details.menu")));
   document.addEventListener("click", (event) => {
-    const at = event.target.closest?.("[data-opens],[data-closes],[data-copy],[data-dismiss],[data-nav],[data-theme],[data-live-switch],[data-close-drawer],a[data-drawer],time[datetime],[role=option]");
+    const at = event.target.closest?.("[commandfor],a[data-opens],[data-copy],[data-dismiss],[data-nav],[data-theme],[data-live-switch],[data-close-drawer],a[data-drawer],time[datetime],[role=option]");
     if (!at) { if (event.target instanceof HTMLDialogElement) event.target.close(); return; }
     const data = at.dataset;
-    if ("opens" in data) open(data.opens);
-    else if ("closes" in data) at.closest("dialog").close();
+    if (at.matches("[command=close]")) document.getElementById(at.getAttribute("commandfor")).close();
+    else if (at.matches("[commandfor]")) open(at.getAttribute("commandfor"));
+    else if ("opens" in data) open(data.opens);
     else if ("copy" in data) copy(data.copy);
     else if ("dismiss" in data) at.closest(".toast-line").remove();
     else if ("closeDrawer" in data) { if (closeDrawer()) event.preventDefault(); }
@@ -291,7 +308,7 @@
   addEventListener("pageshow", () => { for (const one of $$("button[aria-busy]")) one.removeAttribute("aria-busy"); });
   document.addEventListener("change", (event) => {
     const at = event.target;
-    if (at.matches("[data-zone]")) { kept.set("zone", at.value); times(); }
+    if (at.matches("select[data-zone]")) { kept.set("zone", at.value); inZone(at.value); times(); }
     else if (at.matches("[data-keys-switch]")) kept.set("keys", at.checked ? "on" : "off");
     else if (at.matches("[data-select-all]")) { for (const box of $$("input[type=checkbox][name=id]")) box.checked = at.checked; selected(); }
     else if (at.matches("input[type=checkbox][name=id]")) selected();
@@ -311,8 +328,7 @@
   function opened() { if (document.getElementById(location.hash.slice(1))?.matches("dialog")) open(location.hash.slice(1)); }
   for (const name of ["pageshow", "hashchange"]) addEventListener(name, opened);
 
-  const zoneBox = $("[data-zone]");
-  if (zoneBox) zoneBox.value = kept.get("zone", "local");
+  inZone(kept.get("zone", "local"));
   const keysBox = $("[data-keys-switch]");
   if (keysBox) keysBox.checked = kept.get("keys", "on") === "on";
   $("[data-theme='']")?.setAttribute("aria-label", `Theme: ${document.documentElement.dataset.themeChosen}`);

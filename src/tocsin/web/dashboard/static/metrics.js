@@ -9,7 +9,7 @@
   const days = seconds(found.until) - seconds(found.since) > 2 * 86400;
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const words = (ms) => (ms == null ? "–" : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
-  const zone = () => { try { return localStorage.getItem("zone") === "utc" ? "UTC" : undefined; } catch { return undefined; } };
+  const zone = () => document.documentElement.dataset.zone || undefined;
   const clock = (at, day) => new Intl.DateTimeFormat("en-GB", { ...(day ? { day: "numeric", month: "short" } : {}), hour: "2-digit", minute: "2-digit", timeZone: zone() }).format(at * 1000);
   let plot = null;
   function draw() {
@@ -28,5 +28,5 @@
   draw();
   new ResizeObserver(() => { if (plot.width !== place.clientWidth) plot.setSize({ width: place.clientWidth, height: 220 }); }).observe(place);
   new MutationObserver(draw).observe(document.documentElement, { attributeFilter: ["class"] });
-  document.querySelector("[data-zone]")?.addEventListener("change", () => setTimeout(draw));
+  document.querySelector("select[data-zone]")?.addEventListener("change", () => setTimeout(draw));
 })();

@@ -15,7 +15,7 @@ from tocsin.web.dashboard.kinds import speaker
 from tocsin.web.dashboard.message_preview import look_of_delivery, with_frames
 from tocsin.web.dashboard.ownership import may_change
 from tocsin.web.dashboard.visit import Page, Visit
-from tocsin.web.dashboard.wording import parsed, plural, query
+from tocsin.web.dashboard.wording import NOW, parsed, plural, query, tick
 from tocsin.web.help import address_for
 
 TABS = (
@@ -179,18 +179,18 @@ def with_status(words: dict[str, str], status: str) -> str:
 
 def bars_of(stats: dict[str, Any], hours: int) -> charts.Bars:
     totals, bins = stats["totals"], []
-    shown = "%H:%M" if hours <= 24 else "%a %H:%M"
+    shown = "%H:%M UTC" if hours <= 24 else "%a %H:%M UTC"
     for bucket in stats["buckets"]:
         ends = bucket["ends"]
         parts = (("ok", "delivered"), ("warn", "waiting"), ("bad", "failed"), ("mute", "suppressed"))
         bins.append((parsed(bucket["at"]).strftime(shown), [(tone, ends[name]) for tone, name in parts]))
-    step = max(1, len(bins) // (LABELS - 1))
-    labels = [bins[place][0] if hours <= 24 else bins[place][0].split()[0] for place in range(0, len(bins), step)]
+    starts = [bucket["at"] for bucket in stats["buckets"]][:: max(1, len(bins) // (LABELS - 1))]
+    labels = [tick(at, "hour" if hours <= 24 else "day") for at in starts]
     said = (
         f"Deliveries of the last {plural(hours, 'hour')}: {totals['delivered']:,} delivered, {totals['waiting']:,} on "
         f"their way, {totals['failed']:,} failed, {totals['suppressed']:,} held back."
     )
-    return charts.stacked(bins, [*labels[: LABELS - 1], "now (UTC)"], said)
+    return charts.stacked(bins, [*labels[: LABELS - 1], NOW], said)
 
 
 def as_command(chosen: Filter) -> str:

@@ -6,7 +6,7 @@ from tocsin.web.dashboard.charts import Bars, stacked
 from tocsin.web.dashboard.views.endpoint_page import asked, page_of
 from tocsin.web.dashboard.views.endpoints import Json
 from tocsin.web.dashboard.visit import Page, Visit
-from tocsin.web.dashboard.wording import parsed, plural
+from tocsin.web.dashboard.wording import NOW, parsed, plural, tick
 
 SPANS = ((1, "1 h"), (6, "6 h"), (24, "24 h"), (168, "7 days"))
 
@@ -33,14 +33,14 @@ def bars_of(stats: Json) -> Bars:
         )
         for one in stats["buckets"]
     ]
-    starts = [parsed(one["at"]) for one in stats["buckets"]]
-    labels = [f"{starts[place]:%d %b %H:%M}" for place in range(0, len(starts), max(1, len(starts) // 6))]
+    starts = [one["at"] for one in stats["buckets"]]
+    labels = [tick(at, "both") for at in starts[:: max(1, len(starts) // 6)]]
     totals = stats["totals"]
     said = (
         f"Deliveries over time: {plural(totals['delivered'], 'message')} delivered, {totals['waiting']} on their way, "
         f"{totals['failed']} failed, {totals['suppressed']} held back."
     )
-    return stacked(bins, [*labels, "now"], said)
+    return stacked(bins, [*labels, NOW], said)
 
 
 PAGES = (Page("GET", "/endpoints/{id}/metrics", show),)

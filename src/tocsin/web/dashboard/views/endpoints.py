@@ -22,6 +22,9 @@ ENDS = (("delivered", "delivered"), ("waiting", "on their way"), ("failed", "fai
 MOST_NEW = 3
 NOT_THERE = ("dead", "expired", "retrying")
 
+NAMED = 3
+"""Of those that are about to be deleted: the others are counted."""
+
 DONE = {
     "enable": ("switched on", "disable"),
     "disable": ("switched off", "enable"),
@@ -142,15 +145,41 @@ def cells_of(stats: Json) -> list[Cell]:
 
 async def change_many(visit: Visit) -> Response:
     action = visit.form.get("action", "")
-    ids = visit.many.get("id", []) + [id_ for id_ in visit.form.get("ids", "").split(",") if id_]
+    ids = visit.many.get("id", []) + visit.form.get("ids", "").split()
     if not ids:
         return visit.see("/endpoints", "Nothing was selected.", tone="bad")
     body = {"action": action, "ids": ids}
-    count = (await visit.api.post("/v1/webhooks/bulk", body | {"dry_run": True}))["count"]
-    found = await visit.api.post("/v1/webhooks/bulk", body | {"expected": count})
+    fitting = await visit.api.post("/v1/webhooks/bulk", body | {"dry_run": True})
+    if action == "delete" and not visit.form.get("sure"):
+        return await ask_delete(visit, fitting["ids"])
+    expected = int(seen) if (seen := visit.form.get("expected", "")).isdecimal() else fitting["count"]
+    found = await visit.api.post("/v1/webhooks/bulk", body | {"expected": expected})
     done, back = DONE[action]
-    undo = Undo("/endpoints/bulk", {"action": back, "ids": ",".join(found["ids"])}) if found["ids"] else None
+    fields = {"action": back, "ids": " ".join(found["ids"]), "sure": "on"}
+    undo = Undo("/endpoints/bulk", fields) if found["ids"] else None
     return visit.see("/endpoints", f"{plural(found['changed'], 'endpoint')} {done}.", undo=undo)
+
+
+async def ask_delete(visit: Visit, ids: list[str]) -> Response:
+    """What would be deleted, before anything is."""
+    if not ids:
+        return visit.see("/endpoints", "None of these endpoints is yours to change.", tone="bad")
+    found = uses(await rules_of(visit))
+    leading = {rule["id"] for id_ in ids for rule in found.get(id_, ())}
+    return await visit.page(
+        "pages/bulk_delete.html",
+        title=f"Delete {plural(len(ids), 'endpoint')}?",
+        name="Endpoints",
+        back="/endpoints",
+        action="/endpoints/bulk",
+        count=len(ids),
+        ids=ids,
+        names=[(await visit.api.get(f"/v1/webhooks/{id_}"))["name"] for id_ in ids[:NAMED]],
+        about=(
+            f"{plural(len(leading), 'rule leads', 'rules lead')} there. Messages that wait are cancelled.",
+            "Each can be brought back, with its address and settings.",
+        ),
+    )
 
 
 PAGES = (

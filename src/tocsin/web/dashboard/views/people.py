@@ -12,7 +12,7 @@ from tocsin.store import accounts
 from tocsin.store.database import StoreBroken, StoreUnavailable
 from tocsin.web.dashboard.forms import form_of, local
 from tocsin.web.dashboard.rendering import page, static_response
-from tocsin.web.dashboard.visit import Visit, unmasked
+from tocsin.web.dashboard.visit import Visit, to_sign_in, unmasked
 from tocsin.web.observed import ROUTE
 from tocsin.web.oidc import AWAY_S
 from tocsin.web.oidc import COOKIE as AWAY
@@ -166,7 +166,7 @@ async def set_password(people: People, request: Request) -> Response:
 async def account(people: People, request: Request) -> Response:
     signed = await people.sessions.of(request.headers)
     if signed is None:
-        return see("/sign-in")
+        return to_sign_in(request)
     return await account_page(people, request, signed)
 
 

@@ -15,6 +15,9 @@ from tocsin.web.routes import rfc3339
 SHOWN = 50
 """On a page: as many as one Undo can name in a cookie."""
 
+NAMED = 3
+"""Of those that are about to be deleted: the others are counted."""
+
 MOST_FIGURES = 100
 WEEK_MS = 6 * 86_400_000
 """Six days before today are counted for sure."""
@@ -82,11 +85,37 @@ async def change_many(visit: Visit) -> Response:
     fitting = await visit.api.post("/v1/alert-rules/bulk", asked | {"dry_run": True})
     if not fitting["count"]:
         return visit.see(back_to(visit), "None of these rules is yours to change.", tone="bad")
-    await visit.api.post("/v1/alert-rules/bulk", {**asked, "ids": fitting["ids"], "expected": fitting["count"]})
     left = len(set(ids)) - fitting["count"]
-    said = f"{plural(fitting['count'], 'rule')} {DONE[action]}." + (f" {left} are not yours to change." if left else "")
-    undo = Undo("/rules/bulk", {"action": BACK[action], "ids": " ".join(fitting["ids"]), "next": back_to(visit)})
+    not_yours = f"{left} of those selected are not yours to change." if left else ""
+    if action == "delete" and not visit.form.get("sure"):
+        return await ask_delete(visit, fitting["ids"], not_yours)
+    expected = int(seen) if (seen := visit.form.get("expected", "")).isdecimal() else fitting["count"]
+    await visit.api.post("/v1/alert-rules/bulk", {**asked, "ids": fitting["ids"], "expected": expected})
+    said = f"{plural(fitting['count'], 'rule')} {DONE[action]}. {not_yours}".rstrip()
+    fields = {"action": BACK[action], "ids": " ".join(fitting["ids"]), "next": back_to(visit), "sure": "on"}
+    undo = Undo("/rules/bulk", fields)
     return visit.see(back_to(visit), said, undo=undo if fitting["count"] <= SHOWN else None)
+
+
+async def ask_delete(visit: Visit, ids: list[str], not_yours: str) -> Response:
+    """What would be deleted, before anything is."""
+    figures = await figures_of(visit)
+    told = sum(figures[id_]["messages"] for id_ in ids if id_ in figures)
+    return await visit.page(
+        "pages/bulk_delete.html",
+        title=f"Delete {plural(len(ids), 'rule')}?",
+        name="Rules",
+        back=back_to(visit),
+        action="/rules/bulk",
+        count=len(ids),
+        ids=ids,
+        names=[(await visit.api.get(f"/v1/alert-rules/{id_}"))["name"] for id_ in ids[:NAMED]],
+        about=(
+            f"In the last 7 days {plural(told, 'message')} came of this, and none will any more.",
+            "What was sent stays in the log, and each can be restored.",
+            *filter(None, (not_yours,)),
+        ),
+    )
 
 
 async def delete(visit: Visit) -> Response:

@@ -42,16 +42,34 @@ def tabs_of(visit: Visit) -> list[Tab]:
 
 
 async def show(visit: Visit) -> Response:
+    return await settings_page(visit)
+
+
+async def settings_page(visit: Visit, refused: Refused | None = None) -> Response:
+    own, tag = await visit.api.tagged("/v1/settings") if visit.may("viewer") else (None, "")
     limits = (await visit.api.get("/v1/limits"))["limits"] if visit.may("viewer") else {}
     settings = visit.app.settings
     return await visit.page(
         "pages/settings.html",
+        refused.status if refused else 200,
+        own=own,
+        tag=tag,
+        refused=refused,
         tabs=tabs_of(visit),
         limits=[(SAID.get(name, name.replace("_", " ")), one) for name, one in limits.items()],
         retention=[(said, getattr(settings, name)) for said, name in RETENTION],
         version=__version__,
         base=(settings.public_url or str(visit.request.base_url)).rstrip("/"),
     )
+
+
+async def change(visit: Visit) -> Response:
+    zone = visit.form.get("time_zone", "").strip()
+    try:
+        await visit.api.patch("/v1/settings", {"time_zone": zone}, tag=visit.form.get("tag", ""))
+    except Refused as refused:
+        return await settings_page(visit, refused)
+    return visit.see("/settings", f"The tenant’s time zone is {zone}.")
 
 
 async def checks(visit: Visit) -> Response:
@@ -130,6 +148,7 @@ async def delete_secret(visit: Visit) -> Response:
 
 PAGES: tuple[Page, ...] = (
     Page("GET", "/settings", show, ANYBODY),
+    Page("POST", "/settings", change, "admin"),
     Page("GET", "/settings/checks", checks, OPERATOR),
     Page("GET", SECRETS, secrets, "admin"),
     Page("POST", SECRETS, add_secret, "admin"),
