@@ -26,7 +26,7 @@ import apsw
 import msgspec
 import psutil  # type: ignore[import-untyped]
 
-from benchmarks import backlog, bus, client, hanging, idle, latency, many, noise, rules, startup, throughput
+from benchmarks import backlog, bus, client, disk, hanging, idle, latency, many, noise, rules, startup, throughput
 from benchmarks.figure import Figure, table
 from benchmarks.process import ROOT
 from benchmarks.systems import Bench
@@ -49,6 +49,8 @@ FIGURES: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "postgres-noise": partial(noise.run, store="postgres"),
     "sqlite-backlog": partial(backlog.run, store="sqlite"),
     "postgres-backlog": partial(backlog.run, store="postgres"),
+    "sqlite-disk": partial(disk.run, store="sqlite"),
+    "postgres-disk": partial(disk.run, store="postgres"),
     "idle": partial(idle.run, store="sqlite"),
     "client": client.run,
     "help": startup.run_help,
