@@ -1,39 +1,18 @@
 """Migrations: once each, from several processes at once, and never under a program that is too old."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.postgres import PostgresServer
-from tocsin.app import open_database
-from tocsin.settings import read_settings
+from tests.store.conftest import opened
 from tocsin.store import ledger
 from tocsin.store import migrate as migrating
-from tocsin.store.database import Database, StoreUnavailable, StoreUnfit
+from tocsin.store.database import StoreUnavailable, StoreUnfit
 from tocsin.store.migrate import applied, migrate, migrations
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def fresh(anyio_backend: Any, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[dict[str, str]]:
-    """Settings of a store that is really empty."""
-    settings = {"TOCSIN_DATA_DIR": str(tmp_path), "TOCSIN_DATABASE_URL": ""}
-    if request.param == "sqlite":
-        yield settings
-        return
-    server: PostgresServer = request.getfixturevalue("postgres")
-    server.drop_database("fresh")
-    settings["TOCSIN_DATABASE_URL"] = server.create_database("fresh")
-    yield settings
-    server.drop_database("fresh")
-
-
-async def opened(settings: dict[str, str]) -> Database:
-    return await open_database(read_settings(settings))
 
 
 async def test_each_runs_once(fresh: dict[str, str]) -> None:
@@ -142,6 +121,42 @@ async def test_numbers_and_names_are_in_order() -> None:
         assert numbers == sorted(set(numbers))
     names = {dialect: [m.name for m in migrations(dialect)] for dialect in ("sqlite", "postgres")}
     assert names["sqlite"] == names["postgres"]
+
+
+BREAKS = re.compile(
+    r"\b(DROP|RENAME|ALTER COLUMN|SET NOT NULL|ADD CONSTRAINT|ADD COLUMN(?![^;]*\bDEFAULT\b)[^;]*\bNOT NULL)\b",
+    re.IGNORECASE,
+)
+UNIQUE = re.compile(r"CREATE UNIQUE INDEX \w+ ON (\w+)", re.IGNORECASE)
+SHOWN_OTHERWISE = {14}
+"""Puts partitions in a table's place; that both versions work with it was tried (tests/end_to_end/test_upgrade.py)."""
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgres"])
+async def test_what_is_called_compatible_only_adds(dialect: str) -> None:
+    """What the version before writes must still fit: no column less, none that it would have to fill, nothing that has
+    to be unique from now on."""
+    for migration in migrations(dialect):
+        if not migration.is_compatible or migration.number in SHOWN_OTHERWISE:
+            continue
+        text = re.sub(r"--.*", "", migration.text)
+        assert not BREAKS.search(text), migration.name
+        for table in UNIQUE.findall(text):
+            assert re.search(rf"CREATE TABLE {table}\b", text), f"{migration.name}: {table} is there already"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE event DROP COLUMN title",
+        "ALTER TABLE event RENAME COLUMN title TO name",
+        "ALTER TABLE event ADD COLUMN tag TEXT NOT NULL",
+        "CREATE TABLE x (id TEXT); DROP TABLE event",
+    ],
+)
+async def test_what_breaks_is_seen(statement: str) -> None:
+    assert BREAKS.search(statement)
+    assert not BREAKS.search("ALTER TABLE event ADD COLUMN tag TEXT NOT NULL DEFAULT ''")
 
 
 async def test_a_database_that_is_not_there(tmp_path: Path) -> None:
