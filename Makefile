@@ -14,7 +14,7 @@ test: .venv/ready        ## everything, both stores, real processes, a real brow
 	$(BIN)/python -m tests.chromium
 	failed=0; \
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not alone" || failed=1; \
-	$(BIN)/python -m pytest -q -m alone || failed=1; \
+	$(BIN)/python -m pytest -q -m alone $$(grep -rl --include='test_*.py' 'mark\.alone' tests) || failed=1; \
 	exit $$failed
 
 check: .venv/ready       ## lint, types, import contracts, and how much of the decisions the tests reach

@@ -6,18 +6,20 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
+import starlette.routing
 from hypothesis import HealthCheck, settings
 from structlog.testing import capture_logs
 
 from tests.chromium import FIXTURE, MISSING, chromium_path
 from tests.harness import Clock, Receiver, Running, Start, receiving, running
 from tests.postgres import PostgresServer, start_postgres
-from tocsin.app import DATABASE_FILE, open_database
+from tocsin.app import DATABASE_FILE, KEY_FILE, keyring_of, open_database
 from tocsin.settings import read_settings
 from tocsin.store.migrate import migrate
 
@@ -28,6 +30,15 @@ STORES = ("sqlite", "postgres")
 
 # Where it is set, processes that tests start compile all of Tocsin anew each time: half of their start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Each start of Tocsin compiles a pattern for each of its routes, and there are thousands of starts.
+starlette.routing.compile_path = cache(starlette.routing.compile_path)
+
+HEAVY = ("tests/dashboard/", "tests/end_to_end/", "tests/frameworks/", "tests/stages/", "tests/web/", "tests/cli/")
+"""Whose files take long come first: at the end, when one worker has no file left, the other is through soon."""
+
+SHARED_MEMORY = Path("/dev/shm")
+ENOUGH_BYTES = 4 << 30
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,8 +52,15 @@ NO_KAFKA = (
 )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Thousands of stores wait for no disk: none of them has to outlive the machine."""
+    if SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free >= ENOUGH_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(SHARED_MEMORY))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(HEAVY))
     if not chromium_path() and not os.environ.get("CI"):
         for item in items:
             if FIXTURE in getattr(item, "fixturenames", ()):
@@ -52,7 +70,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     long = [item for item in items if item.get_closest_marker("proof")]
     if long:
         config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if item not in long]
+        items[:] = [item for item in items if not item.get_closest_marker("proof")]
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests, and all that they import, are never garbage: nobody looks through them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -89,7 +113,8 @@ def postgres_dsn(postgres: PostgresServer) -> str:
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite store in which nothing is but its schema, to be copied: migrations take longer than most tests."""
+    """A folder with a key and a SQLite store in which nothing is but its schema, to be copied: migrations take longer
+    than most tests."""
     folder = tmp_path_factory.mktemp("migrated")
     settings = read_settings({"TOCSIN_DATA_DIR": str(folder)})
 
@@ -99,8 +124,9 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         await database.close()
 
     asyncio.run(made())
-    assert [file.name for file in folder.iterdir()] == [DATABASE_FILE]
-    return folder / DATABASE_FILE
+    keyring_of(settings)
+    assert {file.name for file in folder.iterdir()} == {DATABASE_FILE, KEY_FILE}
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -116,13 +142,15 @@ def emptied(postgres_dsn: str) -> Iterator[Callable[[], None]]:
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     """The settings that say where the store is: an empty one, of either kind."""
     data = tmp_path / "data"
+    data.mkdir(0o700)
+    migrated: Path = request.getfixturevalue("migrated")
+    shutil.copy(migrated / KEY_FILE, data)
     found = {"TOCSIN_DATA_DIR": str(data), "TOCSIN_DATABASE_URL": ""}
     if request.param == "postgres":
         found["TOCSIN_DATABASE_URL"] = request.getfixturevalue("postgres_dsn")
         request.getfixturevalue("emptied")()
     else:
-        data.mkdir(0o700)
-        shutil.copyfile(request.getfixturevalue("migrated"), data / DATABASE_FILE)
+        shutil.copy(migrated / DATABASE_FILE, data)
     return found
 
 
@@ -219,9 +247,7 @@ async def standing(
 
 
 @pytest.fixture(scope="module")
-def frozen() -> Iterator[None]:
-    """Takes what the test session holds out of garbage collection: it would count where time is measured."""
+def frozen() -> None:
+    """Takes what the tests before left out of garbage collection: it would count where time is measured."""
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()

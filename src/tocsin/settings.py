@@ -5,6 +5,7 @@ import binascii
 import os
 import tomllib
 from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -155,14 +156,15 @@ class Settings(Hidden, frozen=True, forbid_unknown_fields=True):
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
 
 
-def defaults() -> dict[str, Any]:
+@cache
+def defaults() -> Mapping[str, Any]:
     return tomllib.loads((files("tocsin") / "settings.default.toml").read_text("utf-8"))
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Raises SettingsError. Pass an environment to read that one alone."""
     given = os.environ if environment is None else environment
-    values = defaults()
+    values = dict(defaults())
     switches = {rollout_setting(feature): feature for feature in (ALERTS, *PROVIDERS)}
     values |= dict.fromkeys(switches, "")
     values |= from_file(given.get("TOCSIN_CONFIG", ""), values)

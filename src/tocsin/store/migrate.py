@@ -10,6 +10,7 @@ So old and new run side by side while one takes the other's place.
 
 import hashlib
 import re
+from functools import cache
 from importlib.resources import files
 
 import apsw
@@ -41,13 +42,14 @@ class Migration(Struct, frozen=True):
         return self.text.startswith(COMPATIBLE)
 
 
-def migrations(dialect: str) -> list[Migration]:
+@cache
+def migrations(dialect: str) -> tuple[Migration, ...]:
     found = []
     for file in (files("tocsin.store") / "migrations").iterdir():
         name = NAME.match(file.name)
         if name and name[3] in (None, dialect):
             found.append(Migration(int(name[1]), name[2], for_dialect(file.read_text("utf-8"), dialect)))
-    return sorted(found, key=lambda migration: migration.number)
+    return tuple(sorted(found, key=lambda migration: migration.number))
 
 
 def for_dialect(text: str, dialect: str) -> str:
