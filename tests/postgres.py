@@ -178,6 +178,17 @@ def start_postgres(folder: Path, *, durable: bool, port: int | None = None) -> P
     return server
 
 
+def reopen_postgres(folder: Path, *, durable: bool) -> PostgresServer | None:
+    """The server that was stopped, and not removed, below `folder`, running again on another port; None without one."""
+    for home in sorted(folder.glob("postgres-*")):
+        binaries, port = next(home.glob("package/*/*/bin"), None) or _binaries(), free_port()
+        address = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        server = PostgresServer(address, binaries, home, port, durable=durable)
+        server.start()
+        return server
+    return None
+
+
 def free_port() -> int:
     """A TCP port that nobody listens on right now.
 

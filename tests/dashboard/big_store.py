@@ -7,14 +7,20 @@ tried again, dead letters, held back. Nothing of it is due, so that nothing is s
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import apsw
 import asyncpg
+import msgspec
+from msgspec import Struct
+from structlog.testing import capture_logs
 
-from tests.dashboard.filled import Filled
-from tests.harness import Running
+from tests.dashboard.filled import Filled, company, settings_of
+from tests.harness import Clock, Running, receiving, running
+from tests.web.browser import Browser
 
 DAY_MS = 86_400_000
 DAYS = 30
@@ -30,6 +36,8 @@ PIPELINES = tuple(
     for job in ("orders", "customers", "carts", "stock", "prices", "clicks", "marts", "ranker", "churn", "ledger")
 )
 TENANT = "default"
+PORTION = 50_000
+KEPT = "about.json"
 
 Row = tuple[Any, ...]
 COLUMNS = {
@@ -158,31 +166,90 @@ async def grow(filled: Filled) -> None:
     rules = (await tocsin.client.get("/v1/alert-rules?limit=100")).ok()["items"]
     wheres = [(one["id"], one["provider_type"]) for one in endpoints]
     month = Month(tocsin.clock.now_ms, wheres, [one["id"] for one in rules])
+    await (into_sqlite if tocsin.dialect == "sqlite" else into_postgres)(tocsin, month)
+
+
+def portions(month: Month) -> Iterator[tuple[str, list[Row]]]:
+    """Rows of one table, many at a time: all of them together would fill the memory."""
     rows: dict[str, list[Row]] = {table: [] for table in COLUMNS}
     for table, row in month.rows():
         rows[table].append(row)
-    if tocsin.dialect == "sqlite":
-        await into_sqlite(tocsin, rows)
-    else:
-        await into_postgres(tocsin, rows)
+        if len(rows[table]) >= PORTION:
+            yield table, rows.pop(table)
+            rows[table] = []
+    yield from rows.items()
 
 
-async def into_sqlite(tocsin: Running, rows: dict[str, list[Row]]) -> None:
+async def into_sqlite(tocsin: Running, month: Month) -> None:
     db: Any = tocsin.app.db
     async with db.transaction():
         writer: apsw.Connection = db.writer
-        for table, columns in COLUMNS.items():
-            names = columns.split()
+        for table, rows in portions(month):
+            names = COLUMNS[table].split()
             marks = ", ".join("?" * len(names))
-            writer.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", rows[table])
+            writer.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", rows)
 
 
-async def into_postgres(tocsin: Running, rows: dict[str, list[Row]]) -> None:
+async def into_postgres(tocsin: Running, month: Month) -> None:
     db: Any = tocsin.app.db
     connection = await asyncpg.connect(db.dsn)
     for day in range(DAYS + 1):
         await connection.execute("SELECT make_attempt_partition($1)", (tocsin.clock.now_ms // DAY_MS - day) * DAY_MS)
-    for table, columns in COLUMNS.items():
-        await connection.copy_records_to_table(table, records=rows[table], columns=columns.split())
+    for table, rows in portions(month):
+        await connection.copy_records_to_table(table, records=rows, columns=COLUMNS[table].split())
     await connection.execute("VACUUM ANALYZE")
     await connection.close()
+
+
+# Keeping one: growing it takes minutes.
+
+
+class Kept(Struct):
+    """What is known of a store besides what is in it. `cookies`: name and value, by whose they are."""
+
+    now_ms: int
+    ids: dict[str, dict[str, str]]
+    deliveries: dict[str, str]
+    runs: dict[str, str]
+    cookies: dict[str, dict[str, str]]
+    csrf: dict[str, str]
+
+
+def kept_of(filled: Filled) -> Kept:
+    cookies = {
+        who: {name: morsel.value for name, morsel in person.cookies.items()} for who, person in filled.people.items()
+    }
+    csrf = {who: person.csrf for who, person in filled.people.items()}
+    return Kept(filled.tocsin.clock.now_ms, filled.ids, filled.deliveries, filled.runs, cookies, csrf)
+
+
+def filled_of(tocsin: Running, kept: Kept) -> Filled:
+    """The same people, still signed in."""
+    people = {}
+    for who, cookies in kept.cookies.items():
+        person = people[who] = Browser(tocsin)
+        person.csrf = kept.csrf[who]
+        person.keep(tuple(f"{name}={value}" for name, value in cookies.items()))
+    return Filled(tocsin, people["operator"], kept.ids, kept.deliveries, kept.runs, people)
+
+
+@asynccontextmanager
+async def big_store(store: Mapping[str, str], folder: Path) -> AsyncIterator[Filled]:
+    """A store with all that. What was left in `folder` (and in the database of `store`) is opened again, at the time at
+    which it was left."""
+    about = folder / KEPT
+    if not about.exists():
+        (folder / "first").mkdir()
+        async with company(store, folder / "first") as found:
+            await grow(found)
+            about.write_bytes(msgspec.json.encode(kept_of(found)))
+    kept = msgspec.json.decode(about.read_bytes(), type=Kept)
+    clock = Clock()
+    clock.now_ms = kept.now_ms
+    with capture_logs() as logs:
+        async with receiving(clock) as receiver:
+            environment = dict(store) | {"TOCSIN_FLOWS": str(folder / "first" / "flows")} | settings_of(receiver)
+            async with running(environment, clock, receiver) as tocsin:
+                yield filled_of(tocsin, kept)
+    crashes = [entry for entry in logs if entry.get("exc_info")]
+    assert not crashes, crashes

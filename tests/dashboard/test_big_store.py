@@ -1,19 +1,22 @@
 """Every page with a month of a large installation in the store: how long the server takes for it, on both stores.
 
-`--proof -s` prints the table of benchmarks/NOTES.md."""
+`--proof -s` prints the table of benchmarks/NOTES.md. Where $TOCSIN_TEST_BIG_STORE names a folder, the stores stay there
+and are taken from there the next time: growing one takes minutes."""
 
 import gc
+import os
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec import Struct
 
-from tests.dashboard.big_store import PIPELINES, grow
-from tests.dashboard.filled import Filled, company
+from tests.dashboard.big_store import KEPT, PIPELINES, big_store
+from tests.dashboard.filled import Filled
 from tests.dashboard.pages_of import Address, addresses
-from tests.postgres import PostgresServer
+from tests.postgres import reopen_postgres, start_postgres
 from tocsin.web.dashboard.api import Api
 
 pytestmark = [pytest.mark.anyio, pytest.mark.proof]
@@ -70,19 +73,28 @@ class Took(Struct):
         return f"{self.path[:70]:<70} {times} {self.calls:3} {len(self.queries):3}  {said}"
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
 async def grown(
     request: pytest.FixtureRequest, anyio_backend: object, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Filled]:
-    folder = tmp_path_factory.mktemp("big")
+    given = os.environ.get("TOCSIN_TEST_BIG_STORE")
+    folder = Path(given, request.param) if given else tmp_path_factory.mktemp("big")
+    folder.mkdir(parents=True, exist_ok=True)
     store = {"TOCSIN_DATA_DIR": str(folder / "data"), "TOCSIN_DATABASE_URL": ""}
+    server = None
     if request.param == "postgres":
-        postgres: PostgresServer = request.getfixturevalue("postgres")
-        postgres.drop_database("big")
-        store["TOCSIN_DATABASE_URL"] = postgres.create_database("big") + "?sslmode=disable"
-    async with company(store, folder) as found:
-        await grow(found)
+        server = reopen_postgres(folder, durable=False) or start_postgres(folder, durable=False)
+        if not (folder / KEPT).exists():
+            server.drop_database("big")
+            server.create_database("big")
+        store["TOCSIN_DATABASE_URL"] = server.dsn("big") + "?sslmode=disable"
+    async with big_store(store, folder) as found:
         yield found
+    if server is not None:
+        if given:
+            server.stop()
+        else:
+            server.remove()
 
 
 class Watched:

@@ -12,7 +12,7 @@ from tocsin.model.hidden import Hidden
 from tocsin.model.reference import filled, names_in
 from tocsin.model.rule import Rule
 from tocsin.store import noise, rows
-from tocsin.store.database import Database, Reader, Transaction
+from tocsin.store.database import Database, Reader, Row, Transaction
 from tocsin.store.sealing import Keyring, Place
 from tocsin.store.secrets import refer
 
@@ -230,6 +230,23 @@ async def list_endpoints(
     return [rows.endpoint(row) for row in await db.read("list_endpoints", values, tuple(sorted(filters)))]
 
 
+async def endpoint_names(db: Reader, tenant_id: str, after: str, limit: int, filters: dict[str, Any]) -> list[Row]:
+    """Id, name, provider type, whether it is on, whose it is, and who made it. Filters: `ids`, `q`, `seen_by`."""
+    return await _names(db, "endpoint_names", tenant_id, after, limit, filters)
+
+
+async def rule_names(db: Reader, tenant_id: str, after: str, limit: int, filters: dict[str, Any]) -> list[Row]:
+    """Id, name, whether it is on, and the ids of its endpoints, a JSON list. Filters: `ids`, `q`."""
+    return await _names(db, "list_rule_names", tenant_id, after, limit, filters)
+
+
+async def _names(db: Reader, query: str, tenant_id: str, after: str, limit: int, filters: dict[str, Any]) -> list[Row]:
+    values = {"tenant_id": tenant_id, "after": after, "limit": limit} | filters
+    if "ids" in values:
+        values["ids"] = rows.text(values["ids"])
+    return await db.read(query, values, tuple(sorted(filters)))
+
+
 async def open_endpoint(db: Reader, keyring: Keyring, tenant_id: str, endpoint_id: str) -> Opened:
     """The sealed parts. Raises NotFound, and WrongKey where the key is not the one that sealed them."""
     found = await db.read("sealed_endpoint", {"tenant_id": tenant_id, "id": endpoint_id})
@@ -314,9 +331,13 @@ async def get_rule(db: Reader, tenant_id: str, rule_id: str, *, deleted: bool = 
     return rows.rule(found[0])
 
 
-async def list_rules(db: Reader, tenant_id: str, *, after: str, limit: int, deleted: bool = False) -> list[Rule]:
+async def list_rules(
+    db: Reader, tenant_id: str, *, after: str, limit: int, deleted: bool = False, webhook_id: str = ""
+) -> list[Rule]:
+    """`webhook_id`: only those that lead there."""
     values = {"tenant_id": tenant_id, "after": after, "limit": limit, "deleted": int(deleted)}
-    found = await db.read("list_rules", values)
+    filters = {"webhook_id": rows.text(webhook_id)} if webhook_id else {}
+    found = await db.read("list_rules", values | filters, tuple(filters))
     return [rows.rule(row) for row in found]
 
 

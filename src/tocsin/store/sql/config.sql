@@ -33,6 +33,23 @@ SELECT e.tenant_id, e.id, e.user_id, e.provider_type, e.name, e.description, e.a
 -- list_endpoints_by_seen_by
 e.user_id IN (:seen_by, '')
 
+-- endpoint_names
+-- What lists and choices say of them.
+SELECT e.id, e.name, e.provider_type, e.is_active, e.user_id, e.created_by FROM endpoint e
+ WHERE e.tenant_id = :tenant_id AND e.deleted_ms IS NULL AND e.id > :after AND e.created_by <> 'preferences' {filters}
+ ORDER BY e.id LIMIT :limit;
+
+-- endpoint_names_by_ids
+-- A JSON list of them.
+e.id IN (SELECT value FROM json_each(:ids))
+
+-- endpoint_names_by_q
+-- In small letters.
+instr(lower(e.name), :q) > 0
+
+-- endpoint_names_by_seen_by
+e.user_id IN (:seen_by, '')
+
 -- hidden_endpoints
 -- Those that are gone, too: what went there is kept.
 SELECT id FROM endpoint WHERE tenant_id = :tenant_id AND user_id NOT IN (:seen_by, '');
@@ -121,8 +138,24 @@ SELECT tenant_id, id, name, event_types, pipelines, labels, condition, endpoint_
 SELECT tenant_id, id, name, event_types, pipelines, labels, condition, endpoint_ids, retry, rate_limit, settings, noise, is_active,
        created_by, created_ms, updated_ms
   FROM rule
- WHERE tenant_id = :tenant_id AND CASE WHEN deleted_ms IS NULL THEN 0 ELSE 1 END = :deleted AND id > :after
+ WHERE tenant_id = :tenant_id AND CASE WHEN deleted_ms IS NULL THEN 0 ELSE 1 END = :deleted AND id > :after {filters}
  ORDER BY id LIMIT :limit;
+
+-- list_rules_by_webhook_id
+instr(endpoint_ids, :webhook_id) > 0
+
+-- list_rule_names
+SELECT r.id, r.name, r.is_active, r.endpoint_ids FROM rule r
+ WHERE r.tenant_id = :tenant_id AND r.deleted_ms IS NULL AND r.id > :after {filters}
+ ORDER BY r.id LIMIT :limit;
+
+-- list_rule_names_by_ids
+-- A JSON list of them.
+r.id IN (SELECT value FROM json_each(:ids))
+
+-- list_rule_names_by_q
+-- In small letters.
+instr(lower(r.name), :q) > 0
 
 -- update_rule
 UPDATE rule SET name = :name, event_types = :event_types, pipelines = :pipelines, labels = :labels, condition = :condition,

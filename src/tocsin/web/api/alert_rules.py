@@ -246,7 +246,12 @@ async def get(call: Call) -> Response:
 async def list_(call: Call) -> Response:
     limit = page_limit(call)
     found = await config.list_rules(
-        call.app.db, call.tenant_id, after=cursor_of(call, ""), limit=limit + 1, deleted=asks_deleted(call)
+        call.app.db,
+        call.tenant_id,
+        after=cursor_of(call, ""),
+        limit=limit + 1,
+        deleted=asks_deleted(call),
+        webhook_id=call.request.query_params.get("webhook_id", ""),
     )
     return reply(page([shown(rule) for rule in found], limit, lambda rule: str(rule.id)))
 
@@ -303,7 +308,7 @@ ROUTES = (
         summary="Rules",
         role="viewer",
         answer=RuleOut,
-        query={"deleted": DELETED} | PAGE,
+        query={"webhook_id": "Only rules that lead to this webhook_id"} | {"deleted": DELETED} | PAGE,
     ),
     Route(
         method="POST",

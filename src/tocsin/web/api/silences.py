@@ -13,7 +13,7 @@ from tocsin.model.world import Matcher, Silence
 from tocsin.rules.noise_check import check_hours
 from tocsin.rules.pattern import check_pattern
 from tocsin.rules.silencing import is_of_event, silenced
-from tocsin.store import config, silences
+from tocsin.store import silences, stats
 from tocsin.store.database import Reader
 from tocsin.store.silences import Kept
 from tocsin.web.ownership import hidden_endpoints
@@ -279,11 +279,11 @@ async def preview(call: Call) -> Response:
     app, tenant_id = call.app, call.tenant_id
     since_ms = app.clock_ms() - DAY_MS
     endpoints = {row[0]: row[3] for row in await app.db.read("config_endpoints", {"tenant_id": tenant_id})}
-    rules = {rule.id: rule.name for rule in await config.list_rules(app.db, tenant_id, after="", limit=100_000)}
     thought = Silence(id="", matchers=given.matchers, starts_ms=0, ends_ms=None, hours=given.hours)
     others = await hidden_endpoints(call)
     sent = await silences.sent_lately(app.db, tenant_id, since_ms, MOST_LOOKED_AT)
     sent = [one for one in sent if one.endpoint_id not in others]
+    rules = await stats.rule_names(app.db, tenant_id, {one.rule_id for one in sent})
     hidden = []
     for one in sent:
         endpoint = (one.endpoint_id, endpoints.get(one.endpoint_id, ""))

@@ -13,6 +13,7 @@ from tocsin.web.dashboard.filters import code_of, moment_of, one_of, parse, stat
 from tocsin.web.dashboard.forms import local
 from tocsin.web.dashboard.kinds import speaker
 from tocsin.web.dashboard.message_preview import look_of_delivery, with_frames
+from tocsin.web.dashboard.named import endpoints_named, with_those
 from tocsin.web.dashboard.ownership import may_change
 from tocsin.web.dashboard.visit import Page, Visit
 from tocsin.web.dashboard.wording import NOW, parsed, plural, query, tick
@@ -73,7 +74,7 @@ def words_of(visit: Visit) -> dict[str, str]:
 async def filter_of(visit: Visit, words: dict[str, str]) -> Filter:
     """Raises Invalid for what is none, and names what there is."""
     now_ms = visit.app.clock_ms()
-    endpoints = {one["id"]: one for one in (await visit.api.get("/v1/webhooks", limit=100))["items"]}
+    endpoints = await endpoints_named(visit)
     asked: dict[str, str] = {}
     for word, value in words.items():
         if word == "status":
@@ -97,8 +98,10 @@ async def filter_of(visit: Visit, words: dict[str, str]) -> Filter:
 
 
 async def rule_of(visit: Visit, value: str) -> str:
-    rules = (await visit.api.get("/v1/alert-rules", limit=100))["items"]
-    return one_of("rule", value, [(one["id"], one["name"]) for one in rules])
+    """By a part of its name; where none has it, some are named."""
+    found = (await visit.api.get("/v1/alert-rules/names", q=value, limit=100))["items"]
+    known = found or (await visit.api.get("/v1/alert-rules/names", limit=10))["items"]
+    return one_of("rule", value, [(one["id"], one["name"]) for one in known])
 
 
 async def show_list(visit: Visit) -> Response:
@@ -108,14 +111,14 @@ async def show_list(visit: Visit) -> Response:
         words = words_of(visit)
         chosen = await filter_of(visit, words)
         found = await visit.api.get("/v1/deliveries", **chosen.asked, cursor=visit.query("cursor"), limit=50)
+        endpoints = await with_those(visit, chosen.endpoints, (one["webhook_id"] for one in found["items"]))
+        chosen = chosen._replace(endpoints=endpoints)
     except (Invalid, Refused) as refused:
         if isinstance(refused, Refused) and refused.status not in (400, 403):
             raise
         trouble, found = refused, empty
         words = {}
-        chosen = Filter(
-            words, {}, {one["id"]: one for one in (await visit.api.get("/v1/webhooks", limit=100))["items"]}
-        )
+        chosen = Filter(words, {}, await endpoints_named(visit))
     window = words.get("since", STANDARD_WINDOW)
     scope = {name: chosen.asked.get(name, "") for name in ("webhook_id", "rule_id")}
     hours, buckets = (24, 48) if window == "24h" else (168, 84)

@@ -13,7 +13,7 @@ from tocsin.web.dashboard.kinds import speaker
 from tocsin.web.dashboard.message_preview import look_of_kind, with_frames
 from tocsin.web.dashboard.ownership import may_change
 from tocsin.web.dashboard.settings_fields import PREFIX, fields_of, first_and_others, label_of, settings_of
-from tocsin.web.dashboard.views.endpoints import Json, providers_of, rules_of, uses
+from tocsin.web.dashboard.views.endpoints import Json, providers_of, rules_to
 from tocsin.web.dashboard.visit import Page, Undo, Visit
 from tocsin.web.dashboard.wording import part
 
@@ -88,7 +88,8 @@ def fits(provider: Json, wanted: str) -> bool:
 
 async def free_name(visit: Visit, label: str) -> str:
     """`Slack`, or `Slack 2` where there is one of that name."""
-    taken = {one["name"] for one in (await visit.api.get("/v1/webhooks", limit=100))["items"]}
+    found = await visit.api.get("/v1/webhooks/names", q=label)
+    taken = {one["name"] for one in found["items"]}
     names = [label, *(f"{label} {number}" for number in range(2, 100))]
     return next((name for name in names if name not in taken), label)
 
@@ -201,7 +202,7 @@ async def result_page(visit: Visit, endpoint: Json, test: Json | None, secret: s
     providers = await providers_of(visit)
     provider = providers[endpoint["provider_type"]]
     seen = visit.query("seen")
-    used = uses(await rules_of(visit)).get(endpoint["id"], [])
+    used = await rules_to(visit, endpoint["id"])
     starters = []
     if seen == "yes" and not used and visit.may("developer"):
         starters = [(one, await tried(visit, one, endpoint["id"])) for one in STARTERS]

@@ -13,7 +13,7 @@ from tocsin.web.dashboard.ownership import may_change
 from tocsin.web.dashboard.settings_fields import PREFIX, fields_of, first_and_others, label_of, settings_of
 from tocsin.web.dashboard.views.deliveries import address
 from tocsin.web.dashboard.views.endpoint_new import Check, problem
-from tocsin.web.dashboard.views.endpoints import Json, failed_tests_of, providers_of, rules_of, standing, uses
+from tocsin.web.dashboard.views.endpoints import Json, failed_tests_of, providers_of, rules_to, standing
 from tocsin.web.dashboard.visit import Page, Undo, Visit
 from tocsin.web.dashboard.wording import parsed, plural
 
@@ -25,7 +25,7 @@ EDITED = ("name", "description", "enabled_events", "settings", "digest")
 
 async def page_of(visit: Visit, tab: str, endpoint: Json, http_status: int = 200, **values: object) -> Response:
     provider = (await providers_of(visit))[endpoint["provider_type"]]
-    rules = uses(await rules_of(visit)).get(endpoint["id"], [])
+    rules = await rules_to(visit, endpoint["id"])
     return await visit.page(
         f"pages/endpoint_{tab}.html",
         http_status,

@@ -1,5 +1,6 @@
 """Endpoints: where messages go. The list, and what is done to several at once."""
 
+from collections import Counter
 from typing import Any
 
 from msgspec import Struct
@@ -9,13 +10,14 @@ from tocsin.web.dashboard.advice import Advice, advice
 from tocsin.web.dashboard.charts import Cell
 from tocsin.web.dashboard.guides import guide_of
 from tocsin.web.dashboard.kinds import kind_name, speaker
+from tocsin.web.dashboard.named import rules_named
 from tocsin.web.dashboard.ownership import may_change
 from tocsin.web.dashboard.visit import Page, Undo, Visit
 from tocsin.web.dashboard.wording import plural
 
 Json = dict[str, Any]
 MOST_PAGES = 5
-"""Of rules, 100 each, that are looked at for who uses an endpoint."""
+"""Of the rules that lead to an endpoint, 100 each."""
 
 ENDS = (("delivered", "delivered"), ("waiting", "on their way"), ("failed", "failed"), ("suppressed", "held back"))
 
@@ -66,12 +68,12 @@ async def providers_of(visit: Visit) -> dict[str, Json]:
     return {one["provider_type"]: one for one in (await visit.api.get("/v1/providers"))["items"]}
 
 
-async def rules_of(visit: Visit) -> list[Json]:
-    """The rules that there are, 500 at the most."""
+async def rules_to(visit: Visit, endpoint_id: str) -> list[Json]:
+    """The rules that lead to it, 500 at the most."""
     found: list[Json] = []
     cursor = ""
     for _ in range(MOST_PAGES):
-        page = await visit.api.get("/v1/alert-rules", limit=100, cursor=cursor)
+        page = await visit.api.get("/v1/alert-rules", webhook_id=endpoint_id, limit=100, cursor=cursor)
         found += page["items"]
         cursor = page["next"]
         if not cursor:
@@ -79,13 +81,9 @@ async def rules_of(visit: Visit) -> list[Json]:
     return found
 
 
-def uses(rules: list[Json]) -> dict[str, list[Json]]:
-    """The rules by the endpoints that they lead to."""
-    found: dict[str, list[Json]] = {}
-    for rule in rules:
-        for id_ in rule["webhook_endpoint_ids"]:
-            found.setdefault(id_, []).append(rule)
-    return found
+def uses(rules: list[Json]) -> Counter[str]:
+    """How many rules lead to each endpoint."""
+    return Counter(id_ for rule in rules for id_ in set(rule["webhook_endpoint_ids"]))
 
 
 async def failed_tests_of(visit: Visit, endpoints: list[Json]) -> dict[str, Json]:
@@ -109,7 +107,7 @@ async def show_list(visit: Visit) -> Response:
         limit=50,
     )
     providers = await providers_of(visit)
-    used = {} if deleted else uses(await rules_of(visit))
+    used = uses([] if deleted else await rules_named(visit))
     stats = (
         {} if deleted else {one["id"]: one for one in (await visit.api.get("/v1/stats/endpoints", limit=100))["items"]}
     )
@@ -123,7 +121,7 @@ async def show_list(visit: Visit) -> Response:
             "mine": may_change(visit, one),
             "stats": stats.get(one["id"]),
             "cells": cells_of(stats[one["id"]]) if one["id"] in stats else (),
-            "rules": len(used.get(one["id"], ())),
+            "rules": used[one["id"]],
         }
         for one in found["items"]
     ]

@@ -7,6 +7,7 @@ from starlette.responses import Response
 from tocsin.model.errors import NotFound
 from tocsin.web.dashboard.api import Refused
 from tocsin.web.dashboard.charts import Cell
+from tocsin.web.dashboard.named import endpoints_named
 from tocsin.web.dashboard.tracing import headline, took_of
 from tocsin.web.dashboard.views import quieting
 from tocsin.web.dashboard.views.events import open_silences
@@ -62,7 +63,7 @@ async def page_of(
     told, tag = await api.tagged(notifications_path(name))
     if not runs and not events and not told["notifications"] and rows is None:
         raise NotFound(f"Nothing has come in from a pipeline called {name[:200]}, and nothing is set for it.")
-    webhooks = (await api.get("/v1/webhooks", limit=100))["items"]
+    webhooks = list((await endpoints_named(visit, (one["webhook_id"] for one in told["notifications"]))).values())
     why = await api.get(f"/v1/runs/{runs[0]['id']}/why") if runs else None
     head, rest = headline(why["summary"], [one["summary"] for one in why["events"]]) if why else ("", "")
     now_ms = visit.app.clock_ms()

@@ -12,6 +12,7 @@ from tocsin.web.api.alert_rules import RuleIn
 from tocsin.web.dashboard import rule_words
 from tocsin.web.dashboard.api import Refused
 from tocsin.web.dashboard.message_preview import Look, looks_of, with_frames
+from tocsin.web.dashboard.named import endpoints_named, names_of
 from tocsin.web.dashboard.rule_form import Fields, fields_of, place_of, rule_of
 from tocsin.web.dashboard.rule_pane import Pane, pane_of
 from tocsin.web.dashboard.visit import Page, Undo, Visit
@@ -22,7 +23,6 @@ from tocsin.web.ownership import MADE_FOR
 Json = dict[str, Any]
 
 LASTS = ("50", "100", "200", "500")
-MOST_ENDPOINTS = 300
 MOST_UNDO = 1500
 """Bytes of a change that a cookie may carry to take it back."""
 
@@ -96,7 +96,7 @@ async def begun(visit: Visit) -> Json:
 
 async def only_endpoint(visit: Visit) -> list[str]:
     """Where there is one and no other, it is meant."""
-    found = await endpoints_of(visit)
+    found = (await visit.api.get("/v1/webhooks/names", limit=2))["items"]
     return [found[0]["id"]] if len(found) == 1 else []
 
 
@@ -147,7 +147,7 @@ async def save(visit: Visit) -> Response:
             raise
         return await shown(visit, msgspec.structs.replace(draft, problems=problems_of(refused, draft.fields)))
     assert draft.saved is not None
-    names = await names_of(visit)
+    names = await names_of(visit, (*draft.saved["webhook_endpoint_ids"], *rule["webhook_endpoint_ids"]))
     changed = rule_words.differences(as_written(draft.saved), as_written(rule), names)
     if not changed:
         return visit.see(f"/rules/{id_}", "Nothing had changed.")
@@ -177,7 +177,7 @@ async def send_test(visit: Visit) -> Response:
     """A test message to each of its endpoints."""
     id_ = visit.path("id")
     rule = await visit.api.get(f"/v1/alert-rules/{part(id_)}")
-    names = await names_of(visit)
+    names = await names_of(visit, rule["webhook_endpoint_ids"])
     said, tone = [], "ok"
     for webhook in rule["webhook_endpoint_ids"][:5]:
         name = names.get(webhook, "another endpoint")
@@ -196,7 +196,7 @@ async def send_test(visit: Visit) -> Response:
 
 async def show_yaml(visit: Visit) -> Response:
     rule = await visit.api.get(f"/v1/alert-rules/{part(visit.path('id'))}")
-    text = written([("rules", [rule_exported(rule, await names_of(visit))])])
+    text = written([("rules", [rule_exported(rule, await names_of(visit, rule["webhook_endpoint_ids"]))])])
     return await visit.page("pages/rule_yaml.html", rule=rule, text=text)
 
 
@@ -204,7 +204,9 @@ async def show_history(visit: Visit) -> Response:
     id_ = visit.path("id")
     rule, tag = await visit.api.tagged(f"/v1/alert-rules/{part(id_)}")
     entries = (await visit.api.get("/v1/audit", kind="rule", id=id_, outcome="done", limit=100))["items"]
-    names, people = await names_of(visit), await people_of(visit)
+    known = [one for entry in entries for one in (entry["before"], entry["after"]) if one]
+    names = await names_of(visit, (id_ for one in known for id_ in one.get("webhook_endpoint_ids") or ()))
+    people = await people_of(visit)
     versions = [
         entry
         | {
@@ -237,7 +239,7 @@ async def go_back(visit: Visit) -> Response:
 
 
 async def shown(visit: Visit, draft: Draft) -> Response:
-    endpoints = await endpoints_of(visit)
+    endpoints = list((await endpoints_named(visit, draft.fields.get("webhook_endpoint_ids", ()))).values())
     names = {one["id"]: one["name"] for one in endpoints}
     editable = visit.may("developer") and (draft.saved is None or is_mine(visit, draft.saved))
     problems, pane, wanted = dict(draft.problems), None, None
@@ -331,20 +333,6 @@ class Shown:
 
     def any(self, *names: str) -> bool:
         return any(self(name).strip() for name in names)
-
-
-async def endpoints_of(visit: Visit) -> list[Json]:
-    """The first 300: who has more knows them by name from elsewhere."""
-    found: list[Json] = []
-    cursor: str | None = ""
-    while cursor is not None and len(found) < MOST_ENDPOINTS:
-        page = await visit.api.get("/v1/webhooks", limit=100, cursor=cursor)
-        found, cursor = found + page["items"], page["next"]
-    return found
-
-
-async def names_of(visit: Visit) -> dict[str, str]:
-    return {one["id"]: one["name"] for one in await endpoints_of(visit)}
 
 
 async def known_of(visit: Visit) -> Json:

@@ -7,6 +7,7 @@ from starlette.responses import Response
 from tocsin.model.errors import Invalid
 from tocsin.web.dashboard import rule_words
 from tocsin.web.dashboard.forms import local
+from tocsin.web.dashboard.named import names_of
 from tocsin.web.dashboard.views import rule_editor
 from tocsin.web.dashboard.visit import Page, Undo, Visit
 from tocsin.web.dashboard.wording import plural
@@ -31,7 +32,7 @@ async def show_list(visit: Visit) -> Response:
     found = await visit.api.get(
         "/v1/alert-rules", deleted="true" if deleted else "", cursor=visit.query("cursor"), limit=SHOWN
     )
-    names = await rule_editor.names_of(visit)
+    names = await names_of(visit, (id_ for one in found["items"] for id_ in one["webhook_endpoint_ids"]))
     figures = await figures_of(visit)
     since = rfc3339(visit.app.clock_ms() - WEEK_MS) or ""
     return await visit.page(

@@ -9,8 +9,9 @@ from starlette.responses import Response
 from tocsin.model.errors import Invalid
 from tocsin.web.dashboard import silence_form as form
 from tocsin.web.dashboard.api import Refused
+from tocsin.web.dashboard.named import names_of
 from tocsin.web.dashboard.rule_form import Fields, Form, mute_of
-from tocsin.web.dashboard.views.rule_editor import Shown, name_of, names_of, people_of
+from tocsin.web.dashboard.views.rule_editor import Shown, name_of, people_of
 from tocsin.web.dashboard.visit import Page, Undo, Visit
 from tocsin.web.dashboard.wording import parsed, part, plural
 from tocsin.web.routes import rfc3339
@@ -143,7 +144,6 @@ async def extend(visit: Visit) -> Response:
 
 async def shown(visit: Visit, draft: Draft) -> Response:
     """`preview`: what it would have kept back in the last day; None where that cannot be said."""
-    names = await names_of(visit)
     saved = draft.saved and row_of(visit, draft.saved, visit.app.clock_ms(), await people_of(visit))
     editable = visit.may("developer") and (saved is None or saved["status"] != "ended")
     problems, preview = dict(draft.problems), None
@@ -165,7 +165,7 @@ async def shown(visit: Visit, draft: Draft) -> Response:
         problems=problems,
         refused=next(iter(draft.problems.values()), ""),
         preview=preview,
-        names=names,
+        names=await names_of(visit, preview["webhooks"]) if preview else {},
         command=command_of(draft),
         lasts=form.LASTS,
         fields=form.MATCHED,

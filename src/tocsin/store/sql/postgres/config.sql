@@ -1,0 +1,14 @@
+-- endpoint_names_by_ids
+e.id IN (SELECT jsonb_array_elements_text(:ids::text::jsonb))
+
+-- endpoint_names_by_q
+strpos(lower(e.name), :q) > 0
+
+-- list_rule_names_by_ids
+r.id IN (SELECT jsonb_array_elements_text(:ids::text::jsonb))
+
+-- list_rule_names_by_q
+strpos(lower(r.name), :q) > 0
+
+-- list_rules_by_webhook_id
+strpos(endpoint_ids, :webhook_id) > 0

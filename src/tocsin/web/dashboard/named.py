@@ -1,0 +1,47 @@
+"""What endpoints and rules are called: all of them, as far as a page can show them, and those that it names by id."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from tocsin.web.dashboard.visit import Visit
+
+Json = dict[str, Any]
+
+MOST = 1000
+MOST_PAGES = 10
+"""Of rules, 1,000 each."""
+
+
+async def endpoints_named(visit: Visit, ids: Iterable[str] = ()) -> dict[str, Json]:
+    """By id: the first thousand, and in any case those that are asked for (200 at the most)."""
+    page = await visit.api.get("/v1/webhooks/names", limit=MOST)
+    return await with_those(visit, {one["id"]: one for one in page["items"]}, ids)
+
+
+async def with_those(visit: Visit, known: dict[str, Json], ids: Iterable[str]) -> dict[str, Json]:
+    """The first thousand endpoints, and these, where there are more than a thousand."""
+    missing = sorted(set(ids) - known.keys())[:200] if len(known) >= MOST else []
+    if not missing:
+        return known
+    more = await visit.api.get("/v1/webhooks/names", ids=",".join(missing))
+    return known | {one["id"]: one for one in more["items"]}
+
+
+async def names_of(visit: Visit, ids: Iterable[str]) -> dict[str, str]:
+    """Of these endpoints, by id: 200 at the most."""
+    wanted = ",".join(sorted(set(ids))[:200])
+    found = (await visit.api.get("/v1/webhooks/names", ids=wanted))["items"] if wanted else []
+    return {one["id"]: one["name"] for one in found}
+
+
+async def rules_named(visit: Visit) -> list[Json]:
+    """The first ten thousand."""
+    found: list[Json] = []
+    cursor = ""
+    for _ in range(MOST_PAGES):
+        page = await visit.api.get("/v1/alert-rules/names", cursor=cursor)
+        found += page["items"]
+        cursor = page["next"]
+        if not cursor:
+            break
+    return found
