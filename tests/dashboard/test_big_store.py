@@ -8,22 +8,20 @@ import os
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec import Struct
 
 from tests.dashboard.big_store import KEPT, PIPELINES, big_store
+from tests.dashboard.costs import Watched
 from tests.dashboard.filled import Filled
 from tests.dashboard.pages_of import Address, addresses
 from tests.postgres import reopen_postgres, start_postgres
-from tocsin.web.dashboard.api import Api
 
 pytestmark = [pytest.mark.anyio, pytest.mark.proof]
 
 LOADS = 20
 MOST_MS = 150
-MOST_CALLS = 8
 
 LOOKED_FOR = (
     "/deliveries?since=24h",
@@ -97,35 +95,11 @@ async def grown(
             server.remove()
 
 
-class Watched:
-    """What pages ask: calls of the API, and how long each of the queries took in the last load."""
-
-    def __init__(self, filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.calls = 0
-        self.queries: dict[str, float] = {}
-        db = filled.tocsin.app.db
-        read, answer = db.read, Api.answer
-
-        async def timed(name: str, *args: Any) -> Any:
-            start = time.perf_counter()
-            try:
-                return await read(name, *args)
-            finally:
-                self.queries[name] = self.queries.get(name, 0) + (time.perf_counter() - start) * 1000
-
-        async def counted(api: Api, *args: Any, **named: Any) -> Any:
-            self.calls += 1
-            return await answer(api, *args, **named)
-
-        monkeypatch.setattr(db, "read", timed)
-        monkeypatch.setattr(Api, "answer", counted)
-
-
 async def measure(filled: Filled, watched: Watched, one: Address, loads: int = LOADS) -> Took:
     each, calls, queries, cpu = [], 0, {}, 0.0
     for number in range(loads + 1):
         cpu = cpu if number > 1 else time.process_time()
-        watched.calls, watched.queries = 0, {}
+        watched.forget()
         start = time.perf_counter()
         answer = await filled.people["operator"].get(one.path)
         each.append((time.perf_counter() - start) * 1000)

@@ -54,6 +54,8 @@ REFERENCES: list[tuple[str, str, Any, str]] = [
     ("DELETE", f"/v1/sources/{SOURCE}", None, "path"),
     ("GET", f"/v1/audit?id={WEBHOOK}", None, "?id"),
     ("GET", f"/v1/audit?token_id={TOKEN}", None, "?token_id"),
+    ("GET", f"/v1/audit/actors?ids={USER}", None, "?ids"),
+    ("GET", f"/v1/tokens?user_id={USER}", None, "?user_id"),
     ("POST", "/v1/deliveries/replay", {"webhook_id": WEBHOOK, "status": ["delivered"]}, "webhook_id"),
     ("POST", "/v1/deliveries/replay", {"rule_id": RULE, "status": ["delivered"]}, "rule_id"),
     ("POST", "/v1/deliveries/replay", {"ids": [DELIVERY], "status": ["dead"]}, "ids"),

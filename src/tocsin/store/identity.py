@@ -1,6 +1,7 @@
 """Who there is: tenants, members, tokens."""
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec import Struct
@@ -128,6 +129,11 @@ async def get_member(db: Reader, tenant_id: str, user_id: str) -> Member | None:
 async def list_members(db: Database, tenant_id: str, *, after: str, limit: int) -> list[Member]:
     found = await db.read("list_members", {"tenant_id": tenant_id, "after": after, "limit": limit})
     return [Member(*row) for row in found]
+
+
+async def actor_names(db: Database, tenant_id: str, ids: Iterable[str]) -> list[Row]:
+    """Id, name, and `member` or `token`, of those that there are."""
+    return await db.read("actor_names", {"tenant_id": tenant_id, "ids": rows.text(list(ids))})
 
 
 def member_values(tenant_id: str, member: Member, now_ms: int) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from tocsin.model.delivery import WAITING
 from tocsin.model.event import Event
 from tocsin.model.fate import Bundle
@@ -248,6 +250,12 @@ async def good_runs(db: Database, tenant_id: str, pipeline: str, many: int) -> l
     """How long its last good runs took, the newest first, milliseconds."""
     found = await db.read("good_runs", {"tenant_id": tenant_id, "pipeline": pipeline, "limit": many})
     return [int(took) for (took,) in found]
+
+
+async def good_runs_of(db: Database, tenant_id: str, pipelines: Iterable[str], many: int) -> dict[str, list[int]]:
+    """The same of several pipelines, by name."""
+    values = {"tenant_id": tenant_id, "pipelines": as_list(pipelines), "limit": many}
+    return {name: msgspec.json.decode(took) for name, took in await db.read("good_runs_of", values)}
 
 
 async def get_run(db: Database, tenant_id: str, id_: str) -> Run | None:

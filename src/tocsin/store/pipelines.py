@@ -1,5 +1,6 @@
 """Pipelines as runs show them, and the rules that one call sets for one of them."""
 
+import msgspec
 from msgspec import Struct
 
 from tocsin.model.rule import Rule
@@ -21,9 +22,12 @@ class Seen(Struct, frozen=True):
 
 async def list_(db: Database, tenant_id: str, *, after: str, limit: int, last: int) -> list[Seen]:
     """By name. The counts are of the `last` runs of each."""
+    known = await db.read("list_pipelines", {"tenant_id": tenant_id, "after": after, "limit": limit})
+    values = {"tenant_id": tenant_id, "pipelines": rows.text([name for name, _ in known]), "limit": last}
+    runs_of: dict[str, str] = dict(await db.read("last_runs", values)) if known else {}
     found = []
-    for name, status in await db.read("list_pipelines", {"tenant_id": tenant_id, "after": after, "limit": limit}):
-        runs = await db.read("last_runs", {"tenant_id": tenant_id, "pipeline": name, "limit": last})
+    for name, status in known:
+        runs = msgspec.json.decode(runs_of[name])
         ends = [ended_as for ended_as, _ in runs]
         last_status, last_ms = runs[0] if runs else (status, None)
         found.append(Seen(name, last_status, last_ms, len(ends), ends.count("succeeded"), ends.count("failed")))

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from tocsin.store import rows
@@ -173,16 +174,18 @@ async def endpoint_states(
     return [EndpointState(row[0], row[1], row[2], bool(row[3]), *row[4:8]) for row in found]
 
 
-async def failing_since(db: Database, tenant_id: str, endpoint_id: str) -> int | None:
-    """When the oldest was made of the deliveries that failed, or wait, since the last one that got there."""
-    values = {"tenant_id": tenant_id, "endpoint_id": endpoint_id, "limit": MOST}
-    since = None
-    for status, created_ms in await db.read("newest_of_endpoint", values):
-        if status == "delivered":
-            break
-        if status in ("dead", "expired", "retrying"):
-            since = created_ms
-    return since
+async def latencies_of(db: Database, tenant_id: str, since_ms: int, ids: Iterable[str]) -> dict[str, list[int]]:
+    """By endpoint: how long the last attempt took of those that arrived among its newest 100 deliveries since then."""
+    values = {"tenant_id": tenant_id, "since": id_at(since_ms), "limit": LATENCIES_OF_ENDPOINT}
+    found = await db.read("latencies_of", values | {"ids": rows.text(list(ids))})
+    return {id_: msgspec.json.decode(took) for id_, took in found}
+
+
+async def failing_since(db: Database, tenant_id: str, ids: Iterable[str]) -> dict[str, int | None]:
+    """By endpoint: when the oldest was made of the deliveries that failed, or wait, since the last one that got there;
+    as far as its newest 1,000 know."""
+    values = {"tenant_id": tenant_id, "ids": rows.text(list(ids)), "limit": MOST}
+    return dict(await db.read("failing_since", values))
 
 
 async def rule_names(db: Database, tenant_id: str, ids: Iterable[str]) -> dict[str, str]:
@@ -262,8 +265,7 @@ class RunCell(Struct, frozen=True):
 async def newest_pipelines(db: Database, tenant_id: str, pipelines: int, runs: int) -> list[tuple[str, list[RunCell]]]:
     """The pipelines that ran last, among the newest 2,000 runs, with the last runs of each, the newest first."""
     values = {"tenant_id": tenant_id, "newest": NEWEST_RUNS, "limit": pipelines}
-    found = []
-    for name, _ in await db.read("newest_pipelines", values):
-        asked = {"tenant_id": tenant_id, "pipeline": name, "limit": runs}
-        found.append((name, [RunCell(*row) for row in await db.read("newest_runs", asked)]))
-    return found
+    names = [name for name, _ in await db.read("newest_pipelines", values)]
+    asked = {"tenant_id": tenant_id, "pipelines": rows.text(names), "limit": runs}
+    runs_of: dict[str, str] = dict(await db.read("newest_runs", asked)) if names else {}
+    return [(name, [RunCell(*run) for run in msgspec.json.decode(runs_of[name])]) for name in names]

@@ -50,6 +50,9 @@ SELECT id, name, user_id, role, scopes, hint, created_ms, created_by, expires_ms
 -- list_tokens_by_id
 id = :id
 
+-- list_tokens_by_owner
+user_id = :owner
+
 -- list_tokens_by_mine
 (id = :mine OR (user_id = :user_id AND user_id <> ''))
 
@@ -78,6 +81,13 @@ SELECT user_id, role, email, name, created_ms, updated_ms FROM member
 -- list_members
 SELECT user_id, role, email, name, created_ms, updated_ms FROM member
  WHERE tenant_id = :tenant_id AND user_id > :after AND removed_ms IS NULL ORDER BY user_id LIMIT :limit;
+
+-- actor_names
+-- Members, who may have gone since, and tokens. A JSON list of ids.
+SELECT user_id, CASE WHEN name <> '' THEN name ELSE email END, 'member' FROM member
+ WHERE tenant_id = :tenant_id AND user_id IN (SELECT value FROM json_each(:ids))
+UNION ALL
+SELECT id, name, 'token' FROM token WHERE tenant_id = :tenant_id AND id IN (SELECT value FROM json_each(:ids));
 
 -- lock_admins
 -- SQLite has one writer.

@@ -39,6 +39,15 @@ SELECT finished_ms - started_ms FROM run
    AND status = 'succeeded'
  ORDER BY finished_ms DESC LIMIT :limit;
 
+-- good_runs_of
+-- The same of several pipelines, a JSON list: a row each, with a JSON list.
+SELECT p.value, (SELECT json_group_array(x.took) FROM (
+         SELECT finished_ms - started_ms AS took FROM run
+          WHERE tenant_id = :tenant_id AND pipeline = p.value AND finished_ms IS NOT NULL AND started_ms IS NOT NULL
+            AND status = 'succeeded'
+          ORDER BY finished_ms DESC LIMIT :limit) x)
+  FROM json_each(:pipelines) p;
+
 -- untried_heads
 -- Those of these deliveries that can take company: nobody has tried to send them, nor died with them.
 SELECT id FROM delivery

@@ -24,16 +24,19 @@ SELECT n.pipeline FROM named n
 SELECT 1 FROM run WHERE tenant_id = :tenant_id AND pipeline = :pipeline LIMIT 1;
 
 -- last_runs
--- Those that have ended, the last first. The good ones and the others have an index each.
-SELECT x.status, x.finished_ms FROM (
-  SELECT * FROM (SELECT status, finished_ms FROM run
-    WHERE tenant_id = :tenant_id AND pipeline = :pipeline AND status = 'succeeded'
-    ORDER BY finished_ms DESC LIMIT :limit) good
-  UNION ALL
-  SELECT * FROM (SELECT status, finished_ms FROM run
-    WHERE tenant_id = :tenant_id AND pipeline = :pipeline AND finished_ms IS NOT NULL AND status <> 'succeeded'
-    ORDER BY finished_ms DESC LIMIT :limit) trouble) x
- ORDER BY x.finished_ms DESC LIMIT :limit;
+-- Of several pipelines, a JSON list: a row each, with those that have ended, the last first, as a JSON list of [status, when].
+-- The good ones and the others have an index each.
+SELECT p.value, (SELECT json_group_array(json_array(x.status, x.finished_ms)) FROM (
+  SELECT y.status, y.finished_ms FROM (
+    SELECT * FROM (SELECT status, finished_ms FROM run
+      WHERE tenant_id = :tenant_id AND pipeline = p.value AND status = 'succeeded'
+      ORDER BY finished_ms DESC LIMIT :limit) good
+    UNION ALL
+    SELECT * FROM (SELECT status, finished_ms FROM run
+      WHERE tenant_id = :tenant_id AND pipeline = p.value AND finished_ms IS NOT NULL AND status <> 'succeeded'
+      ORDER BY finished_ms DESC LIMIT :limit) trouble) y
+   ORDER BY y.finished_ms DESC LIMIT :limit) x)
+  FROM json_each(:pipelines) p;
 
 -- rules_made_by
 SELECT tenant_id, id, name, event_types, pipelines, labels, condition, endpoint_ids, retry, rate_limit, settings, noise, is_active,

@@ -18,10 +18,28 @@ SELECT d.endpoint_id, d.rule_id, a.duration_ms
 -- newest_latencies_by_endpoint_id
 d.endpoint_id = :endpoint_id
 
--- newest_of_endpoint
--- What became of the newest deliveries to an endpoint.
-SELECT status, created_ms FROM delivery WHERE tenant_id = :tenant_id AND endpoint_id = :endpoint_id
- ORDER BY id DESC LIMIT :limit;
+-- latencies_of
+-- The same of the newest deliveries to each of these endpoints, a JSON list: a row each, with a JSON list.
+SELECT e.value, (SELECT json_group_array(a.duration_ms)
+         FROM (SELECT tenant_id, id, status, attempts FROM delivery d
+                WHERE d.tenant_id = :tenant_id AND d.endpoint_id = e.value AND d.id >= :since
+                ORDER BY d.id DESC LIMIT :limit) d
+        CROSS JOIN attempt a
+        WHERE a.tenant_id = d.tenant_id AND a.delivery_id = d.id AND a.number = d.attempts AND d.status = 'delivered')
+  FROM json_each(:ids) e;
+
+-- failing_since
+-- When the oldest was made of the newest deliveries to each of these endpoints, a JSON list, that failed or wait, since the
+-- last one that got there.
+SELECT e.value, (SELECT min(x.created_ms) FROM (
+         SELECT d.id, d.status, d.created_ms FROM delivery d WHERE d.tenant_id = :tenant_id AND d.endpoint_id = e.value
+          ORDER BY d.id DESC LIMIT :limit) x
+        WHERE x.status IN ('dead', 'expired', 'retrying') AND x.id > coalesce((
+         SELECT y.id FROM (
+           SELECT d.id, d.status FROM delivery d WHERE d.tenant_id = :tenant_id AND d.endpoint_id = e.value
+            ORDER BY d.id DESC LIMIT :limit) y
+          WHERE y.status = 'delivered' LIMIT 1), ''))
+  FROM json_each(:ids) e;
 
 -- endpoint_states
 -- What is in trouble first, then what was used last.
@@ -116,17 +134,20 @@ SELECT r.pipeline, max(r.id) FROM (
  GROUP BY r.pipeline ORDER BY 2 DESC LIMIT :limit;
 
 -- newest_runs
--- Of one pipeline, whichever state they are in: those that said when they began, and those that said when they ended.
-SELECT x.id, x.run_id, x.attempt, x.status, x.started_ms, x.finished_ms, x.error FROM (
-  SELECT * FROM (SELECT id, run_id, attempt, status, started_ms, finished_ms, error FROM run
-    WHERE tenant_id = :tenant_id AND pipeline = :pipeline AND started_ms IS NOT NULL
-    ORDER BY started_ms DESC LIMIT :limit) began
-  UNION
-  SELECT * FROM (SELECT id, run_id, attempt, status, started_ms, finished_ms, error FROM run
-    WHERE tenant_id = :tenant_id AND pipeline = :pipeline AND status = 'succeeded'
-    ORDER BY finished_ms DESC LIMIT :limit) good
-  UNION
-  SELECT * FROM (SELECT id, run_id, attempt, status, started_ms, finished_ms, error FROM run
-    WHERE tenant_id = :tenant_id AND pipeline = :pipeline AND finished_ms IS NOT NULL AND status <> 'succeeded'
-    ORDER BY finished_ms DESC LIMIT :limit) trouble) x
- ORDER BY coalesce(x.started_ms, x.finished_ms) DESC, x.id DESC LIMIT :limit;
+-- Of several pipelines, a JSON list: a row each, with its runs as a JSON list. Whichever state they are in: those that said
+-- when they began, and those that said when they ended.
+SELECT p.value, (SELECT json_group_array(json_array(z.id, z.run_id, z.attempt, z.status, z.started_ms, z.finished_ms, z.error))
+  FROM (SELECT x.* FROM (
+    SELECT * FROM (SELECT id, run_id, attempt, status, started_ms, finished_ms, error FROM run
+      WHERE tenant_id = :tenant_id AND pipeline = p.value AND started_ms IS NOT NULL
+      ORDER BY started_ms DESC LIMIT :limit) began
+    UNION
+    SELECT * FROM (SELECT id, run_id, attempt, status, started_ms, finished_ms, error FROM run
+      WHERE tenant_id = :tenant_id AND pipeline = p.value AND status = 'succeeded'
+      ORDER BY finished_ms DESC LIMIT :limit) good
+    UNION
+    SELECT * FROM (SELECT id, run_id, attempt, status, started_ms, finished_ms, error FROM run
+      WHERE tenant_id = :tenant_id AND pipeline = p.value AND finished_ms IS NOT NULL AND status <> 'succeeded'
+      ORDER BY finished_ms DESC LIMIT :limit) trouble) x
+   ORDER BY coalesce(x.started_ms, x.finished_ms) DESC, x.id DESC LIMIT :limit) z)
+  FROM json_each(:pipelines) p;

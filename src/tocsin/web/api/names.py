@@ -1,12 +1,12 @@
-"""What webhooks and rules are called, many at once: for lists that show them by id, and for choices."""
+"""What webhooks, rules and people are called, many at once: for lists that show them by id, and for choices."""
 
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 from starlette.responses import Response
 
 from tocsin.model.errors import Invalid
-from tocsin.store import config, rows
+from tocsin.store import config, identity, rows
 from tocsin.web.ownership import seen_by
 from tocsin.web.routes import Call, Param, Route, cursor_of, filters_of, number_of, page, reply, whole
 
@@ -34,17 +34,32 @@ class RuleName(Struct, frozen=True):
     webhook_endpoint_ids: tuple[str, ...]
 
 
+class ActorName(Struct, frozen=True):
+    """Who is in the audit trail: a member, who may have gone since, or a token. A member may have no name."""
+
+    id: str
+    name: str
+    kind: Literal["member", "token"]
+
+
+class ActorNames(Struct, frozen=True):
+    """Those that there are."""
+
+    items: tuple[ActorName, ...]
+
+
+def ids_of(call: Call) -> list[str]:
+    """Raises Invalid."""
+    ids = [one for one in call.request.query_params.get("ids", "").split(",") if one]
+    if len(ids) > MOST_IDS:
+        raise Invalid("ids", f"{len(ids)} ids", f"{MOST_IDS} at the most, with commas between them")
+    return ids
+
+
 def chosen(call: Call) -> dict[str, Any]:
     """Which are asked for: by their ids, or by a part of their names. Raises Invalid."""
-    filters: dict[str, Any] = filters_of(call, ("ids", "q"))
-    if "ids" in filters:
-        ids = filters["ids"].split(",")
-        if len(ids) > MOST_IDS:
-            raise Invalid("ids", f"{len(ids)} ids", f"{MOST_IDS} at the most, with commas between them")
-        filters["ids"] = ids
-    if "q" in filters:
-        filters["q"] = filters["q"].lower()
-    return filters
+    filters: dict[str, Any] = {name: text.lower() for name, text in filters_of(call, ("q",)).items()}
+    return filters | ({"ids": ids} if (ids := ids_of(call)) else {})
 
 
 async def webhooks(call: Call) -> Response:
@@ -60,6 +75,14 @@ async def rules(call: Call) -> Response:
     found = await config.rule_names(call.app.db, call.tenant_id, cursor_of(call, ""), limit + 1, chosen(call))
     named = [RuleName(id_, name, bool(is_active), rows.strings(ids)) for id_, name, is_active, ids in found]
     return reply(page(named, limit, lambda one: str(one.id)))
+
+
+async def actors(call: Call) -> Response:
+    ids = ids_of(call)
+    if not ids:
+        raise Invalid("ids", "nothing", f"1 to {MOST_IDS} ids, with commas between them")
+    found = await identity.actor_names(call.app.db, call.tenant_id, ids)
+    return reply(ActorNames(tuple(ActorName(*row) for row in found)))
 
 
 QUERY: dict[str, str | Param] = {
@@ -87,5 +110,14 @@ ROUTES = (
         role="viewer",
         answer=RuleName,
         query=QUERY,
+    ),
+    Route(
+        method="GET",
+        path="/v1/audit/actors",
+        handler=actors,
+        summary="What those are called who are in the audit trail",
+        role="admin",
+        answer=ActorNames,
+        query={"ids": f"Members and tokens, with commas between them: {MOST_IDS} at the most"},
     ),
 )

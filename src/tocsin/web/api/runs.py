@@ -122,11 +122,10 @@ async def list_(call: Call) -> Response:
         floor = await log.run_floor(db, tenant_id, before, MOST_LOOKED_AT)
     asked = filters | ({"floor": floor} if floor else {})
     found = await log.list_runs(db, tenant_id, before=before, limit=limit + 1, filters=asked)
-    usual: dict[str, float | None] = {}
-    if call.request.query_params.get("with"):
-        for pipeline in {run.pipeline for run in found[:limit]}:
-            usual[pipeline] = usual_of(await log.good_runs(db, tenant_id, pipeline, LAST_GOOD))
-    items = [RunOut(**fields(run), usual_s=usual.get(run.pipeline)) for run in found]
+    took: dict[str, list[int]] = {}
+    if found and call.request.query_params.get("with"):
+        took = await log.good_runs_of(db, tenant_id, {run.pipeline for run in found[:limit]}, LAST_GOOD)
+    items = [RunOut(**fields(run), usual_s=usual_of(took.get(run.pipeline, []))) for run in found]
     return reply(page(items, limit, lambda run: str(run.id), floor))
 
 

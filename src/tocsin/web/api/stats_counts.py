@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 from starlette.responses import Response
 
+from tocsin.model.errors import Invalid
 from tocsin.store import stats
 from tocsin.store.stats import Count, Slices
 from tocsin.web.ownership import hidden_endpoints, is_hidden_rule, seen_by
@@ -18,6 +19,7 @@ STANDARD_BUCKETS, MOST_BUCKETS = 48, 96
 CELL_MS = HOUR_MS // 2
 CELLS = 48
 RULE_DAYS = 7
+MOST_ENDPOINTS = 100
 STANDARD_RUNS, MOST_RUNS = 20, 50
 
 
@@ -188,20 +190,23 @@ async def deliveries(call: Call) -> Response:
 async def endpoints(call: Call) -> Response:
     app, limit = call.app, number_of(call, "limit", 50)
     scope = seen_by(call.by)
-    known = await stats.endpoint_states(app.db, call.tenant_id, limit, scope)
+    given = call.request.query_params.get("ids")
+    ids = given.split(",") if given else None
+    if ids and len(ids) > MOST_ENDPOINTS:
+        raise Invalid("ids", f"{len(ids)} ids", f"{MOST_ENDPOINTS} at the most, with commas between them")
+    known = await stats.endpoint_states(app.db, call.tenant_id, limit, scope, ids)
     slices = slices_until(app.clock_ms(), CELL_MS, CELLS)
     cells: dict[str, list[list[Count]]] = {one.id: [[] for _ in range(CELLS)] for one in known}
     for place, counts in enumerate(await app.tallies.of(call.tenant_id, slices)):
         for one in counts:
             if one.endpoint_id in cells:
                 cells[one.endpoint_id][place].append(one)
+    used = [one.id for one in known if (one.last_used_ms or 0) >= slices.first_ms]
+    took = await stats.latencies_of(app.db, call.tenant_id, slices.first_ms, used) if used else {}
+    failing = [one.id for one in known if one.is_failing]
+    since = await stats.failing_since(app.db, call.tenant_id, failing) if failing else {}
     items = []
     for state in known:
-        took, since_ms = [], None
-        if state.last_used_ms is not None and state.last_used_ms >= slices.first_ms:
-            took = await stats.latencies(app.db, call.tenant_id, slices.first_ms, state.id, stats.LATENCIES_OF_ENDPOINT)
-        if state.is_failing:
-            since_ms = await stats.failing_since(app.db, call.tenant_id, state.id)
         theirs = cells[state.id]
         words = (lambda text: text) if sees_words(call.by) else status_alone
         items.append(
@@ -211,12 +216,12 @@ async def endpoints(call: Call) -> Response:
                 provider_type=state.provider_type,
                 is_active=state.is_active and not state.disabled_reason,
                 is_failing=state.is_failing,
-                failing_since=rfc3339(since_ms),
+                failing_since=rfc3339(since.get(state.id)),
                 disabled_reason=words(state.disabled_reason),
                 consecutive_failures=state.consecutive_failures,
                 last_error=words(state.last_error),
                 last_at=rfc3339(state.last_used_ms),
-                p95_ms=stats.quantile((one.duration_ms for one in took), 0.95),
+                p95_ms=stats.quantile(took.get(state.id, ()), 0.95),
                 totals=ends(one for counts in theirs for one in counts),
                 cells=tuple(ends(counts) for counts in theirs),
             )
@@ -295,7 +300,10 @@ ROUTES = (
         summary="How each endpoint did in the last 24 hours",
         role="viewer",
         answer=EndpointsOut,
-        query={"limit": whole("How many at the most", 100, 50)},
+        query={
+            "ids": f"Only these ids, with commas between them: {MOST_ENDPOINTS} at the most",
+            "limit": whole("How many at the most", MOST_ENDPOINTS, 50),
+        },
     ),
     Route(
         method="GET",

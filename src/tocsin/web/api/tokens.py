@@ -228,6 +228,8 @@ async def list_(call: Call) -> Response:
     limit = page_limit(call)
     filters, values = mine(call)
     after = cursor_of(call, "")
+    if owner := call.request.query_params.get("user_id"):
+        filters, values = (*filters, "owner"), values | {"owner": owner}
     found = await identity.list_tokens(
         call.app.db, call.tenant_id, after=after, limit=limit + 1, filters=filters, **values
     )
@@ -304,7 +306,7 @@ ROUTES = (
         summary="Tokens, without the tokens: your own, or (admin) all",
         role="viewer",
         answer=TokenShown,
-        query=PAGE,
+        query={"user_id": "Only this member's"} | PAGE,
     ),
     Route(
         method="POST",

@@ -1,4 +1,4 @@
-"""What endpoints and rules are called: all of them, as far as a page can show them, and those that it names by id."""
+"""What endpoints, rules and people are called: as many as a page can show, and those that it has by id."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -32,6 +32,13 @@ async def names_of(visit: Visit, ids: Iterable[str]) -> dict[str, str]:
     wanted = ",".join(sorted(set(ids))[:200])
     found = (await visit.api.get("/v1/webhooks/names", ids=wanted))["items"] if wanted else []
     return {one["id"]: one["name"] for one in found}
+
+
+async def who_is_who(visit: Visit, actors: Iterable[str]) -> dict[str, str]:
+    """What members and tokens are called, by id; for who may know them. 200 at the most."""
+    wanted = ",".join(sorted({one for one in actors if one})[:200]) if visit.may("admin") else ""
+    found = (await visit.api.get("/v1/audit/actors", ids=wanted))["items"] if wanted else []
+    return {one["id"]: (one["name"] or one["id"]) + (" (token)" if one["kind"] == "token" else "") for one in found}
 
 
 async def rules_named(visit: Visit) -> list[Json]:

@@ -123,12 +123,18 @@ class Visit:
         known = self.people.counts.get(key)
         if known is not None and known[0] > now_ms:
             return known[1]
-        found = await self.api.get("/v1/stats/attention")
+        await self.attention()
+        return self.people.counts[key][1]
+
+    async def attention(self) -> dict[str, Any]:
+        """What needs a human, as it is now."""
+        key, now_ms = (self.signed.principal.tenant_id, self.signed.principal.who), self.app.clock_ms()
+        found: dict[str, Any] = await self.api.get("/v1/stats/attention")
         counts = {name: count for name, count in found.items() if isinstance(count, int)}
         if len(self.people.counts) >= MOST_KNOWN:
             self.people.counts.clear()
         self.people.counts[key] = (now_ms + COUNTS_MS, counts)
-        return counts
+        return found
 
     async def tenants(self) -> list[dict[str, str]]:
         """Where they may go: the tenants that they belong to; for who runs this Tocsin, to no tenant as well."""

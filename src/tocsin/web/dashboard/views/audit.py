@@ -6,6 +6,7 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from tocsin.web.dashboard.api import Refused
+from tocsin.web.dashboard.named import who_is_who
 from tocsin.web.dashboard.visit import Page, Visit
 from tocsin.web.dashboard.wording import part
 
@@ -70,14 +71,6 @@ async def show(visit: Visit) -> Response:
     return await audit_page(visit)
 
 
-async def names_of(visit: Visit) -> tuple[dict[str, str], dict[str, str]]:
-    """What members and tokens are called, by id."""
-    members = (await visit.api.get("/v1/members", limit=100))["items"]
-    tokens = (await visit.api.get("/v1/tokens", limit=100))["items"]
-    people = {one["user_id"]: one["name"] or one["email"] or one["user_id"] for one in members}
-    return people, {one["id"]: f"{one['name']} (token)" for one in tokens}
-
-
 async def audit_page(visit: Visit, verdict: dict[str, Any] | None = None) -> Response:
     asked = {name: visit.query(name) for name in FILTERS}
     if hours := visit.query("hours"):
@@ -89,14 +82,15 @@ async def audit_page(visit: Visit, verdict: dict[str, Any] | None = None) -> Res
         if refused.status != 400:
             raise
         problem, found = refused.detail, {"items": [], "next": None}
-    people, tokens = await names_of(visit)
+    members = (await visit.api.get("/v1/members", limit=100))["items"]
+    names = await who_is_who(visit, (asked["actor"], *(one["actor"] for one in found["items"])))
     return await visit.page(
         "pages/audit.html",
         400 if problem else 200,
         found=found,
         rows=[(one, *sentence(one), place(one), changes_of(one)) for one in found["items"]],
-        people=people,
-        names=people | tokens,
+        people={one["user_id"]: one["name"] or one["email"] or one["user_id"] for one in members},
+        names=names,
         kinds=KINDS,
         periods=PERIODS,
         problem=problem,

@@ -123,7 +123,7 @@ async def show_list(visit: Visit) -> Response:
     scope = {name: chosen.asked.get(name, "") for name in ("webhook_id", "rule_id")}
     hours, buckets = (24, 48) if window == "24h" else (168, 84)
     stats = await visit.api.get("/v1/stats/deliveries", hours=hours, buckets=buckets, **scope)
-    attention = await visit.api.get("/v1/stats/attention")
+    attention = await visit.attention()
     response = await visit.page(
         "pages/deliveries.html",
         400 if trouble else 200,

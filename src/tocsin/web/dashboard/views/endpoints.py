@@ -16,6 +16,7 @@ from tocsin.web.dashboard.visit import Page, Undo, Visit
 from tocsin.web.dashboard.wording import plural
 
 Json = dict[str, Any]
+SHOWN = 50
 MOST_PAGES = 5
 """Of the rules that lead to an endpoint, 100 each."""
 
@@ -104,13 +105,14 @@ async def show_list(visit: Visit) -> Response:
         provider_type=visit.query("provider_type"),
         deleted="true" if deleted else "",
         cursor=visit.query("cursor"),
-        limit=50,
+        limit=SHOWN,
     )
     providers = await providers_of(visit)
     used = uses([] if deleted else await rules_named(visit))
-    stats = (
-        {} if deleted else {one["id"]: one for one in (await visit.api.get("/v1/stats/endpoints", limit=100))["items"]}
-    )
+    stats: dict[str, Json] = {}
+    if found["items"] and not deleted:
+        ids = ",".join(one["id"] for one in found["items"])
+        stats = {one["id"]: one for one in (await visit.api.get("/v1/stats/endpoints", ids=ids, limit=SHOWN))["items"]}
     failed_tests = {} if deleted else await failed_tests_of(visit, found["items"])
     rows = [
         {

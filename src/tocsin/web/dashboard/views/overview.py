@@ -4,10 +4,12 @@ from typing import Any, NamedTuple
 
 from starlette.responses import Response
 
+from tocsin.rules.index import OF_ENDPOINT
 from tocsin.web.dashboard import charts
 from tocsin.web.dashboard.advice import advice
 from tocsin.web.dashboard.kinds import speaker
-from tocsin.web.dashboard.views.audit import names_of, place, sentence
+from tocsin.web.dashboard.named import names_of, who_is_who
+from tocsin.web.dashboard.views.audit import place, sentence
 from tocsin.web.dashboard.views.deliveries import bars_of
 from tocsin.web.dashboard.visit import Page, Visit
 from tocsin.web.dashboard.wording import part, plural, span, state, utc
@@ -28,21 +30,23 @@ class Verdict(NamedTuple):
 
 
 async def show(visit: Visit) -> Response:
-    endpoints = (await visit.api.get("/v1/stats/endpoints", limit=50))["items"]
+    endpoints = (await visit.api.get("/v1/stats/endpoints", limit=SHOWN_ENDPOINTS + 1))["items"]
     stats = await visit.api.get("/v1/stats/deliveries")
     pipelines = (await visit.api.get("/v1/stats/pipelines", limit=SHOWN_PIPELINES))["items"]
     if not pipelines and not sum(stats["totals"].values()):
         seen = await visit.api.get("/v1/events", limit=1)
         if not (seen["items"] and endpoints):
             return await first_steps(visit, endpoints, has_events=bool(seen["items"]))
-    attention = await visit.api.get("/v1/stats/attention")
+    attention = await visit.attention()
     changes: list[Any] = []
-    people: dict[str, str] = {}
-    tokens: dict[str, str] = {}
+    who: dict[str, str] = {}
     if visit.may("admin"):
         entries = (await visit.api.get("/v1/audit", limit=SHOWN_CHANGES))["items"]
-        people, tokens = await names_of(visit)
+        who = await who_is_who(visit, (one["actor"] for one in entries))
         changes = [(one, *sentence(one), place(one)) for one in entries]
+    rules = (await visit.api.get("/v1/stats/rules", limit=SHOWN_RULES))["items"]
+    kinds = [one["rule_id"].partition(":") for one in rules]
+    names = await names_of(visit, (id_ for kind, _, id_ in kinds if kind == OF_ENDPOINT))
     return await visit.page(
         "pages/overview.html",
         verdict=verdict_of(endpoints, attention),
@@ -52,10 +56,10 @@ async def show(visit: Visit) -> Response:
         endpoints=[(one, cells_of(one), standing_of(one)) for one in endpoints[:SHOWN_ENDPOINTS]],
         more_endpoints=len(endpoints) > SHOWN_ENDPOINTS,
         pipelines=[(one["pipeline"], runs_of(one)) for one in pipelines],
-        rules=(await visit.api.get("/v1/stats/rules", limit=SHOWN_RULES))["items"],
+        rules=rules,
         changes=changes,
-        who=people | tokens,
-        names={f"ep:{one['id']}": f"What {one['name']} asks for itself" for one in endpoints},
+        who=who,
+        names={f"{OF_ENDPOINT}:{id_}": f"What {name} asks for itself" for id_, name in names.items()},
     )
 
 
@@ -78,7 +82,7 @@ def verdict_of(endpoints: list[Json], attention: Json) -> Verdict:
         worst = failing[0]
         since = min((one["failing_since"] for one in failing if one["failing_since"]), default=None)
         when = f" since {utc(since)[:16]} UTC" if since else ""
-        many = f"{plural(len(failing), 'endpoint is', 'endpoints are')} failing{when}"
+        many = f"{plural(max(len(failing), attention['failing']), 'endpoint is', 'endpoints are')} failing{when}"
         title = f"{worst['name']} is failing{when}" if len(failing) == 1 else many
         told = advice(speaker(worst["provider_type"]), worst["disabled_reason"] or worst["last_error"])
         first = "" if len(failing) == 1 else f"{worst['name']}: "

@@ -9,9 +9,9 @@ from starlette.responses import Response
 from tocsin.model.errors import Invalid
 from tocsin.web.dashboard import silence_form as form
 from tocsin.web.dashboard.api import Refused
-from tocsin.web.dashboard.named import names_of
+from tocsin.web.dashboard.named import names_of, who_is_who
 from tocsin.web.dashboard.rule_form import Fields, Form, mute_of
-from tocsin.web.dashboard.views.rule_editor import Shown, name_of, people_of
+from tocsin.web.dashboard.views.rule_editor import Shown, name_of
 from tocsin.web.dashboard.visit import Page, Undo, Visit
 from tocsin.web.dashboard.wording import parsed, part, plural
 from tocsin.web.routes import rfc3339
@@ -37,7 +37,8 @@ async def show_list(visit: Visit) -> Response:
     found = await visit.api.get(
         "/v1/silences", status="ended" if ended else "open", cursor=visit.query("cursor"), limit=50
     )
-    now_ms, people = visit.app.clock_ms(), await people_of(visit)
+    now_ms = visit.app.clock_ms()
+    people = await who_is_who(visit, (one["created_by"] for one in found["items"]))
     rows = [row_of(visit, one, now_ms, people) for one in found["items"]]
     if not ended:
         rows.sort(key=lambda one: (one["order"], one["ends_at"] or "9"))
@@ -144,7 +145,10 @@ async def extend(visit: Visit) -> Response:
 
 async def shown(visit: Visit, draft: Draft) -> Response:
     """`preview`: what it would have kept back in the last day; None where that cannot be said."""
-    saved = draft.saved and row_of(visit, draft.saved, visit.app.clock_ms(), await people_of(visit))
+    saved = draft.saved
+    if saved:
+        people = await who_is_who(visit, [saved["created_by"]])
+        saved = row_of(visit, saved, visit.app.clock_ms(), people)
     editable = visit.may("developer") and (saved is None or saved["status"] != "ended")
     problems, preview = dict(draft.problems), None
     if visit.may("developer"):

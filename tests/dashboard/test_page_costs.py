@@ -1,0 +1,96 @@
+"""How much each page asks: a table that is held to, and that has nothing to do with how much there is."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.dashboard.costs import Watched
+from tests.dashboard.filled import Filled, company
+from tests.dashboard.pages_of import addresses
+from tests.postgres import PostgresServer
+
+pytestmark = pytest.mark.anyio
+
+GOLDEN = Path(__file__).with_name("page_costs.txt")
+HEAD = """\
+# What a page asks when it is looked at again: calls of the API, and queries of the store. `--update-golden` writes it.
+"""
+MOST_CALLS = 9
+MOST_QUERIES = 25
+LOOKS = 3
+MANY = 60
+
+
+class Cost(NamedTuple):
+    calls: int
+    queries: int
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.proof)])
+async def filled(request: pytest.FixtureRequest, anyio_backend: object, tmp_path: Path) -> AsyncIterator[Filled]:
+    store = {"TOCSIN_DATA_DIR": str(tmp_path / "data"), "TOCSIN_DATABASE_URL": ""}
+    if request.param == "postgres":
+        postgres: PostgresServer = request.getfixturevalue("postgres")
+        postgres.drop_database("costs")
+        store["TOCSIN_DATABASE_URL"] = postgres.create_database("costs") + "?sslmode=disable"
+    async with company(store, tmp_path) as found:
+        yield found
+
+
+async def costs_of(filled: Filled, watched: Watched) -> dict[str, Cost]:
+    """By page. The least of some looks: the worker asks, too, and what is remembered is asked once."""
+    found = {}
+    for one in addresses(filled):
+        looks = []
+        for _ in range(LOOKS):
+            watched.forget()
+            assert (await filled.people["operator"].get(one.path)).status == 200, one
+            looks.append(Cost(watched.calls, watched.asked))
+        found[one.pattern] = min(looks)
+    return found
+
+
+async def grow(filled: Filled) -> None:
+    """Sixty more of everything that pages list."""
+    tocsin = filled.tocsin
+    events: list[dict[str, Any]] = []
+
+    async def post(path: str, body: dict[str, Any]) -> Any:
+        return (await tocsin.client.post(path, body)).ok(201)
+
+    for number in range(MANY):
+        hook, pipeline = tocsin.receiver.hook(f"/many/{number}"), f"many/{number}"
+        if number % 2:
+            hook.always(500)
+        webhook = await tocsin.webhook(hook, name=f"Many {number}")
+        about = {"pipelines": [pipeline], "webhook_endpoint_ids": [webhook["id"]]}
+        await post("/v1/alert-rules", {"name": f"Many {number}", "event_types": ["run.failed"]} | about)
+        matchers = [{"field": "pipeline", "value": f"{pipeline}/x"}]
+        await post("/v1/silences", {"matchers": matchers, "duration_s": 3600, "reason": "x"})
+        await post("/v1/members", {"user_id": f"many-{number}@example.com", "role": "viewer"})
+        await post("/v1/tokens", {"name": f"many {number}", "role": "viewer"})
+        await post("/v1/secrets", {"name": f"MANY_{number}", "value": "s3cr3t"})
+        events += [{"type": type_, "pipeline": pipeline, "run_id": "1"} for type_ in ("run.started", "run.failed")]
+    for start in range(0, len(events), 50):
+        (await tocsin.client.post("/v1/events", {"events": events[start : start + 50]})).ok(202)
+    await tocsin.settle()
+
+
+async def test_each_page_asks_as_little_as_is_written_down_and_no_more_where_there_is_more(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    # S3-09
+    watched = Watched(filled, monkeypatch)
+    costs = await costs_of(filled, watched)
+    table = HEAD + "".join(f"{cost.calls:2} {cost.queries:3}  {pattern}\n" for pattern, cost in costs.items())
+    if request.config.getoption("--update-golden"):
+        GOLDEN.write_text(table)
+    assert table == GOLDEN.read_text()
+    much = {pattern: cost for pattern, cost in costs.items() if cost.calls > MOST_CALLS or cost.queries > MOST_QUERIES}
+    assert not much
+    await grow(filled)
+    later = await costs_of(filled, watched)
+    more = [f"{costs[one]} → {cost} {one}" for one, cost in later.items() if cost.queries > costs[one].queries]
+    assert not more, "\n".join(more)
