@@ -1,23 +1,34 @@
 """What pages ask: how often the API, and which queries of the store."""
 
 import time
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
 
 from tests.dashboard.filled import Filled
 from tocsin.web.dashboard.api import Api
+from tocsin.web.sessions import Sessions
+
+AT_A_PAGE = ContextVar("AT_A_PAGE", default=False)
+"""Each request has a context of its own; what the worker asks has not."""
 
 
 class Watched:
-    """`queries`: milliseconds by name, `asked`: how many there were; both since `forget`, and in all of the process."""
+    """`queries`: milliseconds by name, `asked`: how many there were; both since `forget`, and only for pages."""
 
     def __init__(self, filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
         self.forget()
         db = filled.tocsin.app.db
-        read, answer = db.read, Api.answer
+        read, answer, of = db.read, Api.answer, Sessions.of
+
+        async def at_a_page(sessions: Sessions, *args: Any) -> Any:
+            AT_A_PAGE.set(True)
+            return await of(sessions, *args)
 
         async def timed(name: str, *args: Any) -> Any:
+            if not AT_A_PAGE.get():
+                return await read(name, *args)
             self.asked += 1
             start = time.perf_counter()
             try:
@@ -29,6 +40,7 @@ class Watched:
             self.calls += 1
             return await answer(api, *args, **named)
 
+        monkeypatch.setattr(Sessions, "of", at_a_page)
         monkeypatch.setattr(db, "read", timed)
         monkeypatch.setattr(Api, "answer", counted)
 

@@ -19,8 +19,10 @@ HEAD = """\
 """
 MOST_CALLS = 9
 MOST_QUERIES = 25
-LOOKS = 3
 MANY = 60
+FEW = 5
+"""Queries more where there is something to ask about: a failing endpoint, a run of an event. Of 60 things one by one it
+would be 60 more."""
 
 
 class Cost(NamedTuple):
@@ -40,15 +42,13 @@ async def filled(request: pytest.FixtureRequest, anyio_backend: object, tmp_path
 
 
 async def costs_of(filled: Filled, watched: Watched) -> dict[str, Cost]:
-    """By page. The least of some looks: the worker asks, too, and what is remembered is asked once."""
+    """By page, at the second look: what is remembered is asked once."""
     found = {}
     for one in addresses(filled):
-        looks = []
-        for _ in range(LOOKS):
+        for _ in range(2):
             watched.forget()
             assert (await filled.people["operator"].get(one.path)).status == 200, one
-            looks.append(Cost(watched.calls, watched.asked))
-        found[one.pattern] = min(looks)
+        found[one.pattern] = Cost(watched.calls, watched.asked)
     return found
 
 
@@ -92,5 +92,5 @@ async def test_each_page_asks_as_little_as_is_written_down_and_no_more_where_the
     assert not much
     await grow(filled)
     later = await costs_of(filled, watched)
-    more = [f"{costs[one]} → {cost} {one}" for one, cost in later.items() if cost.queries > costs[one].queries]
+    more = [f"{costs[one]} → {cost} {one}" for one, cost in later.items() if cost.queries > costs[one].queries + FEW]
     assert not more, "\n".join(more)

@@ -38,6 +38,7 @@ REFERENCES: list[tuple[str, str, Any, str]] = [
     ("GET", "/v1/runs?cursor=zz", None, "?cursor"),
     ("GET", f"/v1/webhooks?cursor={WEBHOOK}", None, "?cursor"),
     ("GET", f"{ALERTS}?cursor={RULE}", None, "?cursor"),
+    ("GET", f"/v1/stats/endpoints?ids={WEBHOOK}", None, "?ids"),
     ("GET", f"/v1/webhooks/names?ids={WEBHOOK}", None, "?ids"),
     ("GET", f"/v1/webhooks/names?cursor={WEBHOOK}", None, "?cursor"),
     ("GET", f"{ALERTS}?webhook_id={WEBHOOK}", None, "?webhook_id"),

@@ -11,7 +11,7 @@ from tocsin.model.rule import Rule
 from tocsin.model.run import Run
 from tocsin.model.world import Silence
 from tocsin.store import ledger, preferences, rollouts, rows, silences
-from tocsin.store.database import Row, Transaction
+from tocsin.store.database import Reader, Row, Transaction
 from tocsin.store.preferences import Stored
 
 RunKey = tuple[str, str, str, int]
@@ -48,13 +48,13 @@ class Config(Struct, frozen=True):
     rollouts: Rollouts = EVERYTHING
 
 
-async def config(tx: Transaction, tenant_id: str) -> Config:
+async def config(db: Reader, tenant_id: str) -> Config:
     return Config(
-        await tx.fetch("config_endpoints", {"tenant_id": tenant_id}),
-        list(rows.readable(rows.rule, await tx.fetch("config_rules", {"tenant_id": tenant_id}))),
-        await silences.config(tx, tenant_id),
-        await preferences.everybody(tx, tenant_id),
-        await rollouts.in_force(tx, EVERYTHING),
+        await db.read("config_endpoints", {"tenant_id": tenant_id}),
+        list(rows.readable(rows.rule, await db.read("config_rules", {"tenant_id": tenant_id}))),
+        await silences.config(db, tenant_id),
+        await preferences.everybody(db, tenant_id),
+        await rollouts.in_force(db, EVERYTHING),
     )
 
 

@@ -9,7 +9,7 @@ from tocsin.model.endpoint import Endpoint
 from tocsin.model.ids import NewId
 from tocsin.model.preference import Preferences
 from tocsin.store import config, rows
-from tocsin.store.database import Database, Row, Transaction
+from tocsin.store.database import Database, Reader, Row, Transaction
 from tocsin.store.sealing import Keyring
 
 _preferences = msgspec.json.Decoder(Preferences)
@@ -32,8 +32,8 @@ class Wanted(msgspec.Struct, frozen=True):
     user_id: str = ""
 
 
-async def everybody(tx: Transaction, tenant_id: str) -> list[Stored]:
-    found = await tx.fetch("config_preferences", {"tenant_id": tenant_id})
+async def everybody(db: Reader, tenant_id: str) -> list[Stored]:
+    found = await db.read("config_preferences", {"tenant_id": tenant_id})
     return list(rows.readable(stored_of, found))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from tocsin.model.ids import DEFAULT_TENANT
 from tocsin.model.secret import SecretRecord, SecretValue
+from tocsin.store import rows
 from tocsin.store.database import Database, Reader, Row, Transaction
 from tocsin.store.sealing import Keyring, Place
 
@@ -60,9 +61,13 @@ async def list_(db: Database, tenant_id: str, after: str, limit: int) -> list[Se
     return [record(row) for row in found]
 
 
-async def users(db: Reader, tenant_id: str, name: str) -> list[tuple[str, str]]:
-    """Ids and names of the endpoints that refer to it."""
-    return [(row[0], row[1]) for row in await db.read("secret_users", {"tenant_id": tenant_id, "name": name})]
+async def users(db: Reader, tenant_id: str, names: Iterable[str]) -> dict[str, list[tuple[str, str]]]:
+    """Ids and names of the endpoints that refer to these secrets, by the secret's name."""
+    found: dict[str, list[tuple[str, str]]] = {name: [] for name in names}
+    values = {"tenant_id": tenant_id, "names": rows.text(list(found))}
+    for name, id_, its_name in await db.read("secret_users", values):
+        found[name].append((id_, its_name))
+    return found
 
 
 async def add(tx: Transaction, keyring: Keyring, tenant_id: str, one: SecretRecord, value: str) -> bool:

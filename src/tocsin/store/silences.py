@@ -61,9 +61,9 @@ def silence_of(row: Row) -> Silence:
     )
 
 
-async def config(tx: Transaction, tenant_id: str) -> tuple[Silence, ...]:
+async def config(db: Reader, tenant_id: str) -> tuple[Silence, ...]:
     """All that are not over, those to come included."""
-    return tuple(rows.readable(silence_of, await tx.fetch("config_silences", {"tenant_id": tenant_id})))
+    return tuple(rows.readable(silence_of, await db.read("config_silences", {"tenant_id": tenant_id})))
 
 
 async def add(tx: Transaction, tenant_id: str, kept: Kept) -> None:

@@ -26,9 +26,10 @@ UPDATE secret SET value_sealed = NULL, deleted_by = :by, deleted_ms = :now
  WHERE tenant_id = :tenant_id AND id = :id AND deleted_ms IS NULL RETURNING id;
 
 -- secret_users
--- Endpoints that refer to it.
-SELECT DISTINCT e.id, e.name FROM secret_use u JOIN endpoint e ON e.tenant_id = u.tenant_id AND e.id = u.endpoint_id
- WHERE u.tenant_id = :tenant_id AND u.name = :name AND e.deleted_ms IS NULL ORDER BY e.id;
+-- Endpoints that refer to these, a JSON list of names.
+SELECT DISTINCT u.name, e.id, e.name FROM secret_use u JOIN endpoint e ON e.tenant_id = u.tenant_id AND e.id = u.endpoint_id
+ WHERE u.tenant_id = :tenant_id AND u.name IN (SELECT value FROM json_each(:names)) AND e.deleted_ms IS NULL
+ ORDER BY u.name, e.id;
 
 -- touch_secret_users
 -- What is opened is kept in memory by its version.

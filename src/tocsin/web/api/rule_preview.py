@@ -209,8 +209,7 @@ async def steps_of(events: LastEvents, simulation: Simulation, now_ms: int) -> l
 
 async def config_of(call: Call) -> store.Config:
     """What counts at present."""
-    async with call.app.db.transaction() as tx:
-        return await store.config(tx, call.tenant_id)
+    return await store.config(call.app.db, call.tenant_id)
 
 
 def with_rule(config: store.Config, rule: Rule | None, rule_id: str) -> store.Config:

@@ -85,7 +85,11 @@ class Revealed(Hidden, frozen=True):
 
 
 async def shown(call: Call, one: SecretRecord, db: Reader | None = None) -> SecretOut:
-    users = await store.users(db or call.app.db, call.tenant_id, one.name)
+    users = await store.users(db or call.app.db, call.tenant_id, [one.name])
+    return with_users(one, users[one.name])
+
+
+def with_users(one: SecretRecord, users: list[tuple[str, str]]) -> SecretOut:
     return SecretOut(
         name=one.name,
         description=one.description,
@@ -175,7 +179,8 @@ async def list_(call: Call) -> Response:
     names = {one.name for one in given}
     kept = await store.list_(call.app.db, call.tenant_id, after, limit + 1 + len(names))
     found = sorted([*given, *(one for one in kept if one.name not in names)], key=lambda one: one.name)
-    items = [await shown(call, one) for one in found[: limit + 1]]
+    users = await store.users(call.app.db, call.tenant_id, [one.name for one in found])
+    items = [with_users(one, users[one.name]) for one in found[: limit + 1]]
     return reply(page(items, limit, lambda secret: as_cursor(secret.name)))
 
 
@@ -207,7 +212,7 @@ async def change(call: Call) -> Response:
 async def check_users(call: Call, tx: Transaction, name: str, value: str) -> None:
     """Raises Invalid where a webhook that refers to it could not be saved with this value."""
     app = call.app
-    for id_, webhook in await store.users(tx, call.tenant_id, name):
+    for id_, webhook in (await store.users(tx, call.tenant_id, [name]))[name]:
         opened = await config.open_endpoint(tx, app.keyring, call.tenant_id, id_)
         values = await app.vault.values(call.tenant_id, opened.names(), tx) | {name: value}
         if opened.names() - values.keys():
