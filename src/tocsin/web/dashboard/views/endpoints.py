@@ -10,7 +10,7 @@ from tocsin.web.dashboard.advice import Advice, advice
 from tocsin.web.dashboard.charts import Cell
 from tocsin.web.dashboard.guides import guide_of
 from tocsin.web.dashboard.kinds import kind_name, speaker
-from tocsin.web.dashboard.named import rules_named
+from tocsin.web.dashboard.named import names_of, rules_named
 from tocsin.web.dashboard.ownership import may_change
 from tocsin.web.dashboard.visit import Page, Undo, Visit
 from tocsin.web.dashboard.wording import plural
@@ -164,8 +164,8 @@ async def ask_delete(visit: Visit, ids: list[str]) -> Response:
     """What would be deleted, before anything is."""
     if not ids:
         return visit.see("/endpoints", "None of these endpoints is yours to change.", tone="bad")
-    found = uses(await rules_of(visit))
-    leading = {rule["id"] for id_ in ids for rule in found.get(id_, ())}
+    leading = [rule for rule in await rules_named(visit) if set(ids) & set(rule["webhook_endpoint_ids"])]
+    names = await names_of(visit, ids[:NAMED])
     return await visit.page(
         "pages/bulk_delete.html",
         title=f"Delete {plural(len(ids), 'endpoint')}?",
@@ -174,7 +174,7 @@ async def ask_delete(visit: Visit, ids: list[str]) -> Response:
         action="/endpoints/bulk",
         count=len(ids),
         ids=ids,
-        names=[(await visit.api.get(f"/v1/webhooks/{id_}"))["name"] for id_ in ids[:NAMED]],
+        names=[names.get(id_, id_) for id_ in ids[:NAMED]],
         about=(
             f"{plural(len(leading), 'rule leads', 'rules lead')} there. Messages that wait are cancelled.",
             "Each can be brought back, with its address and settings.",
