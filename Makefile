@@ -45,8 +45,9 @@ release: .venv/ready     ## dist of the tagged commit, signed: make release KEY=
 	$(MAKE) dist
 	.ci/release sign "$(KEY)"
 
-docs: .venv/docs         ## the documentation as a site, in build/site
+docs: .venv/docs         ## the documentation as a site, in build/site, without a dead link
 	.venv/docs/bin/zensical build -f mkdocs.yml --clean --strict
+	$(BIN)/python -m tests.site_links build/site
 
 .venv/docs: requirements/docs.txt .venv/ready
 	$(PYTHON) -m venv $@
