@@ -1,4 +1,4 @@
-"""`python -m tests.site_links build/site`: every link, picture and anchor of a site that was built leads somewhere in it,
+"""`python -m tests.site_links build/site`: every link, picture and anchor of a built site leads somewhere in it,
 and nothing is loaded from elsewhere."""
 
 import sys
