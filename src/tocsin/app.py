@@ -475,7 +475,8 @@ class App:
         notifier = Notifier(
             self.db, self.keyring, self.trail, self.intake.accept, self.clock_ms, self.operator, tenant_id
         )
-        return Inside(self.db, tenant_id, notifier, self.settings.public_url.rstrip("/"))
+        home = self.settings.public_url.rstrip("/")
+        return Inside(self.db, tenant_id, notifier, home, self.library, self.flows.enqueue, self.flows.ended)
 
     def beside(self, work: Coroutine[Any, Any, None]) -> None:
         """Does it without anybody waiting for it; it ends before the store is closed. It handles its own errors."""

@@ -19,7 +19,7 @@ from tocsin.fakes.slack import FakeSlack
 from tocsin.fakes.teams import FakeTeams
 from tocsin.fakes.telegram import FakeTelegram
 from tocsin.flows.engine import execute
-from tocsin.flows.execution import Execution, Outgoing, Seen, TaskRun
+from tocsin.flows.execution import Called, Ended, Execution, Outgoing, Seen, TaskRun
 from tocsin.flows.reading import read_flow
 from tocsin.flows.tasks import HANDLERS
 from tocsin.model.wire import HttpReply, HttpRequest, Reply, Request, SmtpReply, SmtpRequest
@@ -81,6 +81,12 @@ class Elsewhere:
     async def notify(self, outgoing: Outgoing, run: TaskRun, execution: Execution) -> str:
         self.sent.append(outgoing)
         return ""
+
+    async def call(self, called: Called, execution: Execution) -> str:
+        raise AssertionError
+
+    async def ended(self, id_: str, called: Called, execution: Execution) -> Ended:
+        raise AssertionError
 
     async def seen(self, id_: str, trigger: Mapping[str, Any]) -> Seen | None:
         return self.found if self.found is not None and self.found.id == id_ else None

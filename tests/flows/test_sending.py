@@ -11,32 +11,15 @@ from tests.flows.test_messages import KEY, task
 from tests.harness import Hook, Reply, Running
 from tocsin.fakes.pagerduty import FakePagerDuty
 from tocsin.flows.engine import execute
-from tocsin.flows.execution import Execution, Seen
+from tocsin.flows.execution import Execution
 from tocsin.flows.reading import read_flow
-from tocsin.flows.sending import Notifier
 from tocsin.flows.tasks import HANDLERS
 
 pytestmark = pytest.mark.anyio
 
 
-class Inside:
-    """The server as the flow sees it."""
-
-    def __init__(self, tocsin: Running) -> None:
-        app = tocsin.app
-        accept, clock = app.intake.accept, app.clock_ms
-        self.notifier = Notifier(app.db, app.keyring, app.trail, accept, clock, app.operator, "default")
-        self.notify = self.notifier.notify
-
-    async def seen(self, id_: str, trigger: Any) -> Seen | None:
-        return None
-
-    async def url(self, execution: Execution) -> str:
-        return ""
-
-
 async def run(tocsin: Running, text: str, id_: str = "exe1") -> Execution:
-    execution = Execution(read_flow("f.yml", text), World(), id_=id_, inputs={}, server=Inside(tocsin))
+    execution = Execution(read_flow("f.yml", text), World(), id_=id_, inputs={}, server=tocsin.app.inside("default"))
     await execute(execution, HANDLERS)
     return execution
 

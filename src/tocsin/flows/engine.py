@@ -5,6 +5,7 @@ run.started → tasks → (a task failed: errors) → finally → run.succeeded 
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -15,12 +16,14 @@ from tocsin.flows.durations import seconds
 from tocsin.flows.execution import Execution, Handler, TaskFailed, TaskRun
 from tocsin.flows.expression import ExpressionError, Value, evaluate
 from tocsin.flows.expression.values import truth
-from tocsin.flows.inputs import complete
-from tocsin.flows.model import Retry, Task
+from tocsin.flows.inputs import READERS, complete, typed
+from tocsin.flows.model import Input, Retry, Task
+from tocsin.model.errors import Invalid
 
 MOST_AT_ONCE = 16
 MOST_ITEMS = 1000
 MOST_TRIES = 100
+MOST_OUTPUT_CHARS = 64 * 1024
 ENDS = {"SUCCESS": "run.succeeded", "WARNING": "run.warning", "FAILED": "run.failed", "KILLED": "run.cancelled",
         "CANCELLED": "run.cancelled"}  # fmt: skip
 FLOWABLE = frozenset(
@@ -89,7 +92,7 @@ class _Engine:
 
     async def main(self) -> str:
         execution, flow = self.execution, self.execution.flow
-        await execution.tell("run.started", attempt=1)
+        await execution.tell("run.started", attempt=1, parent_run_id=execution.parent_id)
         try:
             complete(execution)
             state = await self.body(flow.tasks, NO_LOOP)
@@ -102,7 +105,26 @@ class _Engine:
             await self.besides(flow.errors)
         if await self.besides(flow.finally_) == "FAILED":
             state = "FAILED"
+        if state != "FAILED":
+            try:
+                execution.flow_outputs = self.flow_outputs()
+            except TaskFailed as failure:
+                execution.log(failure.error, level="ERROR")
+                state, self.error = "FAILED", failure.error
         return "SUCCESS" if state == "SKIPPED" else state
+
+    def flow_outputs(self) -> dict[str, Any]:
+        """What the flow hands to its caller, as its types want it. Raises TaskFailed."""
+        found = {}
+        for one in self.execution.flow.outputs:
+            value = self.value(one.value, None)
+            try:
+                found[one.id] = typed(Input(one.id, one.type), value) if one.type in READERS else value
+            except Invalid as invalid:
+                raise TaskFailed(f"outputs.{one.id}: expected {invalid.expected}, found {invalid.found}") from None
+        if len(json.dumps(found, default=str)) > MOST_OUTPUT_CHARS:
+            raise TaskFailed(f"outputs: more than {MOST_OUTPUT_CHARS} characters")
+        return found
 
     async def besides(self, tasks: Sequence[Task]) -> str:
         """A body that runs whatever happened: where something failed before it, that stays why the run failed."""
@@ -144,6 +166,7 @@ class _Engine:
             attempt=1,
             error=error if bad else None,
             failed_step=failed.task.id if failed and bad else None,
+            outputs={} if bad else execution.flow_outputs,
             log_tail=execution.log_tail,
         )
         state = execution.state
@@ -293,7 +316,7 @@ class _Engine:
     def true(self, expression: str, run: TaskRun) -> bool:
         return truth(self.value(expression, run))
 
-    def value(self, given: Any, run: TaskRun) -> Value:
+    def value(self, given: Any, run: TaskRun | None) -> Value:
         """An expression's value; other values, and text without one, as they are."""
         if not isinstance(given, str) or "{" not in given:
             return given

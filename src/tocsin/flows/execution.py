@@ -80,8 +80,37 @@ class Seen(Struct, frozen=True):
     """How often each task was tried."""
 
 
+class Called(Struct, frozen=True):
+    """Which flow a task calls, and with what. `inputs` may have secrets in them: never tell or log them."""
+
+    namespace: str
+    flow_id: str
+    inputs: dict[str, Any] = {}
+    labels: dict[str, str] = {}
+
+    @property
+    def name(self) -> str:
+        return f"{self.namespace}.{self.flow_id}"
+
+
+class Ended(Struct, frozen=True):
+    """How an execution ended. `outputs` are its flow's own; `error` is "" where it did not fail."""
+
+    state: str
+    outputs: dict[str, Any] = {}
+    error: str = ""
+
+
 class Server(Protocol):
     """What a server is to an execution that runs in it."""
+
+    async def call(self, called: Called, execution: "Execution") -> str:
+        """Begins an execution of another flow; durable when it returns its id. Raises TaskFailed."""
+        ...
+
+    async def ended(self, id_: str, called: Called, execution: "Execution") -> Ended:
+        """Waits until that execution is over. Cancelled meanwhile, it is ended, too."""
+        ...
 
     async def notify(self, outgoing: Outgoing, run: "TaskRun", execution: "Execution") -> str:
         """Sends it as a delivery. Returns "" once it is delivered, else why it waits still. Raises TaskFailed."""
@@ -144,9 +173,21 @@ class Execution:
         self.started_ms = reach.now_ms()
         self.ended_ms: int | None = None
         self.outputs: dict[str, Any] = {}
+        self.flow_outputs: dict[str, Any] = {}
         self.runs: list[TaskRun] = []
         self.log_tail = ""
         self.errors: list[str] = []
+
+    @property
+    def parent_id(self) -> str:
+        """The execution that called this one; "" where none did."""
+        return str(self.trigger["executionId"]) if self.callers else ""
+
+    @property
+    def callers(self) -> list[str]:
+        """The flows that called each other until this one, from the first on."""
+        found = self.trigger.get("callers")
+        return [str(one) for one in found] if isinstance(found, list) else []
 
     # What expressions name.
 
@@ -253,6 +294,14 @@ class Execution:
         """No secret, and nothing that a store could not hold."""
         return self.without_secrets(text).replace("\x00", "").encode("utf-8", "replace").decode()
 
+    def told(self, value: Any) -> Any:
+        """The same of a whole value."""
+        if isinstance(value, dict):
+            return {self.tellable(str(name)): self.told(one) for name, one in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.told(one) for one in value]
+        return self.tellable(value) if isinstance(value, str) else value
+
     def without_secrets(self, text: str) -> str:
         for value in self.hidden:
             text = text.replace(value, "******")
@@ -269,11 +318,7 @@ class Execution:
             "labels": dict(
                 [(name[:60], self.tellable(value)[:200]) for name, value in self.labels.items() if name][:MOST_LABELS]
             ),
-            "data": {
-                name: self.tellable(value) if isinstance(value, str) else value
-                for name, value in data.items()
-                if value not in (None, "")
-            },
+            "data": {name: self.told(value) for name, value in data.items() if value not in (None, "", {})},
         }
         if run is not None:
             event["stage"] = run.task.id

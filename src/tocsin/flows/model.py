@@ -72,6 +72,14 @@ class Sla(Struct, frozen=True):
     labels: dict[str, str] = {}
 
 
+class Output(Struct, frozen=True):
+    """What a flow hands to whoever called it: an expression, and the type of its value."""
+
+    id: str
+    type: str
+    value: Any
+
+
 class Flow(Struct, frozen=True):
     id: str
     namespace: str
@@ -81,6 +89,7 @@ class Flow(Struct, frozen=True):
     after_execution: tuple[Task, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     inputs: tuple[Input, ...] = ()
+    outputs: tuple[Output, ...] = ()
     variables: dict[str, Any] = {}
     labels: dict[str, str] = {}
     sla: tuple[Sla, ...] = ()

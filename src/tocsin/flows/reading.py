@@ -8,7 +8,7 @@ from tocsin.flows import triggers
 from tocsin.flows.durations import seconds
 from tocsin.flows.expression import ExpressionError
 from tocsin.flows.expression.parser import parse
-from tocsin.flows.model import Flow, Input, Retry, Sla, Task, Trigger, tasks_of
+from tocsin.flows.model import Flow, Input, Output, Retry, Sla, Task, Trigger, tasks_of
 from tocsin.flows.types import task_kind, trigger_kind
 from tocsin.model.yaml_text import File, Place, Wrong
 
@@ -56,6 +56,7 @@ class _Reader:
             after_execution=self.bodies(whole, "afterExecution", defaults),
             triggers=self.each(("triggers",), whole.get("triggers"), self.trigger),
             inputs=self.each(("inputs",), whole.get("inputs"), self.input),
+            outputs=self.each(("outputs",), whole.get("outputs"), self.output),
             variables=self.map_(("variables",), whole.get("variables") or {}),
             labels=self.labels(("labels",), whole.get("labels")),
             sla=tuple(one for one in self.each(("sla",), whole.get("sla"), self.sla) if one is not None),
@@ -108,7 +109,16 @@ class _Reader:
             disabled=whole.get("disabled") is True,
         )
         self.check(place, given if kind else {}, task.run_if)
+        if kind == "subflow":
+            self.subflow(place, given)
         return task
+
+    def subflow(self, place: Place, given: dict[str, Any]) -> None:
+        """That it names a flow, and another one than this."""
+        namespace = self.text((*place, "namespace"), given.get("namespace"))
+        flow_id = self.text((*place, "flowId"), given.get("flowId"))
+        if (namespace, flow_id) == (self.file.value.get("namespace"), self.file.value.get("id")):
+            raise self.file.wrong((*place, "flowId"), "a flow may not call itself")
 
     def check(self, place: Place, given: Any, run_if: str) -> None:
         """That every expression in it can be read."""
@@ -154,6 +164,15 @@ class _Reader:
             values=tuple(as_text(one) for one in self.list_((*place, "values"), whole.get("values"))),
             validator=self.regex((*place, "validator"), whole.get("validator")),
             item_type=str(whole.get("itemType") or "").upper(),
+        )
+
+    def output(self, place: Place, value: Any) -> Output:
+        whole = self.map_(place, value)
+        self.check(place, {"value": whole.get("value")}, "")
+        return Output(
+            id=self.fitting((*place, "id"), whole.get("id"), ID, "an id of letters, digits, - and _"),
+            type=self.text((*place, "type"), whole.get("type", "STRING")).upper(),
+            value=whole.get("value"),
         )
 
     def regex(self, place: Place, value: Any) -> str:

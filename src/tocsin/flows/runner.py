@@ -28,6 +28,7 @@ from tocsin.store.flows import Begun, Wanted
 from tocsin.store.sealing import Keyring
 
 POLL_S = 1.0
+LOOK_S = 0.2
 IDLE_S = 60.0
 """Where there are no flows, and what there is may be left of others."""
 LEASE_MS = 30_000
@@ -52,6 +53,8 @@ class Going(Struct):
     task: "asyncio.Task[None] | None" = None
     execution: Execution | None = None
     is_lost: bool = False
+    waits: int = 0
+    """For how many executions that it called: as long as it is for any, it takes nobody's turn."""
 
 
 class Runner:
@@ -94,11 +97,25 @@ class Runner:
             raise Busy(f"{MOST_QUEUED} executions wait already.", retry_after_s=30, status=429)
         return await store.add(tx, self.keyring, wanted, self.clock_ms())
 
+    async def enqueue(self, wanted: Wanted) -> None:
+        """Durable when it returns; while the store is away, it waits. Raises Busy."""
+        while True:
+            try:
+                async with self.db.transaction() as tx:
+                    await self.queue(tx, wanted)
+            except StoreUnavailable as error:
+                log.warning("flows.queue_again", execution=wanted.id, reason=str(error))
+                await asyncio.sleep(POLL_S)
+            else:
+                self.wake.set()
+                return
+
     async def run(self) -> None:
         """Begins what waits, until cancelled."""
         while True:
-            if self.at_once > len(self.going) and not self.stopping:
-                await self.begin(self.at_once - len(self.going))
+            busy = sum(not going.waits for going in self.going.values())
+            if self.at_once > busy and not self.stopping:
+                await self.begin(self.at_once - busy)
             await self.keep()
             try:
                 async with asyncio.timeout(POLL_S if self.library.folder or self.going else IDLE_S):
@@ -128,6 +145,36 @@ class Runner:
                 log.warning("flows.lost", execution=key[1])
                 going.is_lost = True
                 going.task.cancel()
+
+    async def ended(self, tenant_id: str, id_: str, caller: str) -> str:
+        """The state in which an execution ended that another called, which waits here. Cancelled meanwhile, so is what
+        it waits for, where nobody has begun it or it runs here."""
+        waiting = self.going.get((tenant_id, caller))
+        if waiting is not None:
+            waiting.waits += 1
+            self.wake.set()
+        try:
+            while (found := await self.state(tenant_id, id_)) in ("QUEUED", "RUNNING"):  # noqa: ASYNC110 - maybe elsewhere
+                await asyncio.sleep(LOOK_S)
+        except asyncio.CancelledError:
+            await asyncio.shield(self.give_up(tenant_id, id_))
+            raise
+        finally:
+            if waiting is not None:
+                waiting.waits -= 1
+        return found
+
+    async def state(self, tenant_id: str, id_: str) -> str:
+        try:
+            return await store.state(self.db, tenant_id, id_) or "KILLED"
+        except StoreUnavailable:
+            return "RUNNING"  # as far as anybody knows
+
+    async def give_up(self, tenant_id: str, id_: str) -> None:
+        await store.cancel(self.db, tenant_id, id_, self.clock_ms())
+        going = self.going.get((tenant_id, id_))
+        if going is not None and going.task is not None:
+            going.task.cancel()
 
     async def drain(self, grace_s: float) -> None:
         """Nothing new is begun. What runs has so many seconds; then it is killed, and told so."""

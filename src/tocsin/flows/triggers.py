@@ -45,6 +45,7 @@ class Changed(Struct, frozen=True):
     pipeline: str = ""
     attempt: int = 1
     at_ms: int = 0
+    outputs: dict[str, Any] = {}
 
 
 NOBODY = Seen("", "", "", "")
@@ -110,7 +111,7 @@ def variables(changed: Changed) -> dict[str, Any]:
         "flowId": seen.flow_id,
         "flowRevision": 1,
         "state": seen.state,
-        "outputs": {},
+        "outputs": changed.outputs,
         "labels": seen.labels,
         "startDate": moment(seen.started_ms) if seen.started_ms is not None else "",
         "source": changed.source,
@@ -159,7 +160,7 @@ def scope_of(flow: Flow, changed: Changed) -> dict[str, Any]:
         },
         "flow": {"id": seen.flow_id, "namespace": seen.namespace},
         "labels": seen.labels,
-        "outputs": {},
+        "outputs": changed.outputs,
         "trigger": variables(changed),
         "vars": flow.variables,
     }

@@ -25,6 +25,8 @@ TASKS: dict[str, tuple[tuple[str, str], ...]] = {
     "assert": (("", "assert"),),
     "labels": (("", "labels"),),
     "outputvalues": (("", "output_values"),),
+    "subflow": (("", "subflow"),),
+    "flow": ((".tasks.flows.", "subflow"),),
     "request": ((".http.", "http.request"),),
     "script": ((".scripts.python.", "python.script"), (".scripts.shell.", "shell.script")),
     "commands": ((".scripts.python.", "shell.commands"), (".scripts.shell.", "shell.commands")),

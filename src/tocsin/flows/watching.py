@@ -240,7 +240,16 @@ def changed_by(event: Event, known: list[Run]) -> Changed | None:
     state = triggers.STATES[status]
     seen = triggers.seen_of(run, event.source, state, next(iter(event.links.values()), ""))
     key = f"{run.pipeline}\n{run.run_id}\n{run.attempt}\n{state}"
-    return Changed(seen, key, event.source, event.pipeline, run.attempt, event.received_ms)
+    outputs = event.data.get("outputs") if event.source == "flow" else None
+    return Changed(
+        seen,
+        key,
+        event.source,
+        event.pipeline,
+        run.attempt,
+        event.received_ms,
+        outputs if isinstance(outputs, dict) else {},
+    )
 
 
 def ended_since(before: list[Seen]) -> Callable[[int], list[Seen]]:

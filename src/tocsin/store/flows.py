@@ -101,6 +101,18 @@ async def take_back(tx: Transaction) -> None:
     await tx.fetch("my_old_flow_executions")
 
 
+async def state(db: Database, tenant_id: str, id_: str) -> str:
+    """ "" for one that is not there, or not any more."""
+    found = await db.read("flow_execution_state", {"tenant_id": tenant_id, "id": id_})
+    return str(found[0][0]) if found else ""
+
+
+async def cancel(db: Database, tenant_id: str, id_: str, now_ms: int) -> None:
+    """Where nobody has begun it."""
+    async with db.transaction() as tx:
+        await tx.fetch("cancel_flow_execution", {"tenant_id": tenant_id, "id": id_, "now": now_ms})
+
+
 async def end(db: Database, wanted: Wanted, lease: str, state: str, now_ms: int) -> None:
     """Its inputs go with it."""
     values = {"tenant_id": wanted.tenant_id, "id": wanted.id, "lease": lease, "state": state, "now": now_ms}

@@ -2,9 +2,15 @@
 
 from tocsin.flows.execution import Execution, Handler, TaskFailed, TaskRun
 from tocsin.flows.model import Task
-from tocsin.flows.tasks import core, http, messages, scripts
+from tocsin.flows.tasks import core, http, messages, scripts, subflows
 
-HANDLERS: dict[str, Handler] = {**core.HANDLERS, **http.HANDLERS, **messages.HANDLERS, **scripts.HANDLERS}
+HANDLERS: dict[str, Handler] = {
+    **core.HANDLERS,
+    **http.HANDLERS,
+    **messages.HANDLERS,
+    **scripts.HANDLERS,
+    **subflows.HANDLERS,
+}
 """The tasks that need nothing but the execution itself."""
 
 

@@ -51,13 +51,17 @@ async def pause(task: Task, run: TaskRun, execution: Execution) -> dict[str, Any
 
 
 async def labels(task: Task, run: TaskRun, execution: Execution) -> dict[str, Any]:
-    given = execution.rendered(task.given.get("labels") or {}, run)
+    execution.labels |= as_labels(execution.rendered(task.given.get("labels") or {}, run))
+    return {}
+
+
+def as_labels(given: Any) -> dict[str, str]:
+    """A map, or a list of `{key, value}`. Raises TaskFailed."""
     if isinstance(given, list):
         given = {text(one.get("key")): one.get("value") for one in given if isinstance(one, dict)}
     if not isinstance(given, dict):
         raise TaskFailed("labels: expected names with values")
-    execution.labels |= {name: text(value) for name, value in given.items()}
-    return {}
+    return {name: text(value) for name, value in given.items()}
 
 
 async def output_values(task: Task, run: TaskRun, execution: Execution) -> dict[str, Any]:

@@ -28,6 +28,14 @@ UPDATE flow_execution SET lease_until_ms = :lease_until_ms WHERE ended_ms IS NUL
 -- Where one process alone writes: whoever ran them is gone.
 UPDATE flow_execution SET lease_until_ms = 0 WHERE ended_ms IS NULL AND lease <> '' RETURNING id;
 
+-- flow_execution_state
+SELECT state FROM flow_execution WHERE tenant_id = :tenant_id AND id = :id;
+
+-- cancel_flow_execution
+-- One that nobody has begun.
+UPDATE flow_execution SET state = 'CANCELLED', ended_ms = :now, inputs_sealed = NULL
+ WHERE tenant_id = :tenant_id AND id = :id AND state = 'QUEUED' RETURNING id;
+
 -- end_flow_execution
 UPDATE flow_execution SET state = :state, ended_ms = :now, inputs_sealed = NULL
  WHERE tenant_id = :tenant_id AND id = :id AND lease = :lease AND ended_ms IS NULL RETURNING id;
