@@ -19,7 +19,7 @@ from tocsin.model.ids import Prefix
 pytestmark = pytest.mark.anyio
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("docs/why.md", "docs/config.md")
+PAGES = ("docs/why.md", "docs/config.md", "docs/tutorial-on-call.md")
 TWO_OCLOCK_MS = 1_795_269_600_000  # 2026-11-21 14:00 UTC, a Saturday
 LIMITED = Reply(429, "", {"retry-after": "600"})
 BLOCK = re.compile(r"<!-- why: (?P<name>[\w-]+) -->\n```\n(?P<body>.*?)```\n", re.DOTALL)
@@ -183,7 +183,7 @@ STORIES: dict[str, Callable[[Story], Awaitable[None]]] = {
     "on-call": on_call, "nothing": nothing, "label": label, "condition": condition, "silence": silence,
     "changes": changes, "provisional": provisional, "waits": waits, "folded": folded, "flag": flag,
     "disabled": disabled, "limited": limited, "dead": dead, "preview": preview, "rules-test": nothing,
-    "config": config, "config-plan": config_plan,
+    "config": config, "config-plan": config_plan, "rota": nothing,
 }  # fmt: skip
 """What each block of the pages tells of."""
 
