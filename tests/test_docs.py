@@ -128,6 +128,8 @@ def test_every_setting_named_exists(page: str) -> None:
 def test_every_route_named_exists(page: str) -> None:
     known = {(route.method, re.sub(r"{\w+}", "{}", route.path)) for route in ROUTES}
     for method, path in ROUTE.findall(TEXTS[page]):
+        if path.endswith(".md"):
+            continue
         path = re.sub(r"{\w+}|/evt_\w+|/\$[A-Z]+", lambda found: "{}" if found[0][0] == "{" else "/{}", path).rstrip(
             "."
         )
