@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,10 @@ class Module:
     def run(self, *command: str) -> str:
         return run(self.tofu, *command, cwd=self.folder, env=self.environment)
 
+    def told(self, *given: str) -> str:
+        """The plan as people read it."""
+        return self.run("plan", "-input=false", "-refresh=false", "-no-color", *GIVEN, *given)
+
     def plan(self, *given: str) -> dict[str, Any]:
         self.run("plan", "-input=false", "-refresh=false", "-out=plan", *GIVEN, *given)
         found: dict[str, Any] = json.loads(self.run("show", "-json", "plan"))
@@ -88,6 +93,15 @@ def test_a_database_is_planned_where_none_is_given(module: Module) -> None:
     assert planned == WITH_A_DATABASE
     planned = {one["type"] for one in module.plan("-var", "cluster_id=one")["resource_changes"]}
     assert planned == WITH_A_DATABASE | {"digitalocean_database_firewall"}
+
+
+@pytest.mark.proof
+def test_the_page_shows_the_plan(module: Module) -> None:
+    told = module.told()
+    lines = re.findall(r"^  # (\S+) will be created$", told, re.MULTILINE)
+    (sum_,) = re.findall(r"^Plan: .*$", told, re.MULTILINE)
+    page = (Path(__file__).parents[2] / "docs/install.md").read_text("utf-8")
+    assert "```text\n" + "\n".join(lines) + f"\n\n{sum_}\n```\n" in page
 
 
 @pytest.mark.proof
