@@ -1,5 +1,6 @@
 """What a release is made by: the tag and the program say one version, the signature is checked, no secret is needed."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from tocsin import __version__
 
 ROOT = Path(__file__).parents[1]
 WORKFLOW = ROOT / ".github/workflows/release.yml"
+LINTER = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.7"
 NEEDED = (
     ".ci/release", "CHANGELOG.md", "clients/python/src/tocsin_client/__init__.py", "deploy/helm/tocsin/Chart.yaml",
     "src/tocsin/__init__.py",
@@ -136,6 +138,15 @@ def test_the_workflow_keeps_no_secret_and_may_do_little() -> None:
     assert may["publish"] == {"attestations": "write", "contents": "write", "id-token": "write"}
     assert jobs["publish"]["environment"] == "release"  # somebody may have to agree
     assert set(jobs["publish"]["needs"]) == {"test", "build"}
+
+
+@pytest.mark.proof
+def test_the_workflow_is_one(tmp_path: Path) -> None:
+    """As a linter for workflows sees it: its expressions, the inputs of its actions, its scripts."""
+    assert shutil.which("go"), "No go: it builds the linter."
+    subprocess.run(["go", "install", LINTER], env=os.environ | {"GOBIN": str(tmp_path)}, check=True, timeout=900)
+    done = subprocess.run([tmp_path / "actionlint", WORKFLOW], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_workflow_runs_what_is_pinned_and_what_is_there() -> None:

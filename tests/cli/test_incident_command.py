@@ -67,6 +67,7 @@ async def test_a_run_is_written_down_whole(tocsin: Running, command: Command, tm
     order = ["silence begins", "run.started", "run.failed", "attempt 1", "HTTP 503", "attempt 2", "sent 200"]
     places = [story.index(word) for word in order]
     assert places == sorted(places), story
+    assert "| change | test: webhook.create orders |" in page, "whose token it was, by its name"
     assert "silenced" in page
     assert "<script" not in page
     assert not re.search(r"(?<!\\)\]\(", page), "a link that a pipeline wrote"
@@ -93,7 +94,7 @@ async def test_what_people_changed_is_for_admins_alone(tocsin: Running, command:
     viewer = await tocsin.token("viewer")
     done = await command("incident", "etl/orders", str(tmp_path / "kept"), TOCSIN_TOKEN=viewer)
     assert done.code == 0, done.err
-    assert "left out\twhat people changed meanwhile: only an admin's token sees that" in done.out
+    assert "left out\twhat people changed meanwhile: only an admin sees that" in done.out
     found = json.loads((tmp_path / "kept/incident.json").read_text())
     assert found["audit"] is None
     assert "change |" not in (tmp_path / "kept/incident.md").read_text()

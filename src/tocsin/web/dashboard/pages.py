@@ -54,5 +54,5 @@ PAGES: tuple[Page, ...] = (
 
 def dashboard_routes(people: People) -> list[StarletteRoute]:
     """Paths without parameters first: `/rules/new` is no rule's."""
-    in_order = sorted((*PAGES, *FRAMES), key=lambda one: (one.path.count("{"), -one.path.count("/")))
+    in_order = sorted((*PAGES, *FRAMES, *runs.FILES), key=lambda one: (one.path.count("{"), -one.path.count("/")))
     return [StarletteRoute(one.path, served(people, one), methods=[one.method]) for one in in_order]

@@ -1,5 +1,6 @@
 """Runs: what executed and how it went; and one of them, with its stages, its story and who was told of it."""
 
+from datetime import UTC, datetime
 from typing import Any, get_args
 
 from starlette.responses import Response
@@ -18,6 +19,7 @@ from tocsin.web.dashboard.tracing import (
 from tocsin.web.dashboard.views.events import open_silences
 from tocsin.web.dashboard.visit import Page, Visit
 from tocsin.web.dashboard.wording import query
+from tocsin.web.incident import collected, zipped
 
 TABS = (("", "All"), ("running", "Running"), ("failed", "Failed"), ("succeeded", "Succeeded"), ("warning", "Warning"))
 MOST_CHAPTERS = 60
@@ -88,6 +90,25 @@ async def show(visit: Visit) -> Response:
     )
 
 
+async def incident(visit: Visit) -> Response:
+    """Everything about a run as a file; see web/incident.py."""
+    id_ = visit.path("id")
+
+    async def ask(path: str, **query: Any) -> Any:
+        try:
+            return await visit.api.get(path, **query)
+        except Refused as refused:
+            if refused.status == 404:
+                return None
+            raise
+
+    why = await visit.api.get(f"/v1/runs/{id_}/why")
+    found = await collected(ask, why, datetime.fromtimestamp(visit.app.clock_ms() / 1000, UTC))
+    name = f"incident-{why['id']}"
+    headers = {"content-disposition": f'attachment; filename="{name}.zip"', "cache-control": "no-store"}
+    return Response(zipped(found, name), media_type="application/zip", headers=headers)
+
+
 async def instead(visit: Visit, refused: Refused) -> Response:
     """Somebody's own run id leads to the newest run of that name."""
     try:
@@ -103,3 +124,5 @@ PAGES = (
     Page("GET", "/runs", show_list),
     Page("GET", "/runs/{id:path}", show),
 )
+
+FILES = (Page("GET", "/runs/{id}/incident.zip", incident),)

@@ -53,7 +53,11 @@ def report(found: Json) -> str:
 
 def timeline(found: Json) -> list[tuple[str, str, str]]:
     """Time, kind and words; what came in first, then what was done about it, where the times are the same."""
-    about = found["about"]
+    about, people = found["about"], found["people"]
+
+    def called(id_: str) -> str:
+        return str(people.get(id_, id_))
+
     lines: list[tuple[str, str, str]] = []
     for one in found["events"]:
         what = " ".join(filter(None, (one["type"], one["stage"], one["title"] or one["message"])))
@@ -66,7 +70,7 @@ def timeline(found: Json) -> list[tuple[str, str, str]]:
             went = " ".join(filter(None, (attempt["status"], str(went or ""))))
             lines.append((attempt["started_at"], f"attempt {attempt['number']}", f"to {one['webhook']}: {went}"))
     for one in found["silences"]:
-        words = f"{one['reason'] or one['id']}, by {one['created_by']}; kept back {one['hidden']} in all"
+        words = f"{one['reason'] or one['id']}, by {called(one['created_by'])}; kept back {one['hidden']} in all"
         lines += [
             (at, what, words)
             for at, what in ((one["starts_at"], "silence begins"), (one["ends_at"], "silence ends"))
@@ -76,7 +80,7 @@ def timeline(found: Json) -> list[tuple[str, str, str]]:
         what = " ".join(
             filter(None, (one["action"], name_of(one), one["outcome"] if one["outcome"] == "denied" else ""))
         )
-        lines.append((one["time"], "change", f"{one['actor']}: {what}"))
+        lines.append((one["time"], "change", f"{called(one['actor'])}: {what}"))
     return sorted(lines, key=lambda line: line[0])
 
 
