@@ -255,8 +255,8 @@ async def open_store(settings: Settings, now_ms: int) -> tuple[Database, Keyring
     keyring = keyring_of(settings)
     db = await open_database(settings)
     try:
-        for ran in await migrate(db):
-            log.info("store.migrated", number=ran.number, name=ran.name)
+        if ran := await migrate(db):
+            log.info("store.migrated", steps=len(ran), newest=ran[-1].name)
         await config.make_key_check(db, keyring)
         async with db.transaction() as tx:
             await tx.fetch("insert_tenant", {"id": DEFAULT_TENANT, "name": "Default", "now": now_ms})

@@ -46,7 +46,7 @@ STARTERS = (
     Starter(
         "failed",
         "Failed production runs",
-        "Runs with the label env=prod that failed, each once.",
+        "Runs that failed and have a label env that begins with prod, each once.",
         {"event_types": ["run.failed"], "labels": {"env": "prod*"}},
     ),
     Starter(

@@ -4,7 +4,9 @@ from typing import Any, NamedTuple
 
 from starlette.responses import Response
 
+from tocsin.model.rule import TEST_RULE
 from tocsin.rules.index import OF_ENDPOINT
+from tocsin.rules.own import OWN
 from tocsin.web.dashboard import charts
 from tocsin.web.dashboard.advice import advice
 from tocsin.web.dashboard.kinds import speaker
@@ -15,6 +17,8 @@ from tocsin.web.dashboard.visit import Page, Visit
 from tocsin.web.dashboard.wording import part, plural, span, state, utc
 
 SHOWN_ENDPOINTS, SHOWN_PIPELINES, SHOWN_RULES, SHOWN_CHANGES = 8, 8, 6, 6
+LOOKED_AT = 20
+"""Events among which there is one that is no test's, where anything has happened yet."""
 Json = dict[str, Any]
 
 
@@ -33,18 +37,23 @@ async def show(visit: Visit) -> Response:
     endpoints = (await visit.api.get("/v1/stats/endpoints", limit=SHOWN_ENDPOINTS + 1))["items"]
     stats = await visit.api.get("/v1/stats/deliveries")
     pipelines = (await visit.api.get("/v1/stats/pipelines", limit=SHOWN_PIPELINES))["items"]
-    if not pipelines and not sum(stats["totals"].values()):
-        seen = await visit.api.get("/v1/events", limit=1)
-        if not (seen["items"] and endpoints):
-            return await first_steps(visit, endpoints, has_events=bool(seen["items"]))
+    if not pipelines:
+        seen = (await visit.api.get("/v1/events", limit=LOOKED_AT))["items"]
+        has_events = len(seen) == LOOKED_AT or any(one["source"] != OWN for one in seen)
+        if not has_events or not (endpoints or sum(stats["totals"].values())):
+            return await first_steps(visit, endpoints, has_events=has_events)
     attention = await visit.attention()
     changes: list[Any] = []
     who: dict[str, str] = {}
     if visit.may("admin"):
         entries = (await visit.api.get("/v1/audit", limit=SHOWN_CHANGES))["items"]
         who = await who_is_who(visit, (one["actor"] for one in entries))
-        changes = [(one, *sentence(one), place(one)) for one in entries]
-    rules = (await visit.api.get("/v1/stats/rules", limit=SHOWN_RULES))["items"]
+        called = {one["id"]: one["name"] for one in endpoints}
+        for one in entries:
+            did, what = sentence(one)
+            changes.append((one, did, called.get(what, what), place(one)))
+    found = (await visit.api.get("/v1/stats/rules", limit=SHOWN_RULES + 1))["items"]
+    rules = [one for one in found if one["rule_id"] != TEST_RULE][:SHOWN_RULES]
     kinds = [one["rule_id"].partition(":") for one in rules]
     names = await names_of(visit, (id_ for kind, _, id_ in kinds if kind == OF_ENDPOINT))
     return await visit.page(
