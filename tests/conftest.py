@@ -22,6 +22,7 @@ from tests.postgres import PostgresServer, start_postgres
 from tocsin.app import DATABASE_FILE, KEY_FILE, keyring_of, open_database
 from tocsin.settings import read_settings
 from tocsin.store.migrate import migrate
+from tocsin.web import passwords
 
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared machine")
@@ -61,10 +62,13 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.nodeid.startswith(HEAVY))
+    seen = [item for item in items if FIXTURE in getattr(item, "fixturenames", ())]
+    for item in seen:
+        if (case := getattr(item, "callspec", None)) and case.params.get("store") == "postgres":
+            item.add_marker(pytest.mark.proof)  # what people see is the same on either store
     if not chromium_path() and not os.environ.get("CI"):
-        for item in items:
-            if FIXTURE in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.skip(reason=MISSING))
+        for item in seen:
+            item.add_marker(pytest.mark.skip(reason=MISSING))
     if config.getoption("--proof"):
         return
     long = [item for item in items if item.get_closest_marker("proof")]
@@ -201,8 +205,16 @@ def standard(receiver: Receiver) -> dict[str, str]:
 
 
 @pytest.fixture
+def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """argon2id with little work. What it costs in earnest is tested by web/test_passwords.py."""
+    monkeypatch.setattr(passwords, "MEMORY_KIB", 64)
+    monkeypatch.setattr(passwords, "ROUNDS", 1)
+    monkeypatch.setattr(passwords, "NOBODY", passwords.NOBODY.replace("m=19456,t=2", "m=64,t=1"))
+
+
+@pytest.fixture
 async def start(
-    store: dict[str, str], clock: Clock, receiver: Receiver, logs: list[dict[str, Any]]
+    store: dict[str, str], clock: Clock, receiver: Receiver, logs: list[dict[str, Any]], quick_passwords: None
 ) -> AsyncIterator[Start]:
     """Starts Tocsin with settings of the test's own. Fails the test for an exception that nobody meant: one that is
     meant is taken out of `logs`."""

@@ -35,9 +35,9 @@ async def test_who_does_not_exist_takes_as_long() -> None:
     took: dict[str, list[float]] = {await passwords.hash(PASSWORD): [], "": []}
     for _ in range(9):
         for stored, times in took.items():
-            began = time.perf_counter()
+            began = time.process_time()
             assert not await passwords.verify(stored, "wrong-guess-number-1")
-            times.append(time.perf_counter() - began)
+            times.append(time.process_time() - began)
     known, unknown = (statistics.median(times) for times in took.values())
     assert 0.5 < known / unknown < 2.0
     assert unknown > 0.005
