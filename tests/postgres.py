@@ -77,6 +77,15 @@ class PostgresServer:
             raise RuntimeError("The server of $TOCSIN_TEST_POSTGRES is not ours to look into; unset the variable.")
         return self.process.pid
 
+    def cpu_s(self) -> float:
+        """What the processes that are there now have used, seconds of CPU."""
+        found = 0.0
+        for child in psutil.Process(self.pid()).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                times = child.cpu_times()
+                found += float(times.user + times.system)
+        return found
+
     def start(self) -> None:
         """Start the postmaster and wait until it answers, crash recovery included."""
         folder = self._own_folder()

@@ -7,6 +7,7 @@ tried again, dead letters, held back. Nothing of it is due, so that nothing is s
 """
 
 import json
+import shutil
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -239,6 +240,8 @@ async def big_store(store: Mapping[str, str], folder: Path) -> AsyncIterator[Fil
     which it was left."""
     about = folder / KEPT
     if not about.exists():
+        for left in ("first", "data"):
+            shutil.rmtree(folder / left, ignore_errors=True)  # of one that was not grown to its end
         (folder / "first").mkdir()
         async with company(store, folder / "first") as found:
             await grow(found)

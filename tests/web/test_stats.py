@@ -208,3 +208,38 @@ async def test_viewers_read_no_words_of_receivers(tocsin: Running) -> None:
         answer = await viewer.get(f"/v1/stats/{what}")
         assert answer.ok()["items"]
         assert b"secret of the house" not in answer.body
+
+
+async def test_what_was_counted_before_anybody_looked_is_not_counted_again(
+    tocsin: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # S3-09: and days and weeks are sums of half hours
+    await two_endpoints(tocsin)
+    await tocsin.move(5 * 3600)
+    await two_endpoints_more(tocsin)
+    await tocsin.app.tallies.warm()
+    read, counted = tocsin.app.db.read, []
+
+    async def noted(name: str, values: Any = None, filters: tuple[str, ...] = ()) -> Any:
+        counted.append(name) if name == "tally_slices" else None
+        return await read(name, values or {}, filters)
+
+    monkeypatch.setattr(tocsin.app.db, "read", noted)
+    log = (await tocsin.client.get("/v1/deliveries?limit=100")).ok()["items"]
+    for path in ("deliveries", "deliveries?hours=168&buckets=84", "deliveries?hours=168&buckets=7"):
+        counted.clear()
+        found = await of(tocsin, path)
+        assert found["totals"]["delivered"] == sum(one["status"] == "delivered" for one in log) == 6, path
+        assert len(counted) <= 1, path
+    counted.clear()
+    assert sum(one["totals"]["delivered"] for one in (await of(tocsin, "rules"))["items"]) == 6
+    assert len(counted) <= 1
+
+
+async def two_endpoints_more(tocsin: Running) -> None:
+    """Three events more, for whoever is still there."""
+    for number in range(3):
+        await tocsin.send(type="run.failed", pipeline="etl", run_id=f"later{number}")
+    await tocsin.settle()
+    for hook in tocsin.receiver.hooks.values():
+        hook.all_new()

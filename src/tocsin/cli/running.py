@@ -16,6 +16,7 @@ from tocsin.app import App, lock_store, switched_off
 from tocsin.cli.supervisor import notify, watch
 from tocsin.settings import Settings, SettingsError, read_supervisor
 from tocsin.store import accounts
+from tocsin.store.database import StoreBroken, StoreUnavailable
 from tocsin.web.origin import open_to_others
 from tocsin.web.people import check_sign_in, setup_link
 from tocsin.web.server import PROBES, Server, Tocsin, listen, server_of
@@ -95,6 +96,7 @@ async def serve(
     supervisor = read_supervisor()
     notify(supervisor, "READY=1")
     watching = asyncio.create_task(watch(supervisor))
+    warming = asyncio.create_task(warm(app)) if served is not None else None
     waits: set[asyncio.Task[Any]] = {asyncio.create_task(stop.wait()), asyncio.create_task(worker.failed.wait())}
     if meanwhile is not None:
         waits.add(asyncio.ensure_future(meanwhile(app)))
@@ -103,6 +105,8 @@ async def serve(
     notify(supervisor, "STOPPING=1")
     for task in waits:
         task.cancel()
+    if warming is not None:
+        warming.cancel()
     app.deliver.stopping = True
     if served is not None and settings.stop_delay_s and not worker.failed.is_set():
         await asyncio.sleep(settings.stop_delay_s)  # /readyz says so meanwhile
@@ -113,6 +117,14 @@ async def serve(
     watching.cancel()
     log.info("stopped")
     return 1 if worker.failed.is_set() else 0
+
+
+async def warm(app: App) -> None:
+    """Whoever looks first does not wait for a day to be counted."""
+    try:
+        await app.tallies.warm()
+    except (StoreUnavailable, StoreBroken) as error:
+        log.info("not.counted.yet", reason=str(error))
 
 
 async def started(asgi: Tocsin, listening: socket.socket) -> tuple[Server, asyncio.Task[None]]:

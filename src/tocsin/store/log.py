@@ -158,6 +158,8 @@ async def list_deliveries(
     `status` looks for among the newest: all of it, and not the first few of many."""
     if filters.get("status") == "sending":
         filters = {name: value for name, value in filters.items() if name != "status"} | {"sending": True}
+    if filters.get("status") == "dead":
+        filters = {name: value for name, value in filters.items() if name != "status"} | {"dead": True}
     if filters.get("status") in INDEXED:
         filters = {name: value for name, value in filters.items() if name != "status"} | {"state": filters["status"]}
     if "since" in filters:

@@ -1,7 +1,8 @@
 """Numbers for people who look: how many deliveries, by when, where to, why and how they ended; what needs somebody."""
 
+import asyncio
 import math
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -30,6 +31,16 @@ AGE_SHARE = 30
 
 CHANGING_MS = 900_000
 """What was made in the last quarter of an hour is counted each time."""
+
+HALF_HOUR_MS = 1_800_000
+DAY_MS = 86_400_000
+
+DAY = DAY_MS // HALF_HOUR_MS
+AT_A_TIME = 8
+"""Slices that one query counts: PostgreSQL sorts more than some 50,000 deliveries on disk."""
+
+MOST_WARM = 50
+"""Tenants whose numbers a process counts before anybody looks."""
 
 COST_SHARE = 50
 """Counting takes a fiftieth of the time at the most."""
@@ -60,15 +71,23 @@ class Slices(Struct, frozen=True):
         return list(range(self.first_ms, self.end_ms, self.width_ms))
 
 
-def together(places: Sequence[int]) -> list[tuple[int, int]]:
-    """The first and last of those that follow each other."""
+def together(places: Sequence[int], most: int = 1000) -> list[tuple[int, int]]:
+    """The first and last of those that follow each other, so many at the most."""
     found: list[tuple[int, int]] = []
     for place in places:
-        if found and found[-1][1] == place - 1:
+        if found and found[-1][1] == place - 1 and place - found[-1][0] < most:
             found[-1] = (found[-1][0], place)
         else:
             found.append((place, place))
     return found
+
+
+def summed(parts: Iterable[tuple[int, tuple[Count, ...]]]) -> tuple[Count, ...]:
+    sums: Counter[tuple[str, str, str]] = Counter()
+    for _, counts in parts:
+        for one in counts:
+            sums[one.endpoint_id, one.rule_id, one.status] += one.count
+    return tuple(Count(*place, count) for place, count in sums.items())
 
 
 def id_at(ms: int) -> str:
@@ -77,10 +96,10 @@ def id_at(ms: int) -> str:
 
 
 class Tallies:
-    """Counts deliveries a slice of time each, and remembers each slice for as long as it is old: what is over hardly
-    changes. A slice is counted anew after a thirtieth of its age, and not before fifty times as long has passed as
-    counting took; what is new each time, where that is cheap. The first look at a day of 200,000
-    deliveries takes some 0.3 s, the next ones some milliseconds."""
+    """Counts deliveries half an hour at a time, or in narrower slices, and remembers each slice for as long as it is
+    old: what is over hardly changes. A slice is counted anew after a thirtieth of its age, and not before fifty times
+    as long has passed as counting took; what is new each time, where that is cheap. Wider slices are sums of half
+    hours. Counting a day of 200,000 deliveries takes some 0.3 s: `warm` does it before anybody looks."""
 
     def __init__(self, db: Database, clock_ms: Callable[[], int]) -> None:
         self.db = db
@@ -90,18 +109,56 @@ class Tallies:
 
     async def of(self, tenant_id: str, slices: Slices) -> list[tuple[Count, ...]]:
         """The counts of each slice, of the whole tenant: whoever shows them leaves out what somebody must not see."""
+        width_ms, now_ms = slices.width_ms, self.clock_ms()
+        if width_ms > HALF_HOUR_MS and not (width_ms % HALF_HOUR_MS or slices.first_ms % HALF_HOUR_MS):
+            return [found[1] for found in await self._sums(tenant_id, slices, now_ms)]
+        return [found[1] for found in await self._each(tenant_id, slices, now_ms)]
+
+    async def _sums(self, tenant_id: str, slices: Slices, now_ms: int) -> list[tuple[int, tuple[Count, ...]]]:
+        found = [self._remembered(tenant_id, slices.width_ms, start) for start in slices.starts()]
+        parts = slices.width_ms // HALF_HOUR_MS
+        for first, last in together([place for place, (until_ms, _) in enumerate(found) if until_ms <= now_ms]):
+            first_ms = slices.first_ms + first * slices.width_ms
+            number = min((last - first + 1) * parts, (now_ms - first_ms) // HALF_HOUR_MS + 1)  # none is of the future
+            halves = await self._each(tenant_id, Slices(first_ms, HALF_HOUR_MS, max(0, number)), now_ms)
+            for place in range(first, last + 1):
+                some = halves[(place - first) * parts : (place - first + 1) * parts]
+                found[place] = (min((until_ms for until_ms, _ in some), default=0), summed(some))
+                self._keep((tenant_id, slices.width_ms, slices.starts()[place]), found[place])
+        return found
+
+    async def _each(self, tenant_id: str, slices: Slices, now_ms: int) -> list[tuple[int, tuple[Count, ...]]]:
+        """With the time until which each is known."""
         starts, width_ms = slices.starts(), slices.width_ms
-        now_ms = self.clock_ms()
-        found = [self.known.get((tenant_id, width_ms, start), (0, ())) for start in starts]
+        found = [self._remembered(tenant_id, width_ms, start) for start in starts]
         missing = [place for place, (until_ms, _) in enumerate(found) if until_ms <= now_ms]
-        for first, last in together(missing):
+        for first, last in together(missing, AT_A_TIME):
+            began_ms = self.clock_ms()
             counted = await self._count(tenant_id, Slices(starts[first], width_ms, last - first + 1))
-            took_ms = (self.clock_ms() - now_ms) // len(counted)
+            took_ms = (self.clock_ms() - began_ms) // len(counted)
             for place, counts in enumerate(counted, first):
                 age_ms = max(0, now_ms - starts[place] - width_ms - CHANGING_MS)
                 found[place] = (now_ms + max(age_ms // AGE_SHARE, took_ms * COST_SHARE), counts)
                 self._keep((tenant_id, width_ms, starts[place]), found[place])
-        return [counts for _, counts in found]
+        return found
+
+    async def warm(self) -> None:
+        """Counts the last day, then the last week, of tenants that have had deliveries lately: nobody's first look is
+        to wait for it. It takes a fifth of the time."""
+        now_ms, loop = self.clock_ms(), asyncio.get_running_loop()
+        since = id_at(now_ms - DAY_MS)
+        tenants = [row[0] for row in await self.db.read("busy_tenants", {"since": since, "limit": MOST_WARM})]
+        newest = now_ms // HALF_HOUR_MS
+        for first, end in ((newest - DAY, newest + 1), (newest - 7 * DAY - 4, newest - DAY)):
+            for tenant_id in tenants:
+                for start in range(first, end, AT_A_TIME):
+                    began_s = loop.time()
+                    slices = Slices(start * HALF_HOUR_MS, HALF_HOUR_MS, min(AT_A_TIME, end - start))
+                    await self._each(tenant_id, slices, self.clock_ms())
+                    await asyncio.sleep(4 * (loop.time() - began_s))
+
+    def _remembered(self, tenant_id: str, width_ms: int, start_ms: int) -> tuple[int, tuple[Count, ...]]:
+        return self.known.get((tenant_id, width_ms, start_ms), (0, ()))
 
     async def _count(self, tenant_id: str, slices: Slices) -> list[tuple[Count, ...]]:
         first_ms, width_ms, number = slices.first_ms, slices.width_ms, slices.number

@@ -94,6 +94,10 @@ d.id IN (SELECT value FROM json_each(:ids))
 -- list_deliveries_by_status
 d.status = :status
 
+-- list_deliveries_by_dead
+-- Said so that both stores see that the index of dead letters has it. PostgreSQL plans `status = $1` once for all states.
+d.status = 'dead'
+
 -- list_deliveries_by_state
 -- The same, said so that both stores see that the index of these states has it.
 d.status IN ('retrying', 'expired', 'cancelled', 'suppressed') AND d.status = :state

@@ -6,6 +6,11 @@ SELECT d.created_ms / :width_ms, d.endpoint_id, d.rule_id,
  WHERE d.tenant_id = :tenant_id AND d.id >= :first_id AND d.id < :end_id
  GROUP BY 1, 2, 3, 4;
 
+-- busy_tenants
+-- Who has had a delivery since then. The ids say when.
+SELECT t.id FROM tenant t
+ WHERE EXISTS (SELECT 1 FROM delivery d WHERE d.tenant_id = t.id AND d.id >= :since) ORDER BY t.id LIMIT :limit;
+
 -- newest_latencies
 -- How long the last attempt of the newest deliveries took.
 SELECT d.endpoint_id, d.rule_id, a.duration_ms

@@ -36,7 +36,7 @@ from tocsin.web.routes import (
 
 LONGEST_MS = 366 * 86_400_000
 DAY_MS = 86_400_000
-MOST_LOOKED_AT = 3000
+MOST_LOOKED_AT = 2000
 
 Matchers = Annotated[tuple[Matcher, ...], Meta(min_length=1, max_length=20)]
 Comes = Annotated[tuple[Hours, ...], Meta(max_length=20)]
@@ -96,7 +96,7 @@ class SilenceOut(Struct, frozen=True):
 
 
 class SilencePreview(Struct, frozen=True):
-    """Of the messages of the last day, the newest 3,000 at the most: how many it would have kept back, from which
+    """Of the messages of the last day, the newest 2,000 at the most: how many it would have kept back, from which
     webhooks, and the newest of them."""
 
     since: str | None
