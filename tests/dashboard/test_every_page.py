@@ -41,10 +41,6 @@ async def filled(
         yield found
 
 
-NOT_YET = re.compile(r"/deliveries/[^/]+/(replay|cancel)|/events/[^/]+/again")
-"""Shown to developers although the endpoint is the tenant's."""
-
-
 def is_enough(name: str, role: str) -> bool:
     if role in ("anybody", "operator"):
         return role == "anybody" or name == "operator"
@@ -175,8 +171,6 @@ async def test_whoever_is_shown_a_form_may_send_it(filled: Filled) -> None:
                 if form.action.startswith("/account") or (name, form.action) in sent:
                     continue
                 sent.add((name, form.action))
-                if name != "admin" and NOT_YET.fullmatch(form.action):
-                    continue
                 done = await person.raw(form.action or one.path, urlencode(form.fields).encode())
                 what = (name, one.path, form, done.status, done.body[-900:])
                 assert done.status in (200, 303, 400, 404, 409, 412, 422), what

@@ -54,7 +54,7 @@ async def test_a_developer_replays_what_the_filter_chooses(tocsin: Running, look
 
 
 async def test_selected_rows_are_asked_about_in_a_dialog(tocsin: Running, look: Look) -> None:
-    at = await look("developer", user="dev")
+    at = await look("admin")  # who may do so with what is a developer's
     await three_dead(tocsin)
     await at.goto("/deliveries?q=status:failed")
     page = at.page

@@ -15,7 +15,7 @@
   function inZone(chosen) {
     if (!zoneBox) return;
     zoneBox.value = chosen;
-    if (zoneBox.selectedIndex < 0) zoneBox.value = "local"; // in this tenant there is none
+    if (zoneBox.selectedIndex < 0) zoneBox.value = "utc"; // the tenant's, where nobody set one
     let name = { utc: "UTC", tenant: zoneBox.selectedOptions[0].dataset.name }[zoneBox.value] ?? "";
     try { new Intl.DateTimeFormat("en-GB", { timeZone: name || undefined }); } catch { name = "UTC"; } // newer than the browser
     document.documentElement.dataset.zone = name;
