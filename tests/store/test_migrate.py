@@ -128,6 +128,7 @@ BREAKS = re.compile(
     re.IGNORECASE,
 )
 UNIQUE = re.compile(r"CREATE UNIQUE INDEX \w+ ON (\w+)", re.IGNORECASE)
+LAST_THAT_STOPS = 20
 SHOWN_OTHERWISE = {14}
 """Puts partitions in a table's place; that both versions work with it was tried (tests/end_to_end/test_upgrade.py)."""
 
@@ -143,6 +144,13 @@ async def test_what_is_called_compatible_only_adds(dialect: str) -> None:
         assert not BREAKS.search(text), migration.name
         for table in UNIQUE.findall(text):
             assert re.search(rf"CREATE TABLE {table}\b", text), f"{migration.name}: {table} is there already"
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgres"])
+async def test_the_version_before_may_run_on_since(dialect: str) -> None:
+    """What docs/upgrading.md promises of versions that follow each other. One that cannot keep it is for a major
+    version, and changes this test."""
+    assert [one.number for one in migrations(dialect) if one.number > LAST_THAT_STOPS and not one.is_compatible] == []
 
 
 @pytest.mark.parametrize(

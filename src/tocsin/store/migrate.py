@@ -21,6 +21,9 @@ from tocsin.store.database import Database, StoreUnfit
 
 NAME = re.compile(r"^(\d{4})_([a-z0-9_]+)(?:\.(sqlite|postgres))?\.sql$")
 COMPATIBLE = "-- compatible"
+ALSO_COMPATIBLE = frozenset({24})
+"""Those that only add, although their files do not say so; what has run stays as it is."""
+
 LEDGER = """
 CREATE TABLE IF NOT EXISTS migration (number BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS migration_compatible (number BIGINT PRIMARY KEY)
@@ -39,7 +42,7 @@ class Migration(Struct, frozen=True):
     @property
     def is_compatible(self) -> bool:
         """Whether the version before may go on working meanwhile and afterwards."""
-        return self.text.startswith(COMPATIBLE)
+        return self.text.startswith(COMPATIBLE) or self.number in ALSO_COMPATIBLE
 
 
 @cache
