@@ -244,3 +244,27 @@ async def test_settings_of_slack(tocsin: Running) -> None:
     assert webhook["settings"] == settings
     body = {"settings": {"mention_on_failure": "yes"}}
     (await tocsin.client.patch(f"/v1/webhooks/{webhook['id']}", body)).problem(400, "settings.mention_on_failure")
+
+
+async def test_when_a_rule_fired_last(tocsin: Running) -> None:
+    hook = tocsin.receiver.hook("/hook")
+    webhook = await tocsin.webhook(hook)
+    rule = await tocsin.rule(webhook, event_types=["run.failed"])
+    path = f"/v1/alert-rules/{rule['id']}"
+    first = await tocsin.client.get(path)
+    assert first.ok()["last_fired_at"] is None
+    noted = []
+    for seconds in (0, 30, 31, 60):  # noted to the minute
+        await tocsin.move(seconds)
+        await tocsin.send(type="run.failed")
+        noted.append((await tocsin.client.get(path)).ok()["last_fired_at"])
+    assert noted[0] == noted[1] < noted[2] < noted[3]
+    await tocsin.send(type="run.succeeded")
+    (listed,) = (await tocsin.client.get("/v1/alert-rules")).ok()["items"]
+    assert listed["last_fired_at"] == noted[-1]
+    await tocsin.settle()
+    hook.expect(4)
+    # Nobody's change is refused because it fired meanwhile, and no file of configuration says it.
+    changed = await tocsin.client.request("PATCH", path, {"name": "x"}, headers={"if-match": first.headers["etag"]})
+    assert changed.ok()["name"] == "x"
+    assert "last_fired_at" not in str((await tocsin.client.get("/v1/audit?action=rule.update")).ok())

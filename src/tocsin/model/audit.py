@@ -13,7 +13,7 @@ MOST_BYTES = 16_384
 MOST_CHARS = 200
 """Of everything that a caller may choose: ids, user agents, reasons."""
 
-OF_ITSELF = ("updated_at", "last_used_at")
+OF_ITSELF = ("updated_at", "last_used_at", "last_fired_at")
 """Fields that change without anybody meaning them to."""
 
 

@@ -1,6 +1,6 @@
 """What people set up: endpoints and rules. Each change moves the tenant's config version: caches notice."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -329,6 +329,12 @@ async def get_rule(db: Reader, tenant_id: str, rule_id: str, *, deleted: bool = 
     if not found:
         raise NotFound("No such alert rule.")
     return rows.rule(found[0])
+
+
+async def rules_fired(db: Reader, tenant_id: str, ids: Iterable[str]) -> dict[str, int]:
+    """By id, when a message last came of these rules, sent or held back: Unix milliseconds, to the minute."""
+    found = await db.read("rules_fired", {"tenant_id": tenant_id, "ids": rows.text(list(ids))})
+    return {str(row[0]): int(row[1]) for row in found}
 
 
 async def list_rules(

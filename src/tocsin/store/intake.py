@@ -79,13 +79,14 @@ async def save(
     deliveries: Sequence[tuple[Delivery, str, str | None, int | None]],
     buckets: Mapping[tuple[str, str], int],
     *,
+    fired: Iterable[tuple[str, str, int]] = (),
     alone: bool,
     writer: str | None,
 ) -> None:
     """Events with their traces, runs, deliveries with their retry policies (JSON) and, where this process takes them at
-    once, lease and its end. Raises Contended where another process wrote one of these events or new runs first;
-    `alone` says that there is none. `writer` is who writes, no other at the same time under this name; None
-    is not counted.
+    once, lease and its end; the rules that fired (tenant, id, Unix milliseconds). Raises Contended where another
+    process wrote one of these events or new runs first; `alone` says that there is none. `writer` is who writes, no
+    other at the same time under this name; None is not counted.
     """
     kept_events, made_runs, *_ = await tx.run_together(
         [
@@ -95,6 +96,7 @@ async def save(
             ("insert_deliveries", [delivery_row(*delivery) for delivery in deliveries]),
             ("count_taken", [] if writer is None else ledger.taken(events, deliveries, writer)),
             ("put_buckets", [(*key, bucket_us) for key, bucket_us in sorted(buckets.items())]),
+            ("note_rules", sorted(fired)),
         ]
     )
     if not alone and (kept_events, made_runs) != (len(events), len(new_runs)):

@@ -12,7 +12,7 @@ from tocsin.web.api.alert_rules import shown as shown_rule
 
 Json = dict[str, Any]
 
-STAMPS = frozenset({"id", "created_by", "created_at", "updated_at", "rule_id"})
+STAMPS = frozenset({"id", "created_by", "created_at", "updated_at", "last_fired_at", "rule_id"})
 """What the server says of an object, and nobody sets."""
 
 

@@ -77,6 +77,7 @@ class Intake:
         self.rollouts = rollouts
         self.spans = spans
         self.alone = db.dialect == "sqlite"
+        self.fired: dict[tuple[str, str], int] = {}  # by tenant and rule, when it was last noted
         self.configs: dict[str, TenantConfig] = {}
         self.waiting: deque[Submission] = deque()
         self.waiting_events = 0
@@ -231,6 +232,7 @@ class Intake:
         self.measured.groups.add(sum(len(submission.drafts) for submission in group))
         self.measured.suppress(batch.suppressed)
         self.measured.unplanned += batch.unplanned
+        self.fired.update(dict.fromkeys(batch.fired, batch.now_ms))
         if batch.handed:
             self.hand_over.give(batch.handed)
         if batch.due:

@@ -57,6 +57,7 @@ class Surroundings(Protocol):
     hand_over: HandOver
     lease_ms: int
     alone: bool
+    fired: dict[tuple[str, str], int]
 
     async def config(self, tx: Transaction, tenant_id: str) -> TenantConfig: ...
 
@@ -86,6 +87,7 @@ class Batch:
         self.found: set[tuple[str, str]] = set()
         self.asked: dict[str, Sequence[CompiledRule]] = {}
         self.attempts: dict[str, int] = {}
+        self.fired: set[tuple[str, str]] = set()
 
     async def store(self, tx: Transaction, group: Sequence[Submission]) -> list[list[Receipt] | Refusal]:
         """Reads what the decisions need, decides, writes. Returns each submission's answer."""
@@ -284,6 +286,10 @@ class Batch:
 
     def _deliver(self, event: Event, run: Run | None, send: Planned, body: bytes | None) -> None:
         channel, rule = send.channel, send.rule
+        if rule.id.startswith("rul_"):
+            key = (event.tenant_id, rule.id)
+            if abs(self.now_ms - self.intake.fired.get(key, 0)) >= FIRED_MS:
+                self.fired.add(key)
         due_ms = self.now_ms if send.suppressed else max(self._due(rule), send.due_ms)
         at_once = (
             not (send.suppressed or channel.waits or channel.paced)
@@ -348,6 +354,7 @@ class Batch:
             [self.runs[key] for key in sorted(self.changed_runs)],
             self.deliveries,
             self.buckets,
+            fired=[(*key, self.now_ms) for key in self.fired],
             alone=self.intake.alone,
             writer=self.writer,
         )
@@ -396,6 +403,9 @@ def alarm_keys(events: Iterable[Event]) -> set[tuple[str, str]]:
     found = ((event.tenant_id, *incident(event)) for event in events)
     return {(tenant_id, alarm_key(tenant_id, name)) for tenant_id, meaning, name in found if meaning}
 
+
+FIRED_MS = 60_000
+"""That a rule fired is noted to the minute."""
 
 NO_WORLD = World()
 """For tenants whose rules know nothing of noise: nothing is ever put there."""

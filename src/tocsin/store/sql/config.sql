@@ -144,6 +144,10 @@ SELECT tenant_id, id, name, event_types, pipelines, labels, condition, endpoint_
 -- list_rules_by_webhook_id
 instr(endpoint_ids, :webhook_id) > 0
 
+-- rules_fired
+-- When a message last came of these, a JSON list of ids.
+SELECT rule_id, fired_ms FROM rule_use WHERE tenant_id = :tenant_id AND rule_id IN (SELECT value FROM json_each(:ids));
+
 -- list_rule_names
 SELECT r.id, r.name, r.is_active, r.endpoint_ids FROM rule r
  WHERE r.tenant_id = :tenant_id AND r.deleted_ms IS NULL AND r.id > :after {filters}

@@ -44,6 +44,10 @@ SELECT tenant_id, rule_id, bucket_us FROM rule_bucket WHERE tenant_id = :tenant_
 INSERT INTO rule_bucket (tenant_id, rule_id, bucket_us) VALUES (:tenant_id, :rule_id, :bucket_us)
 ON CONFLICT (tenant_id, rule_id) DO UPDATE SET bucket_us = excluded.bucket_us;
 
+-- note_rules
+INSERT INTO rule_use (tenant_id, rule_id, fired_ms) VALUES (:tenant_id, :rule_id, :now)
+ON CONFLICT (tenant_id, rule_id) DO UPDATE SET fired_ms = max(rule_use.fired_ms, excluded.fired_ms);
+
 -- find_idempotency
 SELECT body_hash, answer FROM idempotency WHERE tenant_id = :tenant_id AND key = :key AND created_ms > :since_ms;
 

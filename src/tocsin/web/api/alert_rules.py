@@ -1,6 +1,6 @@
 """Rules: who hears of what."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
@@ -111,6 +111,8 @@ class NoiseOut(Struct, frozen=True, kw_only=True):
 
 
 class RuleOut(NoiseOut, frozen=True, kw_only=True):
+    """A rule as it is saved. `last_fired_at`: when a message last came of it, sent or held back, to the minute."""
+
     id: str
     name: str
     event_types: tuple[str, ...]
@@ -124,9 +126,12 @@ class RuleOut(NoiseOut, frozen=True, kw_only=True):
     created_by: str
     created_at: str | None
     updated_at: str | None
+    last_fired_at: str | None = None
+
+    noted: ClassVar = ("last_fired_at",)
 
 
-def shown(rule: Rule) -> RuleOut:
+def shown(rule: Rule, fired_ms: int | None = None) -> RuleOut:
     return RuleOut(
         id=rule.id,
         name=rule.name,
@@ -142,6 +147,7 @@ def shown(rule: Rule) -> RuleOut:
         created_by=rule.created_by,
         created_at=rfc3339(rule.created_ms),
         updated_at=rfc3339(rule.updated_ms),
+        last_fired_at=rfc3339(fired_ms),
     )
 
 
@@ -240,7 +246,9 @@ async def find(call: Call, tx: Reader | None = None) -> Rule:
 
 
 async def get(call: Call) -> Response:
-    return tagged(shown(await find(call)))
+    rule = await find(call)
+    fired = await config.rules_fired(call.app.db, call.tenant_id, [rule.id])
+    return tagged(shown(rule, fired.get(rule.id)))
 
 
 async def list_(call: Call) -> Response:
@@ -253,7 +261,8 @@ async def list_(call: Call) -> Response:
         deleted=asks_deleted(call),
         webhook_id=call.request.query_params.get("webhook_id", ""),
     )
-    return reply(page([shown(rule) for rule in found], limit, lambda rule: str(rule.id)))
+    fired = await config.rules_fired(call.app.db, call.tenant_id, [rule.id for rule in found])
+    return reply(page([shown(rule, fired.get(rule.id)) for rule in found], limit, lambda rule: str(rule.id)))
 
 
 async def change(call: Call) -> Response:

@@ -62,3 +62,8 @@ SELECT b.tenant_id, b.rule_id, b.bucket_us
 INSERT INTO rule_bucket (tenant_id, rule_id, bucket_us)
 SELECT * FROM unnest(:tenant_id::text[], :rule_id::text[], :bucket_us::bigint[])
 ON CONFLICT (tenant_id, rule_id) DO UPDATE SET bucket_us = excluded.bucket_us;
+
+-- note_rules
+INSERT INTO rule_use (tenant_id, rule_id, fired_ms)
+SELECT * FROM unnest(:tenant_id::text[], :rule_id::text[], :now::bigint[])
+ON CONFLICT (tenant_id, rule_id) DO UPDATE SET fired_ms = greatest(rule_use.fired_ms, excluded.fired_ms);
