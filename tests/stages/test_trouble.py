@@ -358,3 +358,26 @@ async def test_two_workers_tell_of_an_endpoint_once(start: Start, store: dict[st
     await two.settle()
     assert 1 <= len(hook.all_new()) <= 4
     owner.expect(1)
+
+
+@pytest.mark.parametrize("store", ["postgres"], indirect=True)
+async def test_a_change_and_a_switching_off_do_not_wait_for_each_other(tocsin: Running) -> None:
+    """Somebody changes what is set up while a receiver says that it is gone: both hold the tenant first."""
+    hook = tocsin.receiver.hook("/gone")
+    hook.always(410)
+    webhook = await tocsin.webhook(hook, enabled_events=["run.failed"])
+    async with tocsin.app.db.transaction() as tx:
+        connection: Any = tx.connection  # type: ignore[attr-defined]
+        await connection.execute("SET LOCAL deadlock_timeout = '20ms'")  # who waits in a circle, it is we
+        await tx.fetch("bump_config", {"tenant_id": "default"})  # as every change begins
+        await tocsin.send(type="run.failed")
+        waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        async with asyncio.timeout(PATIENCE_S):
+            while not await connection.fetchval(waits):
+                await asyncio.sleep(POLL_S)
+        await tx.fetch("clear_failures", {"tenant_id": "default", "id": webhook["id"]})
+        await tx.fetch("cancel_waiting", {"tenant_id": "default", "id": webhook["id"], "reason": "x", "now": 0})
+    await tocsin.settle()
+    hook.expect(1)
+    (delivery,) = (await tocsin.client.get("/v1/deliveries")).ok()["items"]
+    assert (delivery["status"], delivery["reason"]) == ("cancelled", "x")

@@ -181,6 +181,12 @@ async def failed(tx: Transaction, failures: Mapping[str, tuple[int, str]]) -> li
     return [(tenant_id, endpoint_id, count) for tenant_id, endpoint_id, count in found]
 
 
+async def hold_tenants(tx: Transaction, failures: Mapping[str, int], most: int) -> None:
+    """By endpoint, how many failures more. Whose webhooks they may switch off, nobody else changes until the end of the
+    transaction: call it before anything is written in it."""
+    await tx.fetch_many("hold_tenants", [(endpoint_id, count, most) for endpoint_id, count in sorted(failures.items())])
+
+
 async def disable(
     tx: Transaction, tenant_id: str, endpoint_id: str, reason: str, now_ms: int, *, version: int = 0
 ) -> bool:

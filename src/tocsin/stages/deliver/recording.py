@@ -1,6 +1,7 @@
 """Recording: results are written in groups, with what they mean for their endpoints."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Literal
 
@@ -123,6 +124,8 @@ class Recorder:
         results = [as_result(f) for f in finished]
         disabled = False
         async with self.db.transaction() as tx:
+            if threats := threats_of(finished):
+                await queue.hold_tenants(tx, threats, DISABLE_AFTER)
             if results:
                 kept = await queue.finish(tx, results, now_ms)
                 lost = len(results) - len(kept)
@@ -192,6 +195,15 @@ class Recorder:
         for act in switched_off:
             await self.trail.add(tx, act)
         return notices
+
+
+def threats_of(finished: list[Finished]) -> dict[str, int]:
+    """By endpoint: its failures among these; as many as switch it off where it is gone."""
+    found: Counter[str] = Counter()
+    for f in finished:
+        if f.step.effect in ("failure", "gone") and f.claimed.delivery.rule_id != TEST_RULE:
+            found[f.attempt.endpoint_id] += DISABLE_AFTER if f.step.effect == "gone" else 1
+    return found
 
 
 def off(tenant_id: str, endpoint_id: str, reason: str) -> Act:

@@ -77,6 +77,10 @@ UPDATE endpoint_state SET consecutive_failures = consecutive_failures + :count, 
  WHERE endpoint_id = :endpoint_id
 RETURNING tenant_id, endpoint_id, consecutive_failures;
 
+-- hold_tenants
+-- Whose webhooks may be switched off by so many failures more: see postgres/queue.sql. Here one alone writes.
+SELECT tenant_id FROM endpoint_state WHERE endpoint_id = :endpoint_id AND consecutive_failures + :count >= :most;
+
 -- note_notice
 UPDATE endpoint_state SET notice = :notice WHERE endpoint_id = :endpoint_id;
 

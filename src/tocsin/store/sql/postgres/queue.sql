@@ -91,6 +91,16 @@ UPDATE endpoint_state s SET consecutive_failures = 0, notice = CASE WHEN s.notic
   FROM unnest(:now::bigint[], :endpoint_id::text[]) AS new (now, endpoint_id)
  WHERE s.endpoint_id = new.endpoint_id;
 
+-- hold_tenants
+-- Whoever changes what people set up holds the tenant first, then its endpoints and deliveries. To switch a webhook off is
+-- such a change: without the tenant, one would wait for the other and it for the one.
+SELECT t.id FROM tenant t
+ WHERE t.id IN (SELECT s.tenant_id FROM unnest(:endpoint_id::text[], :count::bigint[], :most::bigint[])
+                       AS asked (endpoint_id, count, most)
+                  JOIN endpoint_state s ON s.endpoint_id = asked.endpoint_id
+                   AND s.consecutive_failures + asked.count >= asked.most)
+ ORDER BY t.id FOR NO KEY UPDATE OF t;
+
 -- note_failure
 UPDATE endpoint_state s SET consecutive_failures = s.consecutive_failures + new.count, last_error = new.error
   FROM unnest(:count::bigint[], :error::text[], :endpoint_id::text[]) AS new (count, error, endpoint_id)
