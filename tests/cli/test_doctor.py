@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from tests.cli.conftest import Done, Invoke, Stub
@@ -290,6 +291,27 @@ def test_a_store_of_a_newer_tocsin_is_a_problem(doctor: Examine, database: str, 
     server_sql(postgres, "INSERT INTO migration VALUES (9999, 'from_the_future', 'x')")
     done = doctor("-o", "json", TOCSIN_DATABASE_URL=database, TOCSIN_SECRET_KEY=OTHER_KEY)
     assert "from_the_future" in found(done, "store")["found"]
+
+
+@pytest.mark.parametrize(
+    ("compatible", "level", "said"), [(True, "ok", "may work with it"), (False, "problem", "9001")]
+)
+def test_a_store_that_is_newer_is_said(
+    doctor: Examine, database: str, *, compatible: bool, level: str, said: str
+) -> None:
+    """After going back to the version before."""
+    make_store(TOCSIN_DATABASE_URL=database)
+
+    async def newer() -> None:
+        connection = await asyncpg.connect(database)
+        await connection.execute("INSERT INTO migration VALUES (9001, 'of_the_next_version', 'x')")
+        if compatible:
+            await connection.execute("INSERT INTO migration_compatible VALUES (9001)")
+        await connection.close()
+
+    asyncio.run(newer())
+    finding = found(doctor("-o", "json", TOCSIN_DATABASE_URL=database), "migrations" if compatible else "store", level)
+    assert said in finding["found"]
 
 
 def test_pending_migrations_are_a_warning(doctor: Examine, database: str) -> None:

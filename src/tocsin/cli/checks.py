@@ -11,7 +11,7 @@ from tocsin.app import DATABASE_FILE, LOCK_FILE, clock_ms, open_database
 from tocsin.settings import Settings, SettingsError, read_settings
 from tocsin.store import ledger, retention
 from tocsin.store.database import Database, StoreBroken, StoreUnavailable, StoreUnfit
-from tocsin.store.migrate import pending
+from tocsin.store.migrate import ahead, pending
 from tocsin.web.api.stats import named
 from tocsin.web.checks import Finding, durability, machine, masked, python, reached, sealed, times
 from tocsin.web.server import listen
@@ -101,7 +101,9 @@ async def store(settings: Settings, *, reconcile: bool) -> list[Finding]:
         if waiting:
             said = f"{len(waiting)} to run: {', '.join(f'{one.number:04d}_{one.name}' for one in waiting)}."
             return [*findings, Finding("warning", "migrations", said, "Run `tocsin migrate`, or start the server.")]
-        findings += [Finding("ok", "migrations", "up to date"), await sealed(settings, database)]
+        newer = await ahead(database)
+        said = f"newer than this program, which may work with it: {', '.join(newer)}" if newer else "up to date"
+        findings += [Finding("ok", "migrations", said), await sealed(settings, database)]
         findings.append(await times(database, clock_ms))
         return [*findings, *await accounts(database)] if reconcile else findings
     except Exception as error:

@@ -88,6 +88,14 @@ async def pending(database: Database) -> list[Migration]:
     return [migration for migration in known if migration.number not in done]
 
 
+async def ahead(database: Database) -> list[str]:
+    """What a newer version ran that this one does not know, where it may work on all the same; see `pending`."""
+    known = {migration.number for migration in migrations(database.dialect)}
+    return [
+        f"{number:04d}_{name}" for number, (name, _) in sorted((await applied(database)).items()) if number not in known
+    ]
+
+
 async def migrate(database: Database) -> list[Migration]:
     """Runs what is pending; returns what ran. Safe to run again after a kill, and from several processes at once."""
     ran = []
