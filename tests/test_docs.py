@@ -14,6 +14,7 @@ import msgspec
 import pytest
 import typer
 
+from benchmarks.__main__ import FIGURES
 from tests.compose.samples import SAMPLES
 from tests.moving_picture import durations_ms
 from tocsin.cli.main import app
@@ -168,6 +169,16 @@ def test_every_make_target_named_exists() -> None:
         if line.startswith("make "):
             named |= {word for word in line.split()[1:] if word.isalpha()}
     assert {"demo", "test"} <= named <= targets
+
+
+def test_every_benchmark_named_exists() -> None:
+    named = set()
+    for _, line in shell_lines():
+        if line.startswith("python -m benchmarks "):
+            named |= {
+                word for word in line.split()[3:] if word.replace("-", "").isalpha() and not word.startswith("--")
+            }
+    assert {"sqlite-single", "hanging", "idle"} <= named <= set(FIGURES)
 
 
 # What is made from the code, or compared with it.
