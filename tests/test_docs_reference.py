@@ -15,7 +15,9 @@ from tocsin.flows.tasks import HANDLERS
 from tocsin.flows.types import TASKS
 from tocsin.model.event import KINDS
 from tocsin.providers import PROVIDERS
+from tocsin.rules.explain import MOST_OTHERS
 from tocsin.rules.own import STILL_FAILING
+from tocsin.rules.plan import MAX_TRACED
 from tocsin.sources import SOURCES
 from tocsin.sources.draft import EXPECTED, SEVERITY_OF
 from tocsin.sources.kinds import RUN_KINDS, STAGE_KINDS, VERBS, kind_of
@@ -155,6 +157,19 @@ async def test_the_metrics_are_on_the_page(tocsin: Running, request: pytest.Fixt
         rows += f"| `{name}` | {family.type} | {labels} | {family.documentation} |\n"
     head = "| metric | type | labels | what it is |\n|---|---|---|---|\n"
     written("docs/metrics.md", "metrics", head + rows, updating(request))
+
+
+# The decision trace.
+
+
+def test_the_numbers_and_verdicts_of_the_trace_are_on_the_page() -> None:
+    page = (ROOT / "docs/decision-trace.md").read_text("utf-8")
+    part = page.partition("<!-- verdicts -->")[2].partition("<!-- end -->")[0]
+    source = (SOURCE / "rules/plan.py").read_text("utf-8")
+    told = set(re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE))
+    assert told == {word for word in ("matched", "not_matched", "suppressed", "covered") if f'"{word}"' in source}
+    assert f"{MAX_TRACED} rules are written" in page
+    assert f"{MOST_OTHERS} at most" in page
 
 
 # A how-to for each.
