@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from tests.dashboard.filled import Filled
+from tests.dashboard.pages_of import Forms
+from tests.web.browser import Browser
 from tocsin.web.dashboard.api import Api
 from tocsin.web.sessions import Sessions
 
@@ -47,3 +49,18 @@ class Watched:
     def forget(self) -> None:
         self.calls = self.asked = 0
         self.queries: dict[str, float] = {}
+
+
+MOST_BYTES = 60_000
+CHARTS_BYTES = 21_000
+"""Of a page and all that it loads, packed; and of uPlot, where a page has charts that one can point at."""
+
+
+async def first_load(browser: Browser, path: str) -> tuple[int, int]:
+    """How many bytes come with a page, and how many may."""
+    answer = await browser.get(path)
+    assert answer.status == 200, path
+    loads = {link for link in Forms(answer.body.decode()).links if link.startswith("/static/")}
+    sizes = [int((await browser.get(link)).headers["content-length"]) for link in loads]
+    charts = CHARTS_BYTES if any("uplot" in link for link in loads) else 0
+    return int(answer.headers["content-length"]) + sum(sizes), MOST_BYTES + charts

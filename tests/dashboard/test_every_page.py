@@ -7,6 +7,7 @@ from urllib.parse import quote, unquote, urlencode
 
 import pytest
 
+from tests.dashboard.costs import first_load
 from tests.dashboard.filled import ATTACKS, Filled, company
 from tests.dashboard.pages_of import GAP, Forms, addresses, posts_to
 from tests.harness import Answer
@@ -19,10 +20,6 @@ pytestmark = pytest.mark.anyio
 
 MAY = {"operator": "admin", "admin": "admin", "developer": "developer", "viewer": "viewer"}
 """Whom a page's role is asked of: the operator of the tests is an admin of the tenant as well."""
-
-MOST_BYTES = 60_000
-CHARTS_BYTES = 21_000
-"""Of a page and all that it loads, packed; and of uPlot, where a page has charts that one can point at."""
 
 JUNK = ("cursor=zz", "status=nonsense", "since=yesterday", "limit=x", "q=" + quote(ATTACKS[0]), "page=-1", "a=b&a=c")
 
@@ -72,15 +69,9 @@ async def test_each_role_gets_what_is_for_it(filled: Filled) -> None:
 
 
 async def test_the_first_load_of_a_page_is_small(filled: Filled) -> None:
-    sizes: dict[str, int] = {}
     for one in addresses(filled):
-        answer = await filled.people["operator"].get(one.path)
-        loads = {link for link in Forms(answer.body.decode()).links if link.startswith("/static/")}
-        for link in loads - sizes.keys():
-            sizes[link] = int((await filled.people["operator"].get(link)).headers["content-length"])
-        size = int(answer.headers["content-length"]) + sum(sizes[link] for link in loads)
-        charts = CHARTS_BYTES if any("uplot" in link for link in loads) else 0
-        assert size <= MOST_BYTES + charts, (one.path, size, {link: sizes[link] for link in loads})
+        size, most = await first_load(filled.people["operator"], one.path)
+        assert size <= most, (one.path, size)
 
 
 async def test_another_tenants_admin_sees_none_of_it(filled: Filled) -> None:

@@ -7,19 +7,21 @@ from tocsin.web.dashboard.visit import Visit
 
 Json = dict[str, Any]
 
-MOST = 1000
+MOST = 300
+"""Endpoints that a page has in a list to choose from: more would make it too heavy to load."""
+
 MOST_PAGES = 10
 """Of rules, 1,000 each."""
 
 
 async def endpoints_named(visit: Visit, ids: Iterable[str] = ()) -> dict[str, Json]:
-    """By id: the first thousand, and in any case those that are asked for (200 at the most)."""
+    """By id: the first 300, and in any case those that are asked for (200 at the most)."""
     page = await visit.api.get("/v1/webhooks/names", limit=MOST)
     return await with_those(visit, {one["id"]: one for one in page["items"]}, ids)
 
 
 async def with_those(visit: Visit, known: dict[str, Json], ids: Iterable[str]) -> dict[str, Json]:
-    """The first thousand endpoints, and these, where there are more than a thousand."""
+    """The first 300 endpoints, and these, where there are more than 300."""
     missing = sorted(set(ids) - known.keys())[:200] if len(known) >= MOST else []
     if not missing:
         return known

@@ -84,8 +84,7 @@ async def filter_of(visit: Visit, words: dict[str, str]) -> Filter:
         elif word == "endpoint" and value.lower() in {one["provider_type"] for one in endpoints.values()}:
             asked["provider_type"] = value.lower()
         elif word == "endpoint":
-            known = [(id_, one["name"]) for id_, one in endpoints.items()]
-            asked["webhook_id"] = value if value.startswith("whk_") else one_of("endpoint", value, known)
+            asked["webhook_id"] = value if value.startswith("whk_") else await endpoint_of(visit, value)
         elif word == "rule":
             asked["rule_id"] = value if ":" in value or value.startswith("rul_") else await rule_of(visit, value)
         elif word in ("since", "until"):
@@ -97,11 +96,19 @@ async def filter_of(visit: Visit, words: dict[str, str]) -> Filter:
     return Filter(words, {name: value for name, value in asked.items() if value}, endpoints)
 
 
+async def endpoint_of(visit: Visit, value: str) -> str:
+    """By its name or a part of it; where none has it, some are named."""
+    return await called("endpoint", "/v1/webhooks/names", visit, value)
+
+
 async def rule_of(visit: Visit, value: str) -> str:
-    """By a part of its name; where none has it, some are named."""
-    found = (await visit.api.get("/v1/alert-rules/names", q=value, limit=100))["items"]
-    known = found or (await visit.api.get("/v1/alert-rules/names", limit=10))["items"]
-    return one_of("rule", value, [(one["id"], one["name"]) for one in known])
+    return await called("rule", "/v1/alert-rules/names", visit, value)
+
+
+async def called(word: str, path: str, visit: Visit, value: str) -> str:
+    found = (await visit.api.get(path, q=value, limit=100))["items"]
+    known = found or (await visit.api.get(path, limit=10))["items"]
+    return one_of(word, value, [(one["id"], one["name"]) for one in known])
 
 
 async def show_list(visit: Visit) -> Response:
@@ -111,7 +118,8 @@ async def show_list(visit: Visit) -> Response:
         words = words_of(visit)
         chosen = await filter_of(visit, words)
         found = await visit.api.get("/v1/deliveries", **chosen.asked, cursor=visit.query("cursor"), limit=50)
-        endpoints = await with_those(visit, chosen.endpoints, (one["webhook_id"] for one in found["items"]))
+        ids = {one["webhook_id"] for one in found["items"]} | {chosen.asked.get("webhook_id", "")} - {""}
+        endpoints = await with_those(visit, chosen.endpoints, ids)
         chosen = chosen._replace(endpoints=endpoints)
     except (Invalid, Refused) as refused:
         if isinstance(refused, Refused) and refused.status not in (400, 403):
