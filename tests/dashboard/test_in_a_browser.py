@@ -12,12 +12,15 @@ from playwright.async_api import Browser
 from tests.dashboard.filled import Filled, Say, attacking, company, plainly
 from tests.dashboard.pages_of import addresses
 from tests.dashboard.seeing import Window, window
+from tests.dashboard.test_keyboard import tab_through
 
 pytestmark = pytest.mark.anyio
 
 HALF = 700
 """Zoomed to 200 %: half of a window of 1,400."""
 PHONE = 390
+MOST_TABS = 700
+"""Lists have fifty rows with several links each."""
 NARROWEST = 320
 """What WCAG's reflow asks for: 1,280 at 400 %."""
 
@@ -60,6 +63,16 @@ async def test_every_page_with_nothing_in_it(tmp_path: Path, chromium: Browser, 
     async with told(tmp_path, None) as bare:
         async with window(chromium, bare.people["operator"], color_scheme=scheme) as at:
             found = [one for address in addresses(bare) for one in await look_at(at, address.path)]
+        assert not found + at.trouble, "\n".join(found + at.trouble)
+
+
+@pytest.mark.proof
+async def test_everything_on_every_page_is_reached_by_tab(tmp_path: Path, chromium: Browser) -> None:
+    async with told(tmp_path, plainly) as full, window(chromium, full.people["operator"]) as at:
+        found = []
+        for address in addresses(full):
+            await at.go(address.path)
+            found += [f"{address.path}: {one}" for one in await tab_through(at.page, MOST_TABS)]
         assert not found + at.trouble, "\n".join(found + at.trouble)
 
 

@@ -32,11 +32,11 @@ MOVING = """() => [...document.querySelectorAll('*')]
   .filter((one) => parseFloat(getComputedStyle(one).transitionDuration) > 0.01).length"""
 
 
-async def tab_through(page: Page) -> list[str]:
+async def tab_through(page: Page, most: int = MOST_TABS) -> list[str]:
     """What is wrong on the way through a page by Tab."""
     found = []
     await page.locator(".skip").focus()  # the first; some pages begin at a field
-    for number in range(MOST_TABS):
+    for number in range(most):
         if number:
             await page.keyboard.press("Tab")
         reached = await page.evaluate(REACHED)

@@ -75,6 +75,7 @@ async def stays_small(tocsin: Running, look: Look, paths: tuple[str, ...], round
     for page in pages.values():
         await shows(page, f"number {number - 1}")
     first = {path: await kept(page) for path, page in pages.items()}
+    print(f"\nat first: {first}")
     for one in range(rounds):
         number = await events(tocsin, seconds, number)
         began = time.monotonic()
