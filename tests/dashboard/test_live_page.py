@@ -15,6 +15,8 @@ pytestmark = pytest.mark.anyio
 PER_S = 50
 LATEST_MS = 5000
 """What happens is shown within this, on a machine that does other things as well."""
+OLDEST_MS = 15_000
+"""The same where the machine has much else to do: a page asks once in ten seconds at the least."""
 MOST_GROWN = 1.3
 """Within an hour, of what a page holds: a list has at times a few more words in it."""
 
@@ -55,8 +57,8 @@ async def all_heard(tocsin: Running) -> None:
         hook.all_new()
 
 
-async def shows(page: Page, text: str) -> None:
-    await expect(page.locator("[data-live]")).to_contain_text(text, timeout=LATEST_MS)
+async def shows(page: Page, text: str, latest_ms: float = LATEST_MS) -> None:
+    await expect(page.locator("[data-live]")).to_contain_text(text, timeout=latest_ms)
 
 
 async def kept(page: Page) -> dict[str, float]:
@@ -80,7 +82,7 @@ async def stays_small(tocsin: Running, look: Look, paths: tuple[str, ...], round
         number = await events(tocsin, seconds, number)
         began = time.monotonic()
         for path, page in pages.items():
-            await shows(page, f"number {number - 1}")
+            await shows(page, f"number {number - 1}", OLDEST_MS)
             late, now = time.monotonic() - began, await kept(page)
             print(f"{path} {(one + 1) * seconds:.0f} s, {number - 1} events: {late:.1f} s behind, {now}", flush=True)
             for name in KEPT:

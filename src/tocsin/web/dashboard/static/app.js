@@ -162,8 +162,8 @@
     times();
   }
   function later() {
-    // A slow server is asked less often: a tenth of the time at the most.
-    if (due === null) due = setTimeout(refresh, Math.max(LEAST_MS, took * 10) - Math.min(performance.now() - last, LEAST_MS) + 50);
+    // A slow server is asked less often: a tenth of the time, yet once in ten seconds, so that nobody looks at what is old.
+    if (due === null) due = setTimeout(refresh, Math.min(Math.max(LEAST_MS, took * 10), POLL_MS) - Math.min(performance.now() - last, LEAST_MS) + 50);
   }
   function state(name) {
     const button = $("[data-live-switch]");
