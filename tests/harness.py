@@ -23,10 +23,10 @@ from urllib.parse import urlencode
 import aiohttp
 from aiohttp import web
 
-from tocsin.app import App
+from tocsin.app import App, new_id
 from tocsin.fakes import Asked, Fake
 from tocsin.model.access import OPERATOR, RANKS
-from tocsin.model.ids import OPERATOR_TENANT
+from tocsin.model.ids import OPERATOR_TENANT, NewId
 from tocsin.settings import read_settings
 from tocsin.store import identity
 from tocsin.store.identity import Member
@@ -479,11 +479,11 @@ def one_round_at_a_time(app: App) -> None:
 
 @asynccontextmanager
 async def running(
-    environment: Mapping[str, str], clock: Clock, receiver: Receiver, *, works: bool = True
+    environment: Mapping[str, str], clock: Clock, receiver: Receiver, *, works: bool = True, ids: NewId = new_id
 ) -> AsyncIterator[Running]:
     """Tocsin with these settings, from start to stop."""
     settings = read_settings(environment)
-    app = await App.open(settings, works=works, clock=clock)
+    app = await App.open(settings, works=works, clock=clock, ids=ids)
     one_round_at_a_time(app)
     worker = Worker(app)
     worker.start()

@@ -358,9 +358,11 @@ class App:
         )
 
     @classmethod
-    async def open(cls, settings: Settings, *, works: bool = True, clock: Callable[[], int] | None = None) -> "App":
+    async def open(
+        cls, settings: Settings, *, works: bool = True, clock: Callable[[], int] | None = None, ids: NewId = new_id
+    ) -> "App":
         db, keyring = await open_store(settings, (clock or clock_ms)())
-        app = cls(settings, db, keyring, works=works, clock=clock)
+        app = cls(settings, db, keyring, works=works, clock=clock, ids=ids)
         await app.steady.follow(db)
         app.steady.set_ms, app.steady.moved_ms = None, 0
         await app.take_environment()

@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from itertools import cycle
+from itertools import count, cycle
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from tocsin.cli.demo_page.story import ERROR
 from tocsin.fakes.discord import FakeDiscord
 from tocsin.fakes.pagerduty import FakePagerDuty
 from tocsin.fakes.slack import FakeSlack
+from tocsin.model.ids import NewId
 from tocsin.provider_kit.body import rfc3339
 
 HOUR = 3600.0
@@ -332,7 +333,7 @@ async def company(store: Mapping[str, str], folder: Path, say: Say | None = plai
     with capture_logs() as logs:
         async with receiving(clock) as receiver:
             environment = dict(store) | flows_in(folder / "flows") | settings_of(receiver)
-            async with running(environment, clock, receiver) as tocsin:
+            async with running(environment, clock, receiver, ids=ids_by(clock)) as tocsin:
                 if say is None:
                     clock.move(LASTS_S)
                     admin = await set_up(tocsin)
@@ -343,6 +344,12 @@ async def company(store: Mapping[str, str], folder: Path, say: Say | None = plai
                 hook.all_new()
     crashes = [entry for entry in logs if entry.get("exc_info")]
     assert not crashes, crashes
+
+
+def ids_by(clock: Clock) -> NewId:
+    """Ids that say when the story says that something was made: lists and numbers go by them."""
+    numbers = count()
+    return lambda prefix: f"{prefix}_{clock.now_ms:012x}70008{next(numbers):015x}"
 
 
 def settings_of(receiver: Receiver) -> dict[str, str]:
