@@ -28,7 +28,7 @@ from tocsin.fakes import Asked, Fake
 from tocsin.model.access import OPERATOR, RANKS
 from tocsin.model.ids import OPERATOR_TENANT, NewId
 from tocsin.settings import read_settings
-from tocsin.store import identity
+from tocsin.store import identity, postgres
 from tocsin.store.identity import Member
 from tocsin.web.api.tokens import make_token
 from tocsin.web.server import Server, Tocsin, listen, server_of
@@ -51,6 +51,9 @@ PROVIDER_HOSTS = (
     "default0123456789abcdef0123456789abcd.ef.environment.api.powerplatform.com",
 )  # fmt: skip
 """Hosts that TOCSIN_CONNECT_TO brings to the receiver."""
+
+postgres.CONNECTIONS = 3
+"""Of each Tocsin's pool: to open one costs as much as dozens of requests, and a start opens all that it may."""
 
 Rows = list[dict[str, Any]]
 

@@ -3,13 +3,20 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "src").rglob("*.py"))
-TREES = {str(file.relative_to(ROOT / "src/tocsin")): ast.parse(file.read_text("utf-8")) for file in FILES}
+
+
+@cache
+def trees() -> dict[str, ast.Module]:
+    """By path. Not when tests are collected: it takes seconds, and each worker collects all."""
+    return {str(file.relative_to(ROOT / "src/tocsin")): ast.parse(file.read_text("utf-8")) for file in FILES}
+
 
 SQL_METHODS = {"fetch", "fetchrow", "fetchval", "read", "execute", "executemany", "prepare"}
 BUILT_SQL = {
@@ -41,7 +48,7 @@ def test_no_sql_is_built_of_text() -> None:
     # S29: queries have names, and values go beside them
     found = [
         f"{file}:{call.lineno}: {ast.unparse(call)[:100]}"
-        for file, tree in TREES.items()
+        for file, tree in trees().items()
         for call in calls(tree)
         if isinstance(call.func, ast.Attribute)
         and call.func.attr in SQL_METHODS
@@ -57,7 +64,7 @@ def test_sql_is_in_the_store_alone() -> None:
     words = re.compile(r"^\s*(SELECT .+ FROM|INSERT INTO|UPDATE \w+ SET|DELETE FROM)\b", re.IGNORECASE)
     found = [
         f"{file}:{node.lineno}"
-        for file, tree in TREES.items()
+        for file, tree in trees().items()
         if not file.startswith("store/")
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and words.match(node.value)
@@ -75,12 +82,12 @@ FORBIDDEN = {
 def test_nothing_executes_what_it_is_given() -> None:
     # S28: no code from data; YAML is composed, never constructed
     found = [
-        f"{file}:{call.lineno}" for file, tree in TREES.items() for call in calls(tree) if name_of(call) in FORBIDDEN
+        f"{file}:{call.lineno}" for file, tree in trees().items() for call in calls(tree) if name_of(call) in FORBIDDEN
     ]
     assert found == []
     shells = [
         f"{file}:{call.lineno}"
-        for file, tree in TREES.items()
+        for file, tree in trees().items()
         for call in calls(tree)
         for keyword in call.keywords
         if keyword.arg == "shell" and ast.unparse(keyword.value) != "False"
@@ -97,7 +104,7 @@ def test_certificates_are_always_checked() -> None:
 
 def test_one_place_writes_for_spreadsheets() -> None:
     # S20: the one that lets no text become a formula
-    writers = [file for file in TREES if re.search(r"^\s*(import|from) csv\b", text_of(file), re.MULTILINE)]
+    writers = [file for file in trees() if re.search(r"^\s*(import|from) csv\b", text_of(file), re.MULTILINE)]
     assert [Path(file).name for file in writers] == ["csv_text.py"]
 
 

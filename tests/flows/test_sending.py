@@ -129,7 +129,7 @@ async def test_keys_are_sealed_and_stand_in_no_body(tocsin: Running) -> None:
 
 
 async def test_a_private_address_is_not_reached(tocsin: Running) -> None:
-    text = task("slack.SlackIncomingWebhook", url="http://10.1.2.3/hook", payload='{"text": "x"}', timeout="PT0.2S")
+    text = task("slack.SlackIncomingWebhook", url="http://10.1.2.3/hook", payload='{"text": "x"}', timeout="PT1S")
     execution = await run(tocsin, text)
     assert execution.state == "FAILED"
     (delivery,) = await tocsin.deliveries()
