@@ -1,9 +1,13 @@
-"""docs/tutorial-pipeline.md: its commands, in its order, and what Slack shows after each of them."""
+"""The tutorials: their commands, in their order, and what comes of them. docs/tutorial-on-call.md's tests of rules are
+run by test_docs_why.py, too."""
 
 import asyncio
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from html import unescape
 from pathlib import Path
 
@@ -11,9 +15,11 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from tests.harness import Clock, Running
+from tests.harness import Clock, Running, Start
 from tests.test_docs import blocks
+from tests.test_example_receivers import free_port
 from tocsin.cli.main import app
+from tocsin.fakes.pagerduty import FakePagerDuty
 from tocsin.fakes.slack import FakeSlack, Message
 from tocsin.previews import slack as drawing
 
@@ -26,6 +32,7 @@ TWO_OCLOCK_MS = 1_795_226_400_000
 STEP_S = 20
 PART = re.compile(r"```sh\n(?P<commands>.*?)```|<!-- slack -->\n```\n(?P<shown>.*?)```", re.DOTALL)
 MARKS = {"white_check_mark": "✅", "x": "❌"}
+HOOK = "T0000000Z/B0000000Z/" + "Z" * 24
 TOKEN = "xoxb-1234567890-tocsin-fake-workspace"
 
 
@@ -56,17 +63,18 @@ def seen(slack: FakeSlack) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-async def run(tocsin: Running, slack: FakeSlack, command: str) -> None:
-    if command.startswith("curl "):
-        words = shlex.split(command)
+async def run(tocsin: Running, command: str, **environment: str) -> str:
+    """What it says."""
+    words = shlex.split(command)
+    if words[0] == "curl":
         path, body = words[1].partition(":8000")[2], json.loads(words[words.index("-d") + 1])
-        body["settings"]["bot_token"] = TOKEN
-        (await tocsin.client.post(path, body)).ok(201)
-        return
-    environment = {"TOCSIN_URL": tocsin.client.base, "TOCSIN_TOKEN": tocsin.client.token}
-    done = await asyncio.to_thread(CliRunner().invoke, app, shlex.split(command)[1:], env=environment)
+        if "bot_token" in body.get("settings", {}):
+            body["settings"]["bot_token"] = TOKEN
+        return str((await tocsin.client.post(path, body)).ok(201)["id"])
+    environment |= {"TOCSIN_URL": tocsin.client.base, "TOCSIN_TOKEN": tocsin.client.token}
+    done = await asyncio.to_thread(CliRunner().invoke, app, words[1:], env=environment)
     assert done.exit_code == 0, done.output
-    await tocsin.move(STEP_S)
+    return str(done.stdout)
 
 
 async def test_the_pipeline_looks_in_slack_as_the_page_shows(tocsin: Running, request: pytest.FixtureRequest) -> None:
@@ -79,7 +87,9 @@ async def test_the_pipeline_looks_in_slack_as_the_page_shows(tocsin: Running, re
         if found["commands"]:
             commands = re.sub(r"\n  ", " ", found["commands"]).splitlines()
             for command in commands:
-                await run(tocsin, slack, command)
+                await run(tocsin, command)
+                if command.startswith("tocsin "):
+                    await tocsin.move(STEP_S)
             continue
         made += text[at : found.start("shown")] + seen(slack)
         at = found.end("shown")
@@ -89,6 +99,89 @@ async def test_the_pipeline_looks_in_slack_as_the_page_shows(tocsin: Running, re
         PAGE.write_text(made, "utf-8")
     else:
         assert made == text, f"{PAGE.name} shows something else: run `make golden`"
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+async def test_the_pager_is_at_whoever_is_on_call(
+    tocsin: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page's file applied to a server; at three on Saturday morning the shift is still that of Friday."""
+    text = (ROOT / "docs/tutorial-on-call.md").read_text("utf-8")
+    ((name, body),) = list(blocks(text, "file"))
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text(body, "utf-8")
+    pager, slack = FakePagerDuty(), FakeSlack()
+    tocsin.receiver.play(pager)
+    tocsin.receiver.play(slack)
+    keys = {"ANA_KEY": "a" * 32, "BO_KEY": "b" * 32, "TEAM_URL": f"https://hooks.slack.com/services/{HOOK}"}
+    for command in ("tocsin config plan on-call.yaml", "tocsin config apply on-call.yaml"):
+        assert command in text
+        await run(tocsin, command, **keys)
+    await tocsin.send(type="run.failed", pipeline="shop/orders", run_id="r1", severity="critical")
+    await tocsin.send(type="run.failed", pipeline="reports/daily", run_id="r1")
+    await tocsin.settle()
+    assert [alert.routing_key for alert in pager.alerts] == [keys["ANA_KEY"]]
+    assert slack.messages == []
+
+    await tocsin.move(7 * 3600)  # nine in the morning, and the pager has changed hands
+    assert len(slack.messages) == 1
+    await tocsin.send(type="run.succeeded", pipeline="shop/orders", run_id="r2")
+    await tocsin.send(type="run.failed", pipeline="shop/items", run_id="r1", severity="critical")
+    await tocsin.settle()
+    assert [(alert.routing_key, alert.status) for alert in pager.alerts] == [
+        (keys["ANA_KEY"], "resolved"),
+        (keys["BO_KEY"], "triggered"),
+    ]
+
+
+async def test_the_first_message(start: Start, tmp_path: Path) -> None:
+    """docs/tutorial.md from its printer on."""
+    text = (ROOT / "docs/tutorial.md").read_text("utf-8")
+    printer = re.search(r"```python\n(.*?)```", text, re.DOTALL)
+    assert printer is not None
+    port = free_port()
+    tocsin = await start(TOCSIN_ALLOW_TARGETS=f"127.0.0.1:{port}")
+    (curl,) = re.findall(r"```sh\n(curl .*?)```", text, re.DOTALL)
+    (send,) = re.findall(r"^(tocsin send .*)$", text, re.MULTILINE)
+    (job,) = re.findall(r"^(tocsin run .*)$", text, re.MULTILINE)
+    code = f"import sys; sys.stdout.reconfigure(line_buffering=True)\n{printer[1].replace('9000', str(port))}"
+    shown = tmp_path / "shown"
+    with shown.open("w") as out, subprocess.Popen([sys.executable, "-c", code], stdout=out, stderr=out) as process:
+        try:
+            await answers(port)
+            await run(tocsin, curl.replace(":9000", f":{port}"))
+            sent = await run(tocsin, f"{send} -o json")
+            await tocsin.settle()
+            assert await run_as_a_process(tocsin, job) == 3
+            await tocsin.settle()
+            assert "was told" in await run(tocsin, f"tocsin why {json.loads(sent)[0]['id']}")
+        finally:
+            process.terminate()
+    printed = [json.loads(line) for line in shown.read_text("utf-8").splitlines() if line.startswith("{")]
+    kinds = [(one["kind"], one["pipeline"]) for one in printed]
+    assert kinds[0] == ("run.failed", "etl/orders")
+    assert {("run.started", "nightly/backup"), ("run.failed", "nightly/backup")} <= set(kinds)
+
+
+async def run_as_a_process(tocsin: Running, command: str) -> int:
+    """The status that it ends with."""
+    environment = os.environ | {"TOCSIN_URL": tocsin.client.base, "TOCSIN_TOKEN": tocsin.client.token}
+    program = Path(sys.executable).with_name("tocsin")
+    process = await asyncio.create_subprocess_exec(program, *shlex.split(command)[1:], env=environment)
+    return await process.wait()
+
+
+async def answers(port: int) -> None:
+    """Waits until somebody listens there."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.02)
+            else:
+                writer.close()
+                return
 
 
 def test_it_has_four_stages() -> None:

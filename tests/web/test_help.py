@@ -254,6 +254,32 @@ def test_every_alert_has_a_page() -> None:
 # The pages.
 
 
+@pytest.mark.anyio
+async def test_the_dashboard_leads_to_them(tocsin: Running) -> None:
+    hook = tocsin.receiver.hook("/orders")
+    hook.always(404)
+    webhook = await tocsin.webhook(hook, name="orders", enabled_events=["run.failed"])
+    silenced = {"matchers": [{"field": "pipeline", "value": "etl/quiet"}], "duration_s": 3600, "reason": "deploy"}
+    (await tocsin.client.post("/v1/silences", silenced)).ok(201)
+    quiet = await tocsin.send(type="run.failed", pipeline="etl/quiet", run_id="r1")
+    await tocsin.send(type="run.failed", pipeline="etl/orders", run_id="r1")
+    await tocsin.settle()
+    hook.expect(1)
+    dead, held = await tocsin.delivery(status="dead"), await tocsin.delivery(status="suppressed")
+    ana = await set_up(tocsin)
+    for path, code in (
+        (f"/deliveries/{dead['id']}", "nothing-at-the-address"),
+        ("/dead-letters", "nothing-at-the-address"),
+        (f"/endpoints/{webhook['id']}", "nothing-at-the-address"),
+        (f"/deliveries/{held['id']}", "silenced"),
+        (f"/events/{quiet['id']}", "silenced"),
+        ("/deliveries/dlv_none", "not-found"),
+        ("/settings/checks", "check-targets"),
+    ):
+        body = (await ana.get(path)).body.decode()
+        assert f'href="{PATH}/{code}"' in body, (path, code)
+
+
 def test_pages_are_whole() -> None:
     assert len(pages()) == sum(len(group.pages) for group in groups().values()), "a code is there twice"
     for code, (group, one) in pages().items():
