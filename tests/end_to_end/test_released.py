@@ -217,7 +217,7 @@ def test_where_there_is_no_way_back_but_the_backup(
             second.start()
             it_goes_on(load, receiver)
             assert second.stop() == 0, second.log()[-2000:]
-            refused = old.run("serve", expect=1)
+            refused = old.run("serve", "--port", "0", expect=1)
             assert "which this Tocsin does not know" in refused.stderr
             assert "Traceback" not in refused.stderr
             bring_back(old, file)

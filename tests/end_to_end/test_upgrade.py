@@ -122,6 +122,6 @@ def test_a_version_that_cannot_work_with_the_store_does_not_start(tmp_path: Path
         assert "ALTER TABLE event" in planned
         assert "9001_of_the_next_version" in newer.run("migrate", "--check", expect=1).stdout
         newer.run("migrate")
-        done = old.run("serve", expect=1)
+        done = old.run("serve", "--port", "0", expect=1)
         assert "migration 9001 (of_the_next_version), which this Tocsin does not know" in done.stderr
         assert "Traceback" not in done.stderr
