@@ -8,6 +8,7 @@ import pytest
 from tests.harness import Running, Start
 from tocsin.fakes import Answer
 from tocsin.fakes.slack import FakeSlack
+from tocsin.provider_kit.provider import Limit
 from tocsin.store.database import StoreUnavailable
 
 pytestmark = pytest.mark.anyio
@@ -152,6 +153,17 @@ async def test_a_limit_of_one_method_holds_for_all_channels_of_the_token(tocsin:
     await tocsin.wait_out()
     assert "succeeded" in slack.messages[0].text
     assert set(await tocsin.statuses()) == {"delivered"}
+
+
+async def test_a_clock_that_is_set_back_does_not_hold_a_shared_limit_for_as_long(tocsin: Running) -> None:
+    turns, limit = tocsin.app.deliver.conversations, (Limit("of a token", 1, 1.0),)
+    assert await turns._take_limits("default", limit) == 0
+    tocsin.clock.move(-10 * 3600)
+    held_ms = await turns._take_limits("default", limit) - tocsin.clock.now_ms
+    assert held_ms == 15 * 60_000
+    tocsin.clock.move(held_ms / 1000)
+    assert await turns._take_limits("default", limit) == 0
+    assert await turns._take_limits("default", limit) == tocsin.clock.now_ms + 1000
 
 
 async def test_a_crash_between_post_and_record_costs_one_message_more_at_the_most(tocsin: Running) -> None:

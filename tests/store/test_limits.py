@@ -1,12 +1,14 @@
 """A claim takes no more than its share, whatever plan PostgreSQL makes: it plans anew as tables grow and shrink."""
 
+import asyncio
 from contextlib import suppress
 from itertools import combinations
 
 import pytest
 
+from tests.harness import PATIENCE_S, POLL_S
 from tests.store.rows import add_deliveries, add_endpoint, delivery, endpoint, result
-from tocsin.store import queue
+from tocsin.store import queue, threads
 from tocsin.store.postgres import PostgresDatabase, PostgresTransaction
 from tocsin.store.sealing import Keyring
 
@@ -47,3 +49,21 @@ async def test_a_claim_takes_its_share_in_every_plan(db: PostgresDatabase, keyri
                 took[off] = [len(await tx.fetch_many(name, share)) for name in ("claim_first", "claim_retries")]
                 raise Undo
     assert {off: counts for off, counts in took.items() if counts != [2, 2]} == {}
+
+
+@pytest.mark.parametrize("store", ["postgres"], indirect=True)
+async def test_the_first_use_of_a_shared_limit_is_one_at_a_time_too(db: PostgresDatabase, keyring: Keyring) -> None:
+    await add_endpoint(db, keyring, endpoint())
+
+    async def second() -> dict[str, int]:
+        async with db.transaction() as tx:
+            return await threads.buckets(tx, "default", ["b", "a"])
+
+    async with db.transaction() as tx:
+        assert await threads.buckets(tx, "default", ["a", "b"]) == {"a": 0, "b": 0}
+        waiting = asyncio.create_task(second())
+        async with asyncio.timeout(PATIENCE_S):
+            while not await db.pool.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                await asyncio.sleep(POLL_S)
+        await threads.put_buckets(tx, "default", {"a": 1, "b": 2})
+    assert await waiting == {"a": 1, "b": 2}

@@ -5,7 +5,7 @@ One conversation writes in a thread at a time, over all processes. What was said
 crash repeats at most one of them.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Literal
 
 import structlog
@@ -23,13 +23,16 @@ from tocsin.provider_kit.text import shared_key
 from tocsin.rules import live
 from tocsin.rules.alarms import alarm_key
 from tocsin.rules.incident import of
-from tocsin.rules.pacing import Rate, next_us, taken
+from tocsin.rules.pacing import SECOND_US, Rate, next_us, taken
 from tocsin.stages.deliver.claiming import asked_run, run_key
 from tocsin.stages.deliver.wording import Wording
 from tocsin.store import queue, threads
 from tocsin.store.database import Database
 
 MOST_ACTS = 5
+MOST_AHEAD_US = 15 * 60 * SECOND_US
+"""A shared limit holds nobody for longer, whatever the clock was before it was set back, or a provider asks for: then
+the provider is asked again."""
 BUSY_MS = 300
 """How soon to look again where another conversation is under way in the same thread."""
 
@@ -245,20 +248,24 @@ class Conversations:
         reply, took_ms = sent
         outcome = provider.classify(reply)
         if limits and isinstance(outcome, Retry) and outcome.rate_limited and outcome.after_s:
-            now_us = self.clock_ms() * 1000 + int(outcome.after_s * 1_000_000)
+            until_us = self.clock_ms() * 1000 + min(int(outcome.after_s * SECOND_US), MOST_AHEAD_US)
             async with self.db.transaction() as tx:  # whoever shares them waits too
-                await threads.put_buckets(tx, tenant_id, {limit.key: full_until(limit, now_us) for limit in limits})
+                await threads.put_buckets(tx, tenant_id, {limit.key: full_until(limit, until_us) for limit in limits})
         return Said(outcome, reply, request, took_ms)
 
     async def _take_limits(self, tenant_id: str, limits: tuple[Limit, ...]) -> int:
         """0 where the request may go, and is counted; else when to ask again, Unix milliseconds."""
         now_us = self.clock_ms() * 1000
         async with self.db.transaction() as tx:
-            known: Mapping[str, int] = await threads.buckets(tx, tenant_id, [limit.key for limit in limits])
-            due_us = max(next_us(rate_of(limit), known.get(limit.key, 0), now_us) for limit in limits)
+            found = await threads.buckets(tx, tenant_id, [limit.key for limit in limits])
+            most_us = now_us + MOST_AHEAD_US
+            known = {limit.key: min(found.get(limit.key, 0), full_until(limit, most_us)) for limit in limits}
+            due_us = max(next_us(rate_of(limit), known[limit.key], now_us) for limit in limits)
             if due_us > now_us:
+                if any(found.get(key, 0) > bucket_us for key, bucket_us in known.items()):
+                    await threads.put_buckets(tx, tenant_id, known)
                 return -(-due_us // 1000)
-            counted = {limit.key: taken(rate_of(limit), known.get(limit.key, 0), now_us, 1) for limit in limits}
+            counted = {limit.key: taken(rate_of(limit), known[limit.key], now_us, 1) for limit in limits}
             await threads.put_buckets(tx, tenant_id, counted)
         return 0
 

@@ -1,8 +1,8 @@
 -- lock_shared_limits
-SELECT s.key, s.bucket_us
-  FROM unnest(:tenant_id::text[], :key::text[]) AS asked (tenant_id, key)
-  JOIN shared_limit s ON s.tenant_id = asked.tenant_id AND s.key = asked.key
- ORDER BY s.key FOR UPDATE OF s;
+-- Made where there is none: at the first use, too, one waits for the other.
+INSERT INTO shared_limit AS s (tenant_id, key, bucket_us)
+SELECT asked.tenant_id, asked.key, 0 FROM unnest(:tenant_id::text[], :key::text[]) AS asked (tenant_id, key) ORDER BY 1, 2
+ON CONFLICT (tenant_id, key) DO UPDATE SET bucket_us = s.bucket_us RETURNING s.key, s.bucket_us;
 
 -- put_shared_limits
 INSERT INTO shared_limit (tenant_id, key, bucket_us) SELECT * FROM unnest(:tenant_id::text[], :key::text[], :bucket_us::bigint[])
