@@ -30,7 +30,7 @@ proof: .venv/ready       ## the long proofs: kills, power cuts, soak
 	$(BIN)/python -m pytest -q -m proof --proof
 
 golden: .venv/ready      ## rewrite the golden files from what the code says now; read the diff
-	$(BIN)/python -m pytest -q tests/providers tests/compose tests/test_docs.py tests/test_docs_errors.py tests/test_docs_reference.py tests/test_docs_tutorials.py tests/test_docs_why.py --update-golden
+	$(BIN)/python -m pytest -q tests/providers tests/compose tests/dashboard/test_page_costs.py tests/test_docs.py tests/test_docs_errors.py tests/test_docs_reference.py tests/test_docs_tutorials.py tests/test_docs_why.py --update-golden
 
 dist: .venv/ready .venv/release ## wheels, the same bytes each time, and their bill of materials
 	rm -rf dist

@@ -17,8 +17,6 @@ GOLDEN = Path(__file__).with_name("page_costs.txt")
 HEAD = """\
 # What a page asks when it is looked at again: calls of the API, and queries of the store. `--update-golden` writes it.
 """
-MOST_CALLS = 9
-MOST_QUERIES = 25
 MANY = 60
 FEW = 5
 """Queries more where there is something to ask about: a failing endpoint, a run of an event. Of 60 things one by one it
@@ -30,6 +28,9 @@ class Cost(NamedTuple):
     queries: int
 
 
+MOST = Cost(9, 25)
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.proof)])
 async def filled(request: pytest.FixtureRequest, anyio_backend: object, tmp_path: Path) -> AsyncIterator[Filled]:
     store = {"TOCSIN_DATA_DIR": str(tmp_path / "data"), "TOCSIN_DATABASE_URL": ""}
@@ -39,6 +40,19 @@ async def filled(request: pytest.FixtureRequest, anyio_backend: object, tmp_path
         store["TOCSIN_DATABASE_URL"] = postgres.create_database("costs") + "?sslmode=disable"
     async with company(store, tmp_path) as found:
         yield found
+
+
+def written_down() -> dict[str, Cost]:
+    """By page; what each may ask."""
+    rows = [line.split(maxsplit=2) for line in GOLDEN.read_text().splitlines() if not line.startswith("#")]
+    return {pattern: Cost(int(calls), int(queries)) for calls, queries, pattern in rows}
+
+
+def is_more(cost: Cost, bound: Cost | None) -> bool:
+    """More than a page may ask at all; or clearly more than what is written down, which is then to be written anew."""
+    if cost.calls > MOST.calls or cost.queries > MOST.queries:
+        return True
+    return bound is not None and (cost.calls > bound.calls + 1 or cost.queries > bound.queries + FEW)
 
 
 async def costs_of(filled: Filled, watched: Watched) -> dict[str, Cost]:
@@ -84,12 +98,12 @@ async def test_each_page_asks_as_little_as_is_written_down_and_no_more_where_the
     # S3-09
     watched = Watched(filled, monkeypatch)
     costs = await costs_of(filled, watched)
-    table = HEAD + "".join(f"{cost.calls:2} {cost.queries:3}  {pattern}\n" for pattern, cost in costs.items())
     if request.config.getoption("--update-golden"):
-        GOLDEN.write_text(table)
-    assert table == GOLDEN.read_text()
-    much = {pattern: cost for pattern, cost in costs.items() if cost.calls > MOST_CALLS or cost.queries > MOST_QUERIES}
-    assert not much
+        lines = (f"{cost.calls:2} {cost.queries:3}  {pattern}\n" for pattern, cost in costs.items())
+        GOLDEN.write_text(HEAD + "".join(lines))
+    bounds = written_down()
+    much = [f"{bounds.get(one, MOST)} → {cost} {one}" for one, cost in costs.items() if is_more(cost, bounds.get(one))]
+    assert not much, "\n".join(much)
     await grow(filled)
     later = await costs_of(filled, watched)
     more = [f"{costs[one]} → {cost} {one}" for one, cost in later.items() if cost.queries > costs[one].queries + FEW]
