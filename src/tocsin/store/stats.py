@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from sys import intern
 from typing import Any
 
 import msgspec
@@ -169,9 +170,11 @@ class Tallies:
             "end_id": id_at(slices.end_ms),
         }
         found: list[list[Count]] = [[] for _ in range(number)]
-        for start, *count in await self.db.read("tally_slices", values):
+        for start, endpoint_id, rule_id, status, many in await self.db.read("tally_slices", values):
             # What was made in the last millisecond of a slice may say that it was made in the next one.
-            found[min(max(start - first_ms // width_ms, 0), number - 1)].append(Count(*count))
+            found[min(max(start - first_ms // width_ms, 0), number - 1)].append(
+                Count(intern(endpoint_id), intern(rule_id), intern(status), many)
+            )
         return [tuple(counts) for counts in found]
 
     def _keep(self, key: tuple[str, int, int], found: tuple[int, tuple[Count, ...]]) -> None:
