@@ -95,6 +95,8 @@ async def test_what_is_guessed_first_is_no_password(tocsin: Running, password: s
     wrong = await Browser(tocsin).form("/setup", {"token": await token_of(tocsin)} | given)
     assert wrong.status == 400
     assert b"guessed early" in wrong.body
+    assert b'name="password" autocomplete="new-password" minlength="12" required autofocus' in wrong.body
+    assert wrong.body.count(b"autofocus") == 1
 
 
 async def test_hostile_names_are_shown_as_text(tocsin: Running) -> None:
@@ -170,4 +172,4 @@ async def test_without_an_account_the_sign_in_page_says_what_to_do(start: Start)
     assert b"tocsin setup-link" in page.body
     assert b"<form" not in page.body
     assert (await Browser(tocsin).get("/")).headers["location"] == "/sign-in?next=%2F"
-    assert (await Browser(tocsin).get("/account")).headers["location"] == "/sign-in"
+    assert (await Browser(tocsin).get("/account")).headers["location"] == "/sign-in?next=%2Faccount"

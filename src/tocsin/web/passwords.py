@@ -97,7 +97,7 @@ def check_password(password: str, *own: str, field: str = "password") -> None:
     if len(found) > MOST:
         raise Invalid(field, f"{len(found)} characters", f"at most {MOST} characters")
     if is_common(found, own):
-        raise Invalid(field, "one that is guessed early", "no common word, name of yours or row of keys")
+        raise Invalid(field, "one that is guessed early", "no well-known word or phrase, name of yours or row of keys")
 
 
 def is_common(password: str, own: tuple[str, ...]) -> bool:
