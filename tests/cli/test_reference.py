@@ -90,7 +90,8 @@ def markdown() -> str:
 
 
 def roff(text: str) -> str:
-    escaped = text.replace("\\", "\\e").replace("-", "\\-").replace("`", "")
+    plain = text.replace("…", "...")  # a terminal of ASCII has none
+    escaped = plain.replace("\\", "\\e").replace("-", "\\-").replace("`", "")
     escaped = "".join(mark if mark.isascii() else f"\\[u{ord(mark):04X}]" for mark in escaped)
     return "\n".join(f"\\&{line}" if line.startswith((".", "'")) else line for line in escaped.splitlines())
 

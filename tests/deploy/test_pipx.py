@@ -57,8 +57,8 @@ def test_it_is_installed_tried_and_removed_and_leaves_nothing_but_its_data(shell
     assert own == {".local/bin/tocsin", ".local/share/man/man1/tocsin.1"}
 
     assert shell("tocsin --version") == f"tocsin {__version__}\n"
-    assert shell("man -w tocsin").strip() == "/home/ana/.local/share/man/man1/tocsin.1"
-    assert "a self-hosted alarm bell" in shell("man tocsin")
+    assert shell("man -w tocsin").endswith("/share/man/man1/tocsin.1\n")
+    assert "alarm bell for pipelines" in " ".join(shell("man tocsin").split())
     assert "_tocsin_completion" in shell("tocsin --show-completion bash")
     completed = shell('COMP_WORDS="tocsin dem" COMP_CWORD=1 _TOCSIN_COMPLETE=complete_bash tocsin')
     assert completed.split() == ["demo"]

@@ -11,6 +11,7 @@ from tocsin.cli.demo_page.receivers import WEBHOOK_PATH, Receivers, Run
 from tocsin.fakes.teams import FakeTeams
 from tocsin.model.ids import DEFAULT_TENANT
 from tocsin.provider_kit.body import rfc3339
+from tocsin.providers import PROVIDERS
 from tocsin.web.api.tokens import make_token
 
 PIPELINE = "shop/orders"
@@ -102,7 +103,8 @@ class Story:
 
     async def endpoint(self, kind: str, address: str = "", **settings: Any) -> str:
         """A new one; its id."""
-        made = await self.add("webhooks", name=kind, provider_type=kind, webhook_url=address, settings=settings)
+        name = PROVIDERS[kind].label
+        made = await self.add("webhooks", name=name, provider_type=kind, webhook_url=address, settings=settings)
         return str(made["id"])
 
     async def rule(self, name: str, types: list[str], ids: list[str], **fields: Any) -> None:
