@@ -46,7 +46,9 @@ class Broker:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
             except OSError:
                 assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
-                assert time.monotonic() < until, "the broker did not start"
+                if time.monotonic() > until:
+                    self.kill()
+                    raise AssertionError("the broker did not start") from None
                 time.sleep(0.01)
             else:
                 return self

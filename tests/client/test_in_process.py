@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ class Programs:
 
     def __init__(self, folder: Path, receiver: Receiver) -> None:
         self.folder = folder
+        self.started: list[subprocess.Popen[bytes]] = []
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("TOCSIN_", "SLACK_"))}
         self.environment = kept | {
             "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT / "clients/python/src")]),
@@ -32,18 +34,29 @@ class Programs:
         }
 
     def start(self, program: str, **environment: str) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
+        started = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(program)],
             env=self.environment | environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+        self.started.append(started)
+        return started
+
+    def end(self) -> None:
+        """Those of a test that failed may still run."""
+        for program in self.started:
+            if program.poll() is None:
+                program.kill()
+                program.communicate()
 
 
 @pytest.fixture
-def programs(tmp_path: Path, receiver: Receiver) -> Programs:
-    return Programs(tmp_path / "data", receiver)
+def programs(tmp_path: Path, receiver: Receiver) -> Iterator[Programs]:
+    found = Programs(tmp_path / "data", receiver)
+    yield found
+    found.end()
 
 
 async def ended(program: "subprocess.Popen[bytes]") -> tuple[bytes, bytes]:

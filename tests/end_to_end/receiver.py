@@ -48,7 +48,7 @@ class Receiver:
         self.ledger = folder / "received.jsonl"
         port_file = folder / "receiver.port"
         command = [sys.executable, "-m", "tests.end_to_end.receiver", str(self.ledger), str(port_file)]
-        self.process = subprocess.Popen(command, cwd=ROOT)
+        self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE)
         wait_for("the receiver listens", lambda: port_file.exists() and port_file.read_text(), 30.0, 0.01)
         self.port = int(port_file.read_text())
 
@@ -73,7 +73,7 @@ class Receiver:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.process.kill()
-        self.process.wait()
+        self.process.communicate()
 
 
 _arrival = msgspec.json.Decoder(Arrival)
@@ -191,7 +191,9 @@ class Connection(asyncio.Protocol):
 
 
 async def serve(ledger: Path, port_file: Path) -> None:
+    """Until its standard input ends: however the test ends, the receiver does not outlive it."""
     serving = Serving(ledger)
+    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), os._exit, 0)
     server = await asyncio.get_running_loop().create_server(lambda: Connection(serving), "127.0.0.1", 0, backlog=2048)
     with contextlib.suppress(asyncio.CancelledError):
         part = port_file.with_suffix(".part")
