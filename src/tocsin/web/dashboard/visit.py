@@ -21,8 +21,10 @@ from tocsin.web.dashboard.api import Api
 from tocsin.web.dashboard.forms import pairs_of
 from tocsin.web.dashboard.navigation import NAVIGATION
 from tocsin.web.dashboard.rendering import packed_page, page, render
+from tocsin.web.etags import digest
 from tocsin.web.help import address_of
 from tocsin.web.observed import ROUTE
+from tocsin.web.once import checked_key
 from tocsin.web.people import People
 from tocsin.web.routes import rfc3339
 from tocsin.web.sessions import Signed
@@ -92,6 +94,12 @@ class Visit:
             return hours
         return str(rfc3339(self.app.clock_ms() - int(hours) * 3_600_000))
 
+    def once(self, body: Any) -> str:
+        """The Idempotency-Key of what a form makes: sent again as it was, by a double click or a reload, it is made
+        once; with other words in it, it is another. "" for a form without `once`."""
+        given = self.form.get("once", "")
+        return f"{given}-{digest(msgspec.json.encode(body))}" if checked_key(given) else ""
+
     async def page(self, template: str, http_status: int = 200, **values: Any) -> Response:
         """A page in the frame that all pages have. Live refreshes of a part of it need no frame's numbers."""
         said = said_of(self.request, self.signed)
@@ -105,6 +113,7 @@ class Visit:
             "navigation": [one for one in NAVIGATION if self.may(one.role)],
             "counts": await self.counts(),
             "tenants": await self.tenants(),
+            "once": secrets.token_urlsafe(16),
             "path": self.request.url.path,
             "asked": dict(self.request.query_params),
             "said": said,

@@ -173,7 +173,8 @@ async def create(visit: Visit) -> Response:
     """Saves it, sends a test, and says what came of that. One that signs shows its secret in this answer, this once."""
     provider = await picked(visit)
     try:
-        made = await visit.api.post("/v1/webhooks", given_of(provider, visit))
+        body = given_of(provider, visit)
+        made = await visit.api.post("/v1/webhooks", body, key=visit.once(body))
     except Refusal as refusal:
         return await form_page(visit, provider, dict(visit.form), problem(refusal), 422)
     test = await sent_test(visit, made["id"])

@@ -1,6 +1,5 @@
 """For whoever runs this Tocsin: tenants, and who has which feature."""
 
-import secrets
 from typing import Any
 
 from starlette.responses import Response
@@ -66,7 +65,6 @@ async def tenants_page(visit: Visit, refused: Refused | None = None) -> Response
         found=await visit.api.get("/v1/tenants", limit=50, cursor=visit.query("cursor")),
         refused=refused,
         given=visit.form,
-        once=secrets.token_urlsafe(16),
     )
 
 

@@ -134,7 +134,7 @@ async def save(visit: Visit) -> Response:
     try:
         body = rule_of(draft.fields)
         if not id_:
-            rule = await visit.api.post("/v1/alert-rules", body)
+            rule = await visit.api.post("/v1/alert-rules", body, key=visit.once(body))
             return visit.see(f"/rules/{rule['id']}", f"“{rule['name']}” is saved, and counts from the next event on.")
         rule = await visit.api.patch(f"/v1/alert-rules/{part(id_)}", body, tag=draft.tag)
     except Invalid as error:

@@ -119,8 +119,9 @@ async def connect(visit: Visit) -> Response:
             "kind": one.kind,
             "name": visit.form.get("name", "").strip() or one.name,
             "settings": settings_in(visit),
+            "secret": visit.form.get("secret", ""),
         }
-        made = await visit.api.post("/v1/sources", body | {"secret": visit.form.get("secret", "")})
+        made = await visit.api.post("/v1/sources", body, key=visit.once(body))
     except Refusal as refusal:
         return await connect_page(visit, one, 422, check=problem(refusal))
     return await connect_page(visit, one, made=made)

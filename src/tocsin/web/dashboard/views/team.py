@@ -1,6 +1,5 @@
 """Members and their roles; tokens, which are shown once, when they are made."""
 
-import secrets
 from typing import Any
 
 from starlette.responses import Response
@@ -45,7 +44,6 @@ async def team_page(visit: Visit, refused: Refused | None = None, about: str = "
         refused=refused,
         about=about,
         given=visit.form,
-        once=secrets.token_urlsafe(16),
     )
 
 
@@ -104,7 +102,6 @@ async def member_page(visit: Visit, refused: Refused | None = None) -> Response:
         did=(await visit.api.get("/v1/audit", actor=user_id, limit=10))["items"],
         roles=list(ROLES),
         refused=refused,
-        once=secrets.token_urlsafe(16),
     )
 
 
