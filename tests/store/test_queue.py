@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from tests.store.rows import add_deliveries, add_endpoint, add_tenant, delivery, endpoint, result
+from tocsin.model.delivery import UNEDITED
 from tocsin.store import config, log, queue, retention
 from tocsin.store.database import Database
 from tocsin.store.intake import delivery_row
@@ -220,16 +221,19 @@ async def test_a_notice_that_it_is_off_survives_a_late_success(db: Database, key
 async def test_expiry_ends_what_waits_and_nothing_else(db: Database, keyring: Keyring) -> None:
     # F33
     await add_endpoint(db, keyring, endpoint())
-    ages = {"dlv_old": 100, "dlv_new": 101, "dlv_sent": 50}
+    ages = {"dlv_old": 100, "dlv_new": 101, "dlv_sent": 50, "dlv_told": 60}
     async with db.transaction() as tx:
         made = [delivery(id_, event_uid=f"evt_{id_}", expires_ms=ms) for id_, ms in ages.items()]
         await add_deliveries(tx, *made)
-        await queue.claim(tx, {"whk_1": 3}, 1, "l", LATER)
-        sent = next(one for one in made if one.id == "dlv_sent")
-        await queue.finish(tx, [result(sent, "l")], 1)
+        await queue.claim(tx, {"whk_1": 4}, 1, "l", LATER)
+        by_id = {one.id: one for one in made}
+        told = result(by_id["dlv_told"], "l", "retrying", reason=UNEDITED, due_ms=90)  # only its edit is left to do
+        await queue.finish(tx, [result(by_id["dlv_sent"], "l"), told], 1)
         await queue.release(tx, [("default", "dlv_old", "l", 0), ("default", "dlv_new", "l", 0)])
-        assert await queue.take_back(tx, "expire_deliveries", {"now": 100, "reason": "too old"}) == 1
-    assert [(await state(db, id_))[0] for id_ in ages] == ["expired", "pending", "delivered"]
+        assert (
+            await queue.take_back(tx, "expire_deliveries", {"now": 100, "reason": "too old", "unedited": UNEDITED}) == 2
+        )
+    assert [(await state(db, id_))[0] for id_ in ages] == ["expired", "pending", "delivered", "delivered"]
 
 
 async def test_a_transaction_that_fails_leaves_nothing(db: Database, keyring: Keyring) -> None:

@@ -18,6 +18,8 @@ from tocsin.model.run import Run
 
 Status = Literal["pending", "sending", "retrying", "delivered", "dead", "expired", "cancelled", "suppressed"]
 STATUSES: tuple[str, ...] = get_args(Status)
+UNEDITED = "waits to bring the run's message up to date"
+"""Why a delivery waits that was told already: only its run's message does not show it yet."""
 WAITING: frozenset[str] = frozenset({"pending", "sending", "retrying"})
 
 

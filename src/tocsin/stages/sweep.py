@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from tocsin.model.delivery import UNEDITED
 from tocsin.model.errors import Refusal
 from tocsin.model.rule import Rule
 from tocsin.sources.draft import Draft
@@ -79,7 +80,9 @@ class Sweep:
                 lost = await queue.take_back(tx, "lost_leases", {"now": now_ms, "limit": LEASE_LOSSES})
             if not self.clock.is_far_off():
                 expired = await queue.take_back(
-                    tx, "expire_deliveries", {"now": now_ms, "reason": "too old to be worth saying"}
+                    tx,
+                    "expire_deliveries",
+                    {"now": now_ms, "reason": "too old to be worth saying", "unedited": UNEDITED},
                 )
         self.lost_leases += lost
         self.expired += expired

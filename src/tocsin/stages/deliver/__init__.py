@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from tocsin.compose.folded import compose_folded
 from tocsin.compose.message import compose
-from tocsin.model.delivery import Attempt, Claimed
+from tocsin.model.delivery import UNEDITED, Attempt, Claimed
 from tocsin.model.errors import NotFound
 from tocsin.model.event import Event
 from tocsin.model.message import Message
@@ -438,8 +438,7 @@ class Deliver:
         now_ms = started_ms + int(said.took_ms)
         step = next_step(said.outcome, tried, now_ms, self.draw())
         if said.again_ms and step.status == "delivered":
-            reason = "waits to bring the run's message up to date"
-            step = replace(step, status="retrying", reason=reason, due_ms=said.again_ms, plain=item.plain)
+            step = replace(step, status="retrying", reason=UNEDITED, due_ms=said.again_ms, plain=item.plain)
         if step.status == "delivered" and (unworded or delivery.words.failed):
             step = replace(
                 step, reason=f"sent in the usual words: the template failed: {unworded or delivery.words.failed}"

@@ -150,7 +150,10 @@ UPDATE delivery SET status = 'cancelled', reason = 'the webhook was deleted', up
 RETURNING id;
 
 -- expire_deliveries
-UPDATE delivery SET status = 'expired', reason = :reason, updated_ms = :now
+-- What was told, and waited for no more than an edit, was delivered when it was told.
+UPDATE delivery SET status = CASE WHEN reason = :unedited THEN 'delivered' ELSE 'expired' END,
+       delivered_ms = CASE WHEN reason = :unedited THEN updated_ms ELSE delivered_ms END,
+       reason = CASE WHEN reason = :unedited THEN '' ELSE :reason END, updated_ms = :now
  WHERE (tenant_id, id) IN (SELECT tenant_id, id FROM delivery
                             WHERE status IN ('pending', 'retrying') AND expires_ms <= :now
                             ORDER BY expires_ms LIMIT 1000)

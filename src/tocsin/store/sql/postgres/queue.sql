@@ -149,6 +149,8 @@ RETURNING d.endpoint_id;
 WITH old AS MATERIALIZED (
   SELECT tenant_id, id FROM delivery WHERE status IN ('pending', 'retrying') AND expires_ms <= :now
    ORDER BY expires_ms LIMIT 1000 FOR UPDATE SKIP LOCKED)
-UPDATE delivery d SET status = 'expired', reason = :reason, updated_ms = :now
+UPDATE delivery d SET status = CASE WHEN d.reason = :unedited::text THEN 'delivered' ELSE 'expired' END,
+       delivered_ms = CASE WHEN d.reason = :unedited::text THEN d.updated_ms ELSE d.delivered_ms END,
+       reason = CASE WHEN d.reason = :unedited::text THEN '' ELSE :reason::text END, updated_ms = :now
   FROM old WHERE d.tenant_id = old.tenant_id AND d.id = old.id
 RETURNING d.endpoint_id;
