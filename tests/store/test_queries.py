@@ -83,11 +83,12 @@ TENANTLESS = {
         "count_sealed",
     ),
     "the heads of all trails are told together": ("audit_heads", "audit_outdated"),
+    "figures of all tenants are counted before anybody looks": ("busy_tenants",),
     "the gauges count all": ("waiting_deliveries", "soonest_due"),
     "the worker serves all tenants, by the ids of endpoints, which are one tenant's each": (
         "ready_endpoints", "claim_first", "claim_retries", "requeue_endpoints", "wake_endpoints", "note_success",
-        "note_failure", "note_notice", "clear_notice", "pause_endpoints", "suppress_pending", "suppress_retrying",
-        "my_old_leases", "doubtful_leases",
+        "note_failure", "hold_tenants", "note_notice", "clear_notice", "pause_endpoints", "suppress_pending",
+        "suppress_retrying", "my_old_leases", "doubtful_leases",
     ),
     "the runner of flows serves all tenants, by its lease": (
         "flow_executions_waiting", "claim_flow_executions", "keep_flow_executions", "my_old_flow_executions",
