@@ -88,7 +88,7 @@ async def test_an_unused_session_ends(start: Start) -> None:
         await asyncio.gather(*tocsin.app.under_way)
     tocsin.clock.move(30 * MINUTE)
     (await browser.get("/v1/events")).problem(401)
-    assert (await browser.get("/account")).headers["location"] == "/sign-in"
+    assert (await browser.get("/account")).headers["location"] == "/sign-in?next=%2Faccount"
 
 
 async def test_a_session_ends_however_it_is_used(start: Start) -> None:

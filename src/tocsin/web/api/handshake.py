@@ -34,7 +34,8 @@ async def agreed(call: Call, tenant_id: str) -> Response:
     Invalid."""
     headers = call.request.headers
     origin, rate = headers.get("webhook-request-origin", ""), headers.get("webhook-request-rate", "")
-    answer = Response("", media_type="text/plain", headers={"allow": "OPTIONS, POST"})
+    allowed = "GET, HEAD, OPTIONS, POST" if call.request.url.path == "/v1/events" else "OPTIONS, POST"
+    answer = Response("", media_type="text/plain", headers={"allow": allowed})
     if not origin:  # somebody asks what can be done here, and gets no permission
         return answer
     if not ORIGIN.fullmatch(origin):
