@@ -1,31 +1,15 @@
 """F19: a back-up made under load holds what was acknowledged before it began, and a restore delivers it."""
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.end_to_end.ledger import Load
-from tests.end_to_end.process import Site, steady_port, wait_for
+from tests.end_to_end.process import Site, wait_for
 from tests.end_to_end.receiver import Receiver, counted
 from tests.end_to_end.verdict import wait_until_quiet
-from tests.postgres import PostgresServer, start_postgres
+from tests.postgres import PostgresServer
 
 PER_S = 150
-
-
-@pytest.fixture
-def receiver(tmp_path: Path) -> Iterator[Receiver]:
-    with Receiver(tmp_path / "receiver") as receiver:
-        yield receiver
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    server = start_postgres(tmp_path_factory.mktemp("postgres"), durable=True, port=steady_port())
-    yield server
-    server.remove()
 
 
 def judge(site: Site, receiver: Receiver, acked: set[str]) -> None:
@@ -69,20 +53,22 @@ def test_a_backup_of_sqlite_under_load(tmp_path: Path, receiver: Receiver) -> No
         judge(new, receiver, acked)
 
 
-def test_a_dump_of_postgres_under_load(tmp_path: Path, receiver: Receiver, postgres: PostgresServer) -> None:
+def test_a_dump_of_postgres_under_load(tmp_path: Path, receiver: Receiver, durable_postgres: PostgresServer) -> None:
     """With the commands of docs/operations.md."""
     page = (Path(__file__).parents[2] / "docs/operations.md").read_text("utf-8")
     commands = [line for line in page.splitlines() if line.startswith(("pg_dump ", "pg_restore "))]
     assert len(commands) == 2
 
     def run(command: str, database: str) -> None:
-        words = command.replace("$TOCSIN_DATABASE_URL", postgres.dsn(database)).replace("tocsin.dump", str(file))
+        words = command.replace("$TOCSIN_DATABASE_URL", durable_postgres.dsn(database)).replace(
+            "tocsin.dump", str(file)
+        )
         tool, *rest = words.replace('"', "").split()
-        done = subprocess.run([postgres.binaries / tool, *rest], capture_output=True, text=True)
+        done = subprocess.run([durable_postgres.binaries / tool, *rest], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 
     file = tmp_path / "tocsin.dump"
-    with Site(tmp_path / "site", postgres=postgres, database="dumped") as site:
+    with Site(tmp_path / "site", postgres=durable_postgres, database="dumped") as site:
         server = site.server().start()
         server.add_webhook(receiver.url("/slow/0.2"), ["load.*"])
         with Load([server.url], site.token, per_s=PER_S, seed=2) as load:
@@ -92,7 +78,7 @@ def test_a_dump_of_postgres_under_load(tmp_path: Path, receiver: Receiver, postg
             ledger = load.stop()
         assert not ledger.broken_promises
         server.kill()
-    with Site(tmp_path / "new", postgres=postgres, database="restored", with_token=False,
+    with Site(tmp_path / "new", postgres=durable_postgres, database="restored", with_token=False,
               data_dir=site.data_dir) as new:  # fmt: skip
         run(commands[1], "restored")
         new.token = site.token

@@ -22,12 +22,6 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
     server.remove()
 
 
-@pytest.fixture
-def receiver(tmp_path: Path) -> Iterator[Receiver]:
-    with Receiver(tmp_path / "receiver") as receiver:
-        yield receiver
-
-
 def wrong_clock(folder: Path) -> dict[str, str]:
     """What leads a process to read `folder`/clock; for `changes`. Looks at its clock ten times in a second."""
     (folder / "clock").write_text("0")

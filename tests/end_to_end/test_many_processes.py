@@ -1,29 +1,21 @@
 """Many processes on one PostgreSQL: each message once, each limit in sum, in whatever order they start (F21)."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.ledger import Load
-from tests.end_to_end.process import Server, Site, steady_port, wait_for
+from tests.end_to_end.process import Server, Site, wait_for
 from tests.end_to_end.receiver import Receiver, counted
 from tests.end_to_end.verdict import wait_until_quiet
-from tests.postgres import PostgresServer, start_postgres
+from tests.postgres import PostgresServer
 
 pytestmark = pytest.mark.alone
 
 RATE_PER_S = 10
 """To one Slack webhook, from all workers together."""
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    server = start_postgres(tmp_path_factory.mktemp("postgres"), durable=True, port=steady_port())
-    yield server
-    server.remove()
 
 
 @dataclass
@@ -104,17 +96,17 @@ def judge(done: Done) -> None:
     assert done.limited >= RATE_PER_S
 
 
-def test_four_processes_send_everything_once(tmp_path: Path, postgres: PostgresServer) -> None:
-    done = run(tmp_path, postgres, "four", workers=2, apis=2, per_s=80, s=2.0)
+def test_four_processes_send_everything_once(tmp_path: Path, durable_postgres: PostgresServer) -> None:
+    done = run(tmp_path, durable_postgres, "four", workers=2, apis=2, per_s=80, s=2.0)
     print(f"\n{done}")
     judge(done)
 
 
 @pytest.mark.proof
 def test_ten_processes_send_everything_once(
-    tmp_path: Path, postgres: PostgresServer, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, durable_postgres: PostgresServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = run(tmp_path, postgres, "ten", workers=8, apis=2, per_s=60, s=60.0)
+    done = run(tmp_path, durable_postgres, "ten", workers=8, apis=2, per_s=60, s=60.0)
     with capsys.disabled():
         print(f"\n8 workers and 2 APIs: {done}")
     judge(done)

@@ -2,22 +2,14 @@
 
 import resource
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
-import pytest
 
 from tests.end_to_end.process import Server, Site, wait_for
 from tests.end_to_end.receiver import Receiver
 
 OTHER_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
-
-
-@pytest.fixture
-def receiver(tmp_path: Path) -> Iterator[Receiver]:
-    with Receiver(tmp_path / "receiver") as receiver:
-        yield receiver
 
 
 def posted(server: Server) -> int:

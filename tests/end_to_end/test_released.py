@@ -9,17 +9,16 @@ import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.ledger import Ledger, Load
-from tests.end_to_end.process import ROOT, Server, Site, steady_port, wait_for
+from tests.end_to_end.process import ROOT, Server, Site, wait_for
 from tests.end_to_end.receiver import Receiver, counted
 from tests.end_to_end.test_kills import add_endpoints
 from tests.end_to_end.verdict import compare, wait_until_quiet
-from tests.postgres import PostgresServer, start_postgres
+from tests.postgres import PostgresServer
 
 pytestmark = pytest.mark.proof
 
@@ -68,19 +67,6 @@ def this_version(old: Site, folder: Path) -> Site:
     new = Site(folder, data_dir=old.data_dir, settings=known, with_token=False)
     new.postgres, new.database, new.token = old.postgres, old.database, old.token
     return new
-
-
-@pytest.fixture
-def receiver(tmp_path: Path) -> Iterator[Receiver]:
-    with Receiver(tmp_path / "receiver") as receiver:
-        yield receiver
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    server = start_postgres(tmp_path_factory.mktemp("postgres"), durable=True, port=steady_port())
-    yield server
-    server.remove()
 
 
 def it_goes_on(load: Load, receiver: Receiver) -> None:
@@ -157,11 +143,11 @@ def test_on_sqlite_there_and_back(tmp_path: Path, receiver: Receiver) -> None:
 
 
 def test_on_postgres_there_and_back_with_both_at_work(
-    tmp_path: Path, receiver: Receiver, postgres: PostgresServer
+    tmp_path: Path, receiver: Receiver, durable_postgres: PostgresServer
 ) -> None:
     """One process after the other takes the place of an old one; nobody who sends sees any of it."""
     with (
-        Before(tmp_path / "before", COMPATIBLE_SINCE, postgres, "rolled") as old,
+        Before(tmp_path / "before", COMPATIBLE_SINCE, durable_postgres, "rolled") as old,
         this_version(old, tmp_path / "now") as new,
     ):
         old_api, old_worker = old.server("api").start(), old.server("worker").start()
@@ -201,8 +187,13 @@ def test_where_there_is_no_way_back_but_the_backup(
 ) -> None:
     """Migrations that the version before cannot live with: stop, back up, start; and back with the back-up alone. What
     came in since is sent again by whoever sent it, under the same ids."""
-    postgres: PostgresServer | None = request.getfixturevalue("postgres") if store == "postgres" else None
-    with Before(tmp_path / "before", NOT_SINCE, postgres, "back") as old, this_version(old, tmp_path / "now") as new:
+    durable_postgres: PostgresServer | None = (
+        request.getfixturevalue("durable_postgres") if store == "postgres" else None
+    )
+    with (
+        Before(tmp_path / "before", NOT_SINCE, durable_postgres, "back") as old,
+        this_version(old, tmp_path / "now") as new,
+    ):
         first, second = old.server(), new.server()
         second.port = first.port
         wants = add_endpoints(first.start(), receiver)

@@ -2,32 +2,18 @@
 
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
 import pytest
 
 from tests.end_to_end.ledger import Load
-from tests.end_to_end.process import LEASE_MS, Server, Site, short_lease, steady_port, wait_for
+from tests.end_to_end.process import LEASE_MS, Server, Site, short_lease, wait_for
 from tests.end_to_end.receiver import Receiver, counted
 from tests.end_to_end.verdict import wait_until_quiet
-from tests.postgres import PostgresServer, start_postgres
+from tests.postgres import PostgresServer
 
 HEALS_S = 10.0
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    server = start_postgres(tmp_path_factory.mktemp("postgres"), durable=True, port=steady_port())
-    yield server
-    server.remove()
-
-
-@pytest.fixture
-def receiver(tmp_path: Path) -> Iterator[Receiver]:
-    with Receiver(tmp_path / "receiver") as receiver:
-        yield receiver
 
 
 def post(server: Server, count: int, type_: str = "load.one") -> None:
@@ -45,10 +31,10 @@ def statuses(site: Site) -> dict[str, int]:
 
 @pytest.mark.parametrize("store", ["sqlite", "postgres"])
 def test_sigterm_lets_what_is_on_its_way_end(
-    store: str, tmp_path: Path, receiver: Receiver, postgres: PostgresServer
+    store: str, tmp_path: Path, receiver: Receiver, durable_postgres: PostgresServer
 ) -> None:
     """Some are at a receiver that answers in 0.6 s, others wait; the rest goes out after the next start, once each."""
-    given = {"postgres": postgres, "database": "drain"} if store == "postgres" else {}
+    given = {"postgres": durable_postgres, "database": "drain"} if store == "postgres" else {}
     with Site(tmp_path / "site", **given) as site:  # type: ignore[arg-type]
         server = site.server().start()
         server.add_webhook(receiver.url("/slow/0.6"), ["load.one"])
@@ -68,9 +54,11 @@ def test_sigterm_lets_what_is_on_its_way_end(
     assert no_duplicates(receiver)
 
 
-def test_sigterm_under_load_makes_no_duplicates(tmp_path: Path, receiver: Receiver, postgres: PostgresServer) -> None:
+def test_sigterm_under_load_makes_no_duplicates(
+    tmp_path: Path, receiver: Receiver, durable_postgres: PostgresServer
+) -> None:
     """Three stops of a worker on PostgreSQL at full speed: each result that came in is written before the end."""
-    with Site(tmp_path / "site", postgres=postgres, database="stops") as site:
+    with Site(tmp_path / "site", postgres=durable_postgres, database="stops") as site:
         api, worker = site.server("api").start(), site.server("worker").start()
         api.add_webhook(receiver.url("/ok/all"), ["load.*"])
         with Load([api.url], site.token, per_s=150, seed=1) as load:
@@ -88,29 +76,31 @@ def test_sigterm_under_load_makes_no_duplicates(tmp_path: Path, receiver: Receiv
 
 
 def test_sigterm_ends_the_process_while_the_store_is_away(
-    tmp_path: Path, receiver: Receiver, postgres: PostgresServer
+    tmp_path: Path, receiver: Receiver, durable_postgres: PostgresServer
 ) -> None:
-    with Site(tmp_path / "site", postgres=postgres, database="away", settings={"TOCSIN_DRAIN_SECONDS": "2"}) as site:
+    with Site(
+        tmp_path / "site", postgres=durable_postgres, database="away", settings={"TOCSIN_DRAIN_SECONDS": "2"}
+    ) as site:
         server = site.server().start()
         server.add_webhook(receiver.url("/gate"), ["load.one"])
         post(server, 5)
         wait_for("five are on their way", lambda: len(receiver.arrivals()) == 5, 5.0, 0.01)
-        postgres.kill()
+        durable_postgres.kill()
         try:
             receiver.gate(is_open=True)
             began = time.monotonic()
             server.stop(within_s=12.0)
             print(f"\nstopped within {time.monotonic() - began:.1f} s")
         finally:
-            postgres.restart()
+            durable_postgres.restart()
 
 
 def test_a_worker_that_hung_for_longer_than_its_lease_is_fenced(
-    tmp_path: Path, receiver: Receiver, postgres: PostgresServer
+    tmp_path: Path, receiver: Receiver, durable_postgres: PostgresServer
 ) -> None:
     """The other worker takes over; what the first one says when it wakes up is too late and changes nothing."""
     changes = short_lease()
-    with Site(tmp_path / "site", postgres=postgres, database="fence", changes=changes) as site:
+    with Site(tmp_path / "site", postgres=durable_postgres, database="fence", changes=changes) as site:
         api, first = site.server("api").start(), site.server("worker").start()
         api.add_webhook(receiver.url("/slow/0.3"), ["load.one"])
         post(api, 6)
@@ -153,16 +143,16 @@ def refused_with_retry_after(server: Server) -> bool:
 
 
 def test_a_read_only_postgres_stops_the_senders_and_heals(
-    tmp_path: Path, receiver: Receiver, postgres: PostgresServer
+    tmp_path: Path, receiver: Receiver, durable_postgres: PostgresServer
 ) -> None:
     """F14: what cannot be recorded is not sent, or it would be sent again and again."""
-    with Site(tmp_path / "site", postgres=postgres, database="readonly") as site:
+    with Site(tmp_path / "site", postgres=durable_postgres, database="readonly") as site:
         server = site.server().start()
         server.add_webhook(receiver.url("/slow/0.4"), ["load.*"])
         post(server, 250)
         wait_for("it sends", lambda: len(receiver.arrivals()) > 20, 5.0, 0.002)
-        postgres.run_sql("ALTER SYSTEM SET default_transaction_read_only = on")
-        postgres.run_sql("SELECT pg_reload_conf()")
+        durable_postgres.run_sql("ALTER SYSTEM SET default_transaction_read_only = on")
+        durable_postgres.run_sql("SELECT pg_reload_conf()")
         wait_for("the API refuses", lambda: refused_with_retry_after(server), 5.0)
         wait_for("the senders noticed", lambda: "record_unavailable" in server.log(), 5.0)
         time.sleep(0.6)  # an answer that was under way may still come
@@ -170,9 +160,9 @@ def test_a_read_only_postgres_stops_the_senders_and_heals(
         time.sleep(1.0)
         assert len(receiver.arrivals()) == sent < 250, "it went on sending what it could not record"
         assert statuses(site).get("pending", 0) + statuses(site).get("sending", 0) > 0, "nothing was left to send"
-        postgres.run_sql("BEGIN READ WRITE; SET LOCAL default_transaction_read_only = off; COMMIT")
-        postgres.run_sql("ALTER SYSTEM RESET default_transaction_read_only")
-        postgres.run_sql("SELECT pg_reload_conf()")
+        durable_postgres.run_sql("BEGIN READ WRITE; SET LOCAL default_transaction_read_only = off; COMMIT")
+        durable_postgres.run_sql("ALTER SYSTEM RESET default_transaction_read_only")
+        durable_postgres.run_sql("SELECT pg_reload_conf()")
         healed_s = wait_for("it takes events again", lambda: not refused_with_retry_after(server), HEALS_S)
         wait_until_quiet(site, 30.0)
         assert set(statuses(site)) == {"delivered"}
@@ -205,13 +195,15 @@ def test_a_locked_sqlite_stops_the_senders_and_heals(tmp_path: Path, receiver: R
     assert no_duplicates(receiver)
 
 
-def test_a_restart_of_postgres_under_load_heals(tmp_path: Path, receiver: Receiver, postgres: PostgresServer) -> None:
-    with Site(tmp_path / "site", postgres=postgres, database="restart") as site:
+def test_a_restart_of_postgres_under_load_heals(
+    tmp_path: Path, receiver: Receiver, durable_postgres: PostgresServer
+) -> None:
+    with Site(tmp_path / "site", postgres=durable_postgres, database="restart") as site:
         api, worker = site.server("api").start(), site.server("worker").start()
         api.add_webhook(receiver.url("/ok/all"), ["load.*"])
         with Load([api.url], site.token, per_s=150, seed=1) as load:
             wait_for("it sends", lambda: len(receiver.arrivals()) > 50, 10.0, 0.01)
-            postgres.restart()
+            durable_postgres.restart()
             before = len(receiver.arrivals())
             healed_s = wait_for("it sends again", lambda: len(receiver.arrivals()) > before + 50, HEALS_S, 0.01)
             ledger = load.stop()

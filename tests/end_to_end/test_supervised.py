@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,6 @@ import pytest
 from tests.end_to_end.process import Site, steady_port, wait_for
 from tests.end_to_end.receiver import Receiver
 from tests.end_to_end.test_shutdown import post, statuses
-
-
-@pytest.fixture
-def receiver(tmp_path: Path) -> Iterator[Receiver]:
-    with Receiver(tmp_path / "receiver") as receiver:
-        yield receiver
 
 
 def test_readiness_goes_first_and_the_supervisor_is_told(tmp_path: Path, receiver: Receiver) -> None:

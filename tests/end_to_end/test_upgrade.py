@@ -4,16 +4,15 @@ The next version is this program with one migration more (`TEST_MIGRATION`).
 """
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.ledger import Load
-from tests.end_to_end.process import Site, steady_port, wait_for
+from tests.end_to_end.process import Site, wait_for
 from tests.end_to_end.receiver import Receiver, counted
 from tests.end_to_end.verdict import wait_until_quiet
-from tests.postgres import PostgresServer, start_postgres
+from tests.postgres import PostgresServer
 
 EXPAND = """-- compatible: what is new has a default
 ALTER TABLE event ADD COLUMN tag TEXT NOT NULL DEFAULT '';
@@ -30,19 +29,6 @@ SLOW = {
 RAN = "SELECT count(*) FROM migration WHERE number = 9001"
 
 
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    server = start_postgres(tmp_path_factory.mktemp("postgres"), durable=True, port=steady_port())
-    yield server
-    server.remove()
-
-
-@pytest.fixture
-def receiver(tmp_path: Path) -> Iterator[Receiver]:
-    with Receiver(tmp_path / "receiver") as receiver:
-        yield receiver
-
-
 def next_version(site: Site, folder: Path, migration: str) -> Site:
     """The same installation, run by the next version."""
     folder.mkdir()
@@ -56,8 +42,10 @@ def next_version(site: Site, folder: Path, migration: str) -> Site:
     return newer
 
 
-def test_old_and_new_run_side_by_side_and_back(tmp_path: Path, receiver: Receiver, postgres: PostgresServer) -> None:
-    with Site(tmp_path / "old", postgres=postgres, database="rolling") as old:
+def test_old_and_new_run_side_by_side_and_back(
+    tmp_path: Path, receiver: Receiver, durable_postgres: PostgresServer
+) -> None:
+    with Site(tmp_path / "old", postgres=durable_postgres, database="rolling") as old:
         api, worker = old.server("api").start(), old.server("worker").start()
         api.add_webhook(receiver.url("/ok/all"), ["load.*"])
         with next_version(old, tmp_path / "new", EXPAND) as new, Load([api.url], old.token, per_s=120, seed=1) as load:
@@ -88,9 +76,9 @@ def test_old_and_new_run_side_by_side_and_back(tmp_path: Path, receiver: Receive
 
 
 @pytest.mark.parametrize("store", ["sqlite", "postgres"])
-def test_a_migration_that_is_killed_runs_again(store: str, tmp_path: Path, postgres: PostgresServer) -> None:
+def test_a_migration_that_is_killed_runs_again(store: str, tmp_path: Path, durable_postgres: PostgresServer) -> None:
     """Under load where two can run at once: nothing but 202 and 503 is answered, and what was acknowledged is there."""
-    given = {"postgres": postgres, "database": "killed"} if store == "postgres" else {}
+    given = {"postgres": durable_postgres, "database": "killed"} if store == "postgres" else {}
     with Site(tmp_path / "old", **given) as old, next_version(old, tmp_path / "new", SLOW[store]) as new:  # type: ignore[arg-type]
         api, newer = old.server().start(), new.server()
         with Load([api.url], old.token, per_s=100, seed=3) as load:
