@@ -52,15 +52,13 @@ class Watched:
 
 
 MOST_BYTES = 60_000
-CHARTS_BYTES = 21_000
-"""Of a page and all that it loads, packed; and of uPlot, where a page has charts that one can point at."""
+"""Of a page and all that it loads, packed. uPlot is fetched later, where its chart comes into view."""
 
 
-async def first_load(browser: Browser, path: str) -> tuple[int, int]:
-    """How many bytes come with a page, and how many may."""
+async def first_load(browser: Browser, path: str) -> int:
+    """How many bytes come with a page."""
     answer = await browser.get(path)
     assert answer.status == 200, path
     loads = {link for link in Forms(answer.body.decode()).links if link.startswith("/static/")}
     sizes = [int((await browser.get(link)).headers["content-length"]) for link in loads]
-    charts = CHARTS_BYTES if any("uplot" in link for link in loads) else 0
-    return int(answer.headers["content-length"]) + sum(sizes), MOST_BYTES + charts
+    return int(answer.headers["content-length"]) + sum(sizes)

@@ -101,3 +101,6 @@ async def test_what_failed_is_sent_again_after_the_count_was_shown(tocsin: Runni
     assert await tocsin.statuses(webhook_id=webhook["id"]) == {"delivered": 2}
     await page.reload()
     await expect(page.locator(".verdict")).to_contain_text("It works")
+    await at.goto(f"/endpoints/{webhook['id']}/metrics")
+    await page.locator("#latency").scroll_into_view_if_needed()
+    await expect(page.locator("#latency canvas")).to_be_visible()

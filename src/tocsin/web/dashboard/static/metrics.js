@@ -1,8 +1,15 @@
 "use strict";
-// The time to answer as a chart; the page has the same as a table.
+// The time to answer as a chart; the page has the same as a table. What draws it is fetched when it comes into view.
 (async () => {
   const place = document.querySelector("#latency");
   if (!place) return;
+  await new Promise((seen) => new IntersectionObserver(([one], watch) => {
+    if (one.isIntersecting) { watch.disconnect(); seen(); }
+  }, { rootMargin: "200px" }).observe(place));
+  const load = (tag, from) => new Promise((done, failed) => {
+    document.head.append(Object.assign(document.createElement(tag), { ...from, onload: done, onerror: failed }));
+  });
+  await Promise.all([load("link", { rel: "stylesheet", href: place.dataset.style }), load("script", { src: place.dataset.chart })]);
   const found = await (await fetch(place.dataset.from)).json();
   const seconds = (text) => Date.parse(text) / 1000;
   const data = [found.buckets.map((one) => seconds(one.at)), found.buckets.map((one) => one.p50_ms), found.buckets.map((one) => one.p95_ms)];
