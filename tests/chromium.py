@@ -16,7 +16,10 @@ FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--force-co
 FIXTURE = "chromium"
 """Tests that ask for this fixture need it."""
 
-MISSING = "no Chromium: install one (Debian: apt-get install chromium), or set CHROMIUM=/path/to/it"
+PACKAGES = ("chromium", "libatomic1")
+"""Debian's. The second is what Playwright's own driver is linked to; a minimal Debian lacks it."""
+
+MISSING = f"no Chromium: install one (Debian: apt-get install {' '.join(PACKAGES)}), or set CHROMIUM=/path/to/it"
 INSTALL_S = 300.0
 
 
@@ -29,7 +32,7 @@ def chromium_path() -> str:
 def install() -> None:
     """Debian's, for root. Raises OSError or SubprocessError where it does not work."""
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update", "-q"], ["install", "-y", "-q", "--no-install-recommends", "chromium"]):
+    for arguments in (["update", "-q"], ["install", "-y", "-q", "--no-install-recommends", *PACKAGES]):
         subprocess.run(["apt-get", *arguments], env=environment, stdout=sys.stderr, timeout=INSTALL_S, check=True)
 
 
