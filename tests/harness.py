@@ -14,7 +14,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -484,32 +484,32 @@ def one_round_at_a_time(app: App) -> None:
 async def running(
     environment: Mapping[str, str], clock: Clock, receiver: Receiver, *, works: bool = True, ids: NewId = new_id
 ) -> AsyncIterator[Running]:
-    """Tocsin with these settings, from start to stop."""
+    """Tocsin with these settings, from start to stop. One whose start fails leaves nothing behind: it
+    would go on, and send what belongs to later tests."""
     settings = read_settings(environment)
-    app = await App.open(settings, works=works, clock=clock, ids=ids)
-    one_round_at_a_time(app)
-    worker = Worker(app)
-    worker.start()
-    listening = listen("127.0.0.1", 0)
-    asgi = Tocsin(app)
-    server = server_of(asgi)
-    server.config.load()
-    server.lifespan = server.config.lifespan_class(server.config)
-    await server.startup(sockets=[listening])  # and not serve() and shutdown(), which sleep for tenths of a second
-    base = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S * 2))
-    try:
+    async with AsyncExitStack() as stack:
+        app = await App.open(settings, works=works, clock=clock, ids=ids)
+        stack.push_async_callback(app.close)
+        one_round_at_a_time(app)
+        listening = listen("127.0.0.1", 0)
+        stack.callback(listening.close)
+        asgi = Tocsin(app)
+        server = server_of(asgi)
+        server.config.load()
+        server.lifespan = server.config.lifespan_class(server.config)
+        worker = Worker(app)
+        stack.push_async_callback(worker.stop)
+        worker.start()
+        await server.startup(sockets=[listening])  # and not serve() and shutdown(), which sleep for tenths of a second
+        for serving in server.servers:
+            stack.callback(serving.close)
+        base = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S * 2))
+        stack.push_async_callback(session.close)
         tocsin = Running(app, clock, receiver, worker, Client(session, base, "", []))
         tocsin.hub, tocsin.server = asgi.hub, server
         tocsin.client.token = await tocsin.token("admin")
         yield tocsin
-    finally:
-        await session.close()
-        await worker.stop()
-        for serving in server.servers:
-            serving.close()
-        listening.close()
-        await app.close()
 
 
 Start = Callable[..., Awaitable[Running]]

@@ -165,4 +165,5 @@ triggers:
     for n in (1, 3):
         await ended(tocsin, await execute(tocsin, "child", inputs={"n": n}))
         await looked(tocsin)
-    assert "it made 6" in (await only(tocsin, "dev.watcher"))["log_tail"]
+    watched = await ended(tocsin, (await only(tocsin, "dev.watcher"))["run_id"])
+    assert "it made 6" in watched["log_tail"]
