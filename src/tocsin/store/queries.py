@@ -1,4 +1,7 @@
-"""Named queries: `-- name` on a line of its own starts one; the same name in sql/postgres/ overrides it there."""
+"""Named queries: `-- name` on a line of its own starts one; the same name in sql/postgres/ overrides it there.
+
+Lists go in and out as JSON: the files say so in SQLite's words, which are put into PostgreSQL's.
+"""
 
 import re
 from collections.abc import Mapping
@@ -12,6 +15,7 @@ Dialect = Literal["sqlite", "postgres"]
 NAME = re.compile(r"^-- ([a-z][a-z0-9_]*)$\n", re.MULTILINE)
 COMMENT = re.compile(r"--[^\n]*")
 PARAMETER = re.compile(r"(?<![:\w]):([a-z][a-z0-9_]*)")
+LIST = re.compile(r"\bjson_each\((:[a-z_]+)\)(?: ([a-z])\b)?")
 
 
 class Query(Struct, frozen=True):
@@ -28,6 +32,14 @@ class Query(Struct, frozen=True):
 def parse(text: str) -> dict[str, str]:
     _, *parts = NAME.split(text)
     return {name: body.strip().rstrip(";") for name, body in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def for_postgres(text: str) -> str:
+    """Lists in JSON: read with a row for each `value`, and made."""
+    text = LIST.sub(
+        lambda found: f"jsonb_array_elements_text({found[1]}::text::jsonb) AS {found[2] or 'list'} (value)", text
+    )
+    return text.replace("json_group_array(", "json_agg(").replace("json_array(", "json_build_array(")
 
 
 @cache
@@ -53,6 +65,8 @@ def query(dialect: Dialect, name: str, filters: tuple[str, ...] = ()) -> Query:
     known = texts(dialect)
     clauses = "".join(f" AND {known[f'{name}_by_{part}']}" for part in filters)
     text = " ".join(COMMENT.sub("", known[name].replace("{filters}", clauses)).split())
+    if dialect == "postgres":
+        text = for_postgres(text)
     parameters = tuple(dict.fromkeys(PARAMETER.findall(text)))
     sign = "$" if dialect == "postgres" else "?"
     numbers = {parameter: f"{sign}{number}" for number, parameter in enumerate(parameters, 1)}

@@ -41,7 +41,7 @@ SELECT finished_ms - started_ms FROM run
 
 -- good_runs_of
 -- The same of several pipelines, a JSON list: a row each, with a JSON list.
-SELECT p.value, (SELECT json_group_array(x.took) FROM (
+SELECT p.value, (SELECT coalesce(json_group_array(x.took), '[]') FROM (
          SELECT finished_ms - started_ms AS took FROM run
           WHERE tenant_id = :tenant_id AND pipeline = p.value AND finished_ms IS NOT NULL AND started_ms IS NOT NULL
             AND status = 'succeeded'

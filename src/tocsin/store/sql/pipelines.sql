@@ -26,7 +26,7 @@ SELECT 1 FROM run WHERE tenant_id = :tenant_id AND pipeline = :pipeline LIMIT 1;
 -- last_runs
 -- Of several pipelines, a JSON list: a row each, with those that have ended, the last first, as a JSON list of [status, when].
 -- The good ones and the others have an index each.
-SELECT p.value, (SELECT json_group_array(json_array(x.status, x.finished_ms)) FROM (
+SELECT p.value, (SELECT coalesce(json_group_array(json_array(x.status, x.finished_ms)), '[]') FROM (
   SELECT y.status, y.finished_ms FROM (
     SELECT * FROM (SELECT status, finished_ms FROM run
       WHERE tenant_id = :tenant_id AND pipeline = p.value AND status = 'succeeded'

@@ -141,7 +141,8 @@ SELECT r.pipeline, max(r.id) FROM (
 -- newest_runs
 -- Of several pipelines, a JSON list: a row each, with its runs as a JSON list. Whichever state they are in: those that said
 -- when they began, and those that said when they ended.
-SELECT p.value, (SELECT json_group_array(json_array(z.id, z.run_id, z.attempt, z.status, z.started_ms, z.finished_ms, z.error))
+SELECT p.value, (SELECT coalesce(json_group_array(json_array(
+         z.id, z.run_id, z.attempt, z.status, z.started_ms, z.finished_ms, z.error)), '[]')
   FROM (SELECT x.* FROM (
     SELECT * FROM (SELECT id, run_id, attempt, status, started_ms, finished_ms, error FROM run
       WHERE tenant_id = :tenant_id AND pipeline = p.value AND started_ms IS NOT NULL

@@ -15,10 +15,10 @@ SELECT d.id FROM endpoint e JOIN delivery d ON d.endpoint_id = e.id AND d.status
 -- stream_news
 -- All that is new since these, and the state of the deliveries that are watched (a JSON list of ids).
 SELECT * FROM (SELECT uid, '' AS status, 0 AS attempts FROM event
-                WHERE tenant_id = :tenant_id AND uid > :event ORDER BY uid LIMIT :limit)
+                WHERE tenant_id = :tenant_id AND uid > :event ORDER BY uid LIMIT :limit) AS events
 UNION ALL
 SELECT * FROM (SELECT id, status, attempts FROM delivery
-                WHERE tenant_id = :tenant_id AND id > :delivery ORDER BY id LIMIT :limit)
+                WHERE tenant_id = :tenant_id AND id > :delivery ORDER BY id LIMIT :limit) AS deliveries
 UNION ALL
 SELECT id, status, attempts FROM delivery
  WHERE tenant_id = :tenant_id AND id IN (SELECT value FROM json_each(:watched));

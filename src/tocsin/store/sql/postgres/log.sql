@@ -1,10 +1,3 @@
--- list_events_by_uids
-uid IN (SELECT jsonb_array_elements_text(:uids::text::jsonb))
-
--- traces
-SELECT uid, trace FROM event
- WHERE tenant_id = :tenant_id AND uid IN (SELECT jsonb_array_elements_text(:uids::text::jsonb));
-
 -- outcomes
 SELECT d.event_uid, d.status, coalesce(h.status, ''), count(*),
        sum(CASE WHEN d.reason LIKE 'silenced%' THEN 1 ELSE 0 END),
@@ -15,9 +8,6 @@ SELECT d.event_uid, d.status, coalesce(h.status, ''), count(*),
   LEFT JOIN delivery h ON d.folded_into <> '' AND h.tenant_id = d.tenant_id AND h.id = d.folded_into
  WHERE CASE WHEN d.tenant_id = :tenant_id THEN 1 ELSE 0 END = 1 AND d.event_uid = ANY(ARRAY(SELECT jsonb_array_elements_text(:uids::text::jsonb)))
  GROUP BY d.event_uid, d.status, coalesce(h.status, ''), seen;
-
--- list_deliveries_by_ids
-d.id IN (SELECT jsonb_array_elements_text(:ids::text::jsonb))
 
 -- list_runs_by_keys
 (pipeline, run_id) IN (SELECT one ->> 0, one ->> 1 FROM jsonb_array_elements(:keys::text::jsonb) AS one)

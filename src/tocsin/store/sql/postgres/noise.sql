@@ -71,11 +71,3 @@ SELECT d.id, d.words, e.tenant_id, e.uid, e.id, e.source, e.type, e.kind, e.seve
   FROM unnest(:tenant_id::text[], :id::text[]) AS asked (tenant_id, id)
   JOIN delivery d ON d.tenant_id = asked.tenant_id AND d.id = asked.id
   JOIN event e ON e.tenant_id = d.tenant_id AND e.uid = d.event_uid;
-
--- good_runs_of
-SELECT p.value, (SELECT coalesce(json_agg(x.took), '[]')::text FROM (
-         SELECT finished_ms - started_ms AS took FROM run
-          WHERE tenant_id = :tenant_id AND pipeline = p.value AND finished_ms IS NOT NULL AND started_ms IS NOT NULL
-            AND status = 'succeeded'
-          ORDER BY finished_ms DESC LIMIT :limit) x)
-  FROM jsonb_array_elements_text(:pipelines::text::jsonb) AS p (value);
