@@ -146,6 +146,17 @@ def emptied(postgres_dsn: str) -> Iterator[Callable[[], None]]:
         runner.run(connection.close())
 
 
+def own_store(request: pytest.FixtureRequest, folder: Path, name: str) -> dict[str, str]:
+    """The settings that say where a store is that its tests share with no others: `request.param` is which kind,
+    `folder` where its data are, `name` what its database is called."""
+    found = {"TOCSIN_DATA_DIR": str(folder / "data"), "TOCSIN_DATABASE_URL": ""}
+    if request.param == "postgres":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        server.drop_database(name)
+        found["TOCSIN_DATABASE_URL"] = server.create_database(name) + "?sslmode=disable"
+    return found
+
+
 @pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     """The settings that say where the store is: an empty one, of either kind."""
@@ -245,18 +256,11 @@ async def standing(
 ) -> AsyncIterator[Running]:
     """One Tocsin with standard settings for all tests of a module that ask for it: for those that are refused, and for
     those that do not mind what others left behind. A start costs more than a hundred requests."""
-    database = ""
-    if request.param == "postgres":
-        postgres: PostgresServer = request.getfixturevalue("postgres")
-        postgres.drop_database("standing")
-        database = postgres.create_database("standing") + "?sslmode=disable"
-    data = str(tmp_path_factory.mktemp("standing"))
+    store = own_store(request, tmp_path_factory.mktemp("standing"), "standing")
     clock = Clock()
     with capture_logs() as logs:
-        async with receiving(clock) as receiver:
-            environment = {"TOCSIN_DATA_DIR": data, "TOCSIN_DATABASE_URL": database} | standard(receiver)
-            async with running(environment, clock, receiver) as found:
-                yield found
+        async with receiving(clock) as receiver, running(store | standard(receiver), clock, receiver) as found:
+            yield found
         receiver.check()
     crashes = [entry for entry in logs if entry.get("exc_info")]
     assert not crashes, crashes

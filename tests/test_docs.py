@@ -145,15 +145,20 @@ def test_every_command_and_option_named_exists() -> None:
     lines = tocsin_lines()
     assert len(lines) > 15
     for page, words in lines:
-        command: Any = typer.main.get_command(app)
-        left = list(words)
-        while (commands := getattr(command, "commands", None)) and left and not left[0].startswith("-"):
-            assert left[0] in commands, f"{page}: tocsin {' '.join(words)}"
-            command = commands[left.pop(0)]
-        known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-        for word in itertools.takewhile(lambda word: word != "--", left):
-            if word.startswith("-") and word not in ("--help", "-h"):
-                assert word.partition("=")[0] in known, f"{page}: tocsin {' '.join(words)}"
+        check_tocsin(page, words)
+
+
+def check_tocsin(page: str, words: list[str]) -> None:
+    """The command is one, and has these options. `words`: what follows `tocsin`."""
+    command: Any = typer.main.get_command(app)
+    left = list(words)
+    while (known := getattr(command, "commands", None)) and left and not left[0].startswith("-"):
+        assert left[0] in known, f"{page}: tocsin {' '.join(words)}"
+        command = known[left.pop(0)]
+    options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    for word in itertools.takewhile(lambda word: word != "--", left):
+        if re.match(r"--?[a-z]", word) and word not in ("--help", "-h"):
+            assert word.partition("=")[0] in options, f"{page}: tocsin {' '.join(words)} has no {word}"
 
 
 def test_every_command_is_in_the_changelog() -> None:

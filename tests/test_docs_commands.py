@@ -9,14 +9,11 @@ import tomllib
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-import typer
 import yaml
 
-from tests.test_docs import FENCE, NO_SETTINGS, PROJECT, TEXTS
-from tocsin.cli.main import app
+from tests.test_docs import FENCE, NO_SETTINGS, PROJECT, TEXTS, check_tocsin
 from tocsin.providers import PROVIDERS
 from tocsin.settings import defaults, rollout_setting
 from tocsin.web.server import ROUTES
@@ -118,18 +115,6 @@ def commands() -> tuple[tuple[str, dict[str, str], list[str]], ...]:
 
 
 # What is checked of each program.
-
-
-def check_tocsin(page: str, words: list[str]) -> None:
-    command: Any = typer.main.get_command(app)
-    left = list(words)
-    while (known := getattr(command, "commands", None)) and left and not left[0].startswith("-"):
-        assert left[0] in known, f"{page}: tocsin {' '.join(words)}"
-        command = known[left.pop(0)]
-    options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
-    for word in itertools.takewhile(lambda word: word != "--", left):
-        if re.match(r"--?[a-z]", word) and word not in ("--help", "-h"):
-            assert word.partition("=")[0] in options, f"{page}: tocsin {' '.join(words)} has no {word}"
 
 
 def check_curl(page: str, words: list[str]) -> None:

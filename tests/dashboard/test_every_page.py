@@ -7,11 +7,11 @@ from urllib.parse import quote, unquote, urlencode
 
 import pytest
 
+from tests.conftest import own_store
 from tests.dashboard.costs import MOST_BYTES, first_load
 from tests.dashboard.filled import ATTACKS, Filled, company
 from tests.dashboard.pages_of import GAP, Forms, addresses, posts_to
 from tests.harness import Answer
-from tests.postgres import PostgresServer
 from tests.web.browser import Browser
 from tocsin.model.access import RANKS
 from tocsin.web.dashboard.pages import PAGES
@@ -29,12 +29,7 @@ async def filled(
     request: pytest.FixtureRequest, anyio_backend: object, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Filled]:
     folder = tmp_path_factory.mktemp("company")
-    store = {"TOCSIN_DATA_DIR": str(folder / "data"), "TOCSIN_DATABASE_URL": ""}
-    if request.param == "postgres":
-        postgres: PostgresServer = request.getfixturevalue("postgres")
-        postgres.drop_database("company")
-        store["TOCSIN_DATABASE_URL"] = postgres.create_database("company") + "?sslmode=disable"
-    async with company(store, folder) as found:
+    async with company(own_store(request, folder, "company"), folder) as found:
         yield found
 
 

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.conftest import own_store
 from tests.dashboard.costs import Watched
 from tests.dashboard.filled import Filled, company
 from tests.dashboard.pages_of import addresses
-from tests.postgres import PostgresServer
 
 pytestmark = pytest.mark.anyio
 
@@ -33,12 +33,7 @@ MOST = Cost(9, 25)
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.proof)])
 async def filled(request: pytest.FixtureRequest, anyio_backend: object, tmp_path: Path) -> AsyncIterator[Filled]:
-    store = {"TOCSIN_DATA_DIR": str(tmp_path / "data"), "TOCSIN_DATABASE_URL": ""}
-    if request.param == "postgres":
-        postgres: PostgresServer = request.getfixturevalue("postgres")
-        postgres.drop_database("costs")
-        store["TOCSIN_DATABASE_URL"] = postgres.create_database("costs") + "?sslmode=disable"
-    async with company(store, tmp_path) as found:
+    async with company(own_store(request, tmp_path, "costs"), tmp_path) as found:
         yield found
 
 

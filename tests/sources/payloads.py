@@ -36,7 +36,7 @@ def taken(source: Source, body: bytes, **headers: str) -> dict[str, Any]:
 
 def check_golden(name: str, found: dict[str, Any], *, update: bool) -> None:
     """`found` is by the sample's name."""
-    text = SOMEBODYS_HOME.sub("~", json.dumps(found, indent=1, ensure_ascii=False, sort_keys=True)) + "\n"
+    text = SOMEBODYS_HOME.sub("/data", json.dumps(found, indent=1, ensure_ascii=False, sort_keys=True)) + "\n"
     file = GOLDEN / f"{name}.json"
     if update:
         file.parent.mkdir(exist_ok=True)

@@ -91,13 +91,13 @@ async def newest_event(db: Database, tenant_id: str) -> Event | None:
 
 
 async def traces(db: Database, tenant_id: str, uids: Iterable[str]) -> dict[str, str]:
-    found = await db.read("traces", {"tenant_id": tenant_id, "uids": as_list(uids)})
+    found = await db.read("traces", {"tenant_id": tenant_id, "uids": rows.text(list(uids))})
     return {str(uid): str(trace) for uid, trace in found}
 
 
 async def outcomes(db: Database, tenant_id: str, uids: Iterable[str], seen_by: str | None) -> dict[str, list[Bundle]]:
     """By uid, the deliveries of each event that has any. `seen_by` None sees all."""
-    values = {"tenant_id": tenant_id, "uids": as_list(uids)}
+    values = {"tenant_id": tenant_id, "uids": rows.text(list(uids))}
     found: dict[str, list[Bundle]] = {}
     asked = values | {"sees_all": int(seen_by is None), "seen_by": seen_by or ""}
     for uid, status, head, count, silenced, reason, seen in await db.read("outcomes", asked):
@@ -119,11 +119,6 @@ async def enabled_events(db: Database, tenant_id: str) -> list[tuple[str, str, t
     found = await db.read("config_endpoints", {"tenant_id": tenant_id})
     asking = [(row[0], row[3], rows.strings(row[4])) for row in found]
     return [(id_, name, types) for id_, name, types in asking if types]
-
-
-def as_list(ids: Iterable[str]) -> str:
-    """For the filters that take a list."""
-    return rows.text(list(ids))
 
 
 def id_near(ms: int, more_ms: int) -> str:
@@ -256,7 +251,7 @@ async def good_runs(db: Database, tenant_id: str, pipeline: str, many: int) -> l
 
 async def good_runs_of(db: Database, tenant_id: str, pipelines: Iterable[str], many: int) -> dict[str, list[int]]:
     """The same of several pipelines, by name."""
-    values = {"tenant_id": tenant_id, "pipelines": as_list(pipelines), "limit": many}
+    values = {"tenant_id": tenant_id, "pipelines": rows.text(list(pipelines)), "limit": many}
     return {name: msgspec.json.decode(took) for name, took in await db.read("good_runs_of", values)}
 
 

@@ -3,14 +3,16 @@ that roles, ownership and masking are the API's. The command and the page ask th
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from io import BytesIO
 from typing import Any
 from urllib.parse import quote
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from tocsin import __version__
+from tocsin.web.api.names import MOST_IDS
 from tocsin.web.incident_report import report
+from tocsin.web.routes import rfc3339
 
 Json = dict[str, Any]
 Ask = Callable[..., Awaitable[Any]]
@@ -51,7 +53,7 @@ async def collected(ask: Ask, why: Json, now: datetime, around: timedelta = AROU
     changes, people = None, {}
     if me["role"] == "admin" and "admin" in me["scopes"]:
         changes = (await listed(ask, "/v1/audit", left_out, since=moment(since), until=moment(until)))[::-1]
-        people = await names(ask, left_out)
+        people = await names(ask, {one["actor"] for one in changes} | {one["created_by"] for one in silences})
     else:
         left_out.append("what people changed meanwhile: only an admin sees that")
     return {
@@ -77,11 +79,13 @@ async def collected(ask: Ask, why: Json, now: datetime, around: timedelta = AROU
     }
 
 
-async def names(ask: Ask, left_out: list[str]) -> dict[str, str]:
+async def names(ask: Ask, actors: Iterable[str]) -> dict[str, str]:
     """What people and services are called, by the ids that the trail knows them by."""
-    members = {one["user_id"]: one["name"] or one["email"] for one in await listed(ask, "/v1/members", left_out)}
-    tokens = {one["id"]: one["name"] for one in await listed(ask, "/v1/tokens", left_out)}
-    return {id_: name for id_, name in (members | tokens).items() if name}
+    wanted = sorted(filter(None, actors))
+    found: list[Json] = []
+    for first in range(0, len(wanted), MOST_IDS):
+        found += (await ask("/v1/audit/actors", ids=",".join(wanted[first : first + MOST_IDS])))["items"]
+    return {one["id"]: one["name"] for one in found if one["name"]}
 
 
 async def events_of(ask: Ask, why: Json, left_out: list[str]) -> list[Json]:
@@ -127,7 +131,7 @@ def overlaps(silence: Json, since: datetime, until: datetime) -> bool:
 
 
 def moment(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    return rfc3339(round(at.timestamp() * 1000)) or ""
 
 
 def files(found: Json) -> dict[str, bytes]:

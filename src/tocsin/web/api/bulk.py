@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from tocsin.model.errors import Conflict, Invalid
 from tocsin.rules.pattern import check_pattern, matches
-from tocsin.store import config, log, silences
+from tocsin.store import config, log, rows, silences
 from tocsin.store.database import Transaction
 from tocsin.web.api.deliveries import Code, Text, parts_of
 from tocsin.web.ownership import hidden_endpoints, may_change, owned_by, owns, seen_by
@@ -217,7 +217,7 @@ async def cancel(call: Call) -> Response:
             filters[name] = int(moment.timestamp() * 1000)
     wanted = filters.pop("ids", None)
     filters = parts_of(call.by, filters) | owned_by(call.by)
-    filters |= {"ids": log.as_list(wanted)} if wanted else {}
+    filters |= {"ids": rows.text(list(wanted))} if wanted else {}
     async with call.changing() as tx:
         ids: list[str] = []
         for state in ({"pending": True}, {"status": "retrying"}, {"status": "sending"}):

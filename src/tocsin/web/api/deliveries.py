@@ -14,7 +14,7 @@ from tocsin.compose.message import compose
 from tocsin.model.delivery import WAITING, Status
 from tocsin.model.errors import Conflict, Forbidden, Invalid, NotFound
 from tocsin.providers import PROVIDERS
-from tocsin.store import log
+from tocsin.store import log, rows
 from tocsin.web.auth import Principal
 from tocsin.web.ownership import owned_by, seen_by
 from tocsin.web.replies import sees_words, status_alone
@@ -179,7 +179,7 @@ def fields(found: dict[str, Any]) -> dict[str, Any]:
 async def rows_of(app: App, tenant_id: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The fields of each, with those of DeliveryRow."""
     uids = {one["event_uid"] for one in found}
-    asked = {"uids": log.as_list(uids)}
+    asked = {"uids": rows.text(list(uids))}
     events = await log.list_events(app.db, tenant_id, before=LAST, limit=len(uids), filters=asked) if uids else []
     titles = {event.uid: compose(event, None, only_headline=True).title for event in events}
     return [
@@ -322,7 +322,7 @@ def filters_in(call: Call, given: Chosen) -> dict[str, Any]:
     found = {name: getattr(given, name) for name in names if getattr(given, name) is not UNSET}
     for name, value in found.items():
         no_nul(name, value)
-    ids = {"ids": log.as_list([no_nul("ids", id_) for id_ in given.ids])} if isinstance(given.ids, tuple) else {}
+    ids = {"ids": rows.text([no_nul("ids", id_) for id_ in given.ids])} if isinstance(given.ids, tuple) else {}
     if not found and not ids and given.since is UNSET:
         raise Invalid("", "no filter", f"since, ids, or one of {', '.join(names)}")
     return parts_of(call.by, found) | ids

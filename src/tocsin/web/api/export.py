@@ -8,7 +8,7 @@ from starlette.responses import Response, StreamingResponse
 
 from tocsin.model.csv_text import csv_lines
 from tocsin.web.api import deliveries, events
-from tocsin.web.routes import LAST, Call, Param, Route, cursor_of, number_of, whole
+from tocsin.web.routes import LAST, Call, Handler, Param, Route, cursor_of, number_of, whole
 
 MOST_EXPORTED = 100_000
 AT_ONCE = 200
@@ -68,27 +68,23 @@ QUERY: dict[str, str | Param] = {
     "format": Param("csv (where it is not given), or jsonl: a JSON object a line", Literal["csv", "jsonl"]),
     "limit": whole("How many rows at the most", MOST_EXPORTED, MOST_EXPORTED),
 }
+
+
+def export_route(name: str, handler: Handler, summary: str, query: dict[str, str | Param], id_: str) -> Route:
+    return Route(
+        method="GET",
+        path=f"/v1/{name}/export",
+        handler=handler,
+        name=f"export_{name}",
+        summary=summary,
+        role="viewer",
+        media="text/csv",
+        other_media=("application/jsonl",),
+        query=query | QUERY | {"cursor": f"The `{id_}` of the last row of the file before"},
+    )
+
+
 ROUTES = (
-    Route(
-        method="GET",
-        path="/v1/deliveries/export",
-        handler=of_deliveries,
-        name="export_deliveries",
-        summary="The delivery log as a file, newest first",
-        role="viewer",
-        media="text/csv",
-        other_media=("application/jsonl",),
-        query=deliveries.QUERY | QUERY | {"cursor": "The `id` of the last row of the file before"},
-    ),
-    Route(
-        method="GET",
-        path="/v1/events/export",
-        handler=of_events,
-        name="export_events",
-        summary="Events as a file, newest first",
-        role="viewer",
-        media="text/csv",
-        other_media=("application/jsonl",),
-        query=events.QUERY | QUERY | {"cursor": "The `uid` of the last row of the file before"},
-    ),
+    export_route("deliveries", of_deliveries, "The delivery log as a file, newest first", deliveries.QUERY, "id"),
+    export_route("events", of_events, "Events as a file, newest first", events.QUERY, "uid"),
 )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from tocsin.web.api.names import MOST_IDS
 from tocsin.web.dashboard.visit import Visit
 
 Json = dict[str, Any]
@@ -22,7 +23,7 @@ async def endpoints_named(visit: Visit, ids: Iterable[str] = ()) -> dict[str, Js
 
 async def with_those(visit: Visit, known: dict[str, Json], ids: Iterable[str]) -> dict[str, Json]:
     """The first 300 endpoints, and these, where there are more than 300."""
-    missing = sorted(set(ids) - known.keys())[:200] if len(known) >= MOST else []
+    missing = sorted(set(ids) - known.keys())[:MOST_IDS] if len(known) >= MOST else []
     if not missing:
         return known
     more = await visit.api.get("/v1/webhooks/names", ids=",".join(missing))
@@ -31,16 +32,23 @@ async def with_those(visit: Visit, known: dict[str, Json], ids: Iterable[str]) -
 
 async def names_of(visit: Visit, ids: Iterable[str]) -> dict[str, str]:
     """Of these endpoints, by id: 200 at the most."""
-    wanted = ",".join(sorted(set(ids))[:200])
+    wanted = ",".join(sorted(set(ids))[:MOST_IDS])
     found = (await visit.api.get("/v1/webhooks/names", ids=wanted))["items"] if wanted else []
     return {one["id"]: one["name"] for one in found}
 
 
 async def who_is_who(visit: Visit, actors: Iterable[str]) -> dict[str, str]:
     """What members and tokens are called, by id; for who may know them. 200 at the most."""
-    wanted = ",".join(sorted({one for one in actors if one})[:200]) if visit.may("admin") else ""
+    wanted = ",".join(sorted({one for one in actors if one})[:MOST_IDS]) if visit.may("admin") else ""
     found = (await visit.api.get("/v1/audit/actors", ids=wanted))["items"] if wanted else []
     return {one["id"]: (one["name"] or one["id"]) + (" (token)" if one["kind"] == "token" else "") for one in found}
+
+
+async def rule_names_of(visit: Visit, ids: Iterable[str]) -> dict[str, str]:
+    """Of these rules, by id: 200 at the most."""
+    wanted = ",".join(sorted(set(ids))[:MOST_IDS])
+    found = (await visit.api.get("/v1/alert-rules/names", ids=wanted))["items"] if wanted else []
+    return {one["id"]: one["name"] for one in found}
 
 
 async def rules_named(visit: Visit) -> list[Json]:

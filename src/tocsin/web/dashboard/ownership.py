@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from tocsin.web.api.names import MOST_IDS
 from tocsin.web.dashboard.visit import Visit
-
-MOST_IDS = 200
 
 
 def may_change(visit: Visit, endpoint: dict[str, Any]) -> bool:

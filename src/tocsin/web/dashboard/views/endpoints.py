@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Struct
 from starlette.responses import Response
 
+from tocsin.web.dashboard import bulk_delete
 from tocsin.web.dashboard.advice import Advice, advice
 from tocsin.web.dashboard.charts import Cell
 from tocsin.web.dashboard.guides import guide_of
@@ -24,9 +25,6 @@ ENDS = (("delivered", "delivered"), ("waiting", "on their way"), ("failed", "fai
 
 MOST_NEW = 3
 NOT_THERE = ("dead", "expired", "retrying")
-
-NAMED = 3
-"""Of those that are about to be deleted: the others are counted."""
 
 DONE = {
     "enable": ("switched on", "disable"),
@@ -152,7 +150,7 @@ async def change_many(visit: Visit) -> Response:
     fitting = await visit.api.post("/v1/webhooks/bulk", body | {"dry_run": True})
     if action == "delete" and not visit.form.get("sure"):
         return await ask_delete(visit, fitting["ids"])
-    expected = int(seen) if (seen := visit.form.get("expected", "")).isdecimal() else fitting["count"]
+    expected = bulk_delete.expected(visit, fitting["count"])
     found = await visit.api.post("/v1/webhooks/bulk", body | {"expected": expected})
     done, back = DONE[action]
     fields = {"action": back, "ids": " ".join(found["ids"]), "sure": "on"}
@@ -161,25 +159,14 @@ async def change_many(visit: Visit) -> Response:
 
 
 async def ask_delete(visit: Visit, ids: list[str]) -> Response:
-    """What would be deleted, before anything is."""
     if not ids:
         return visit.see("/endpoints", "None of these endpoints is yours to change.", tone="bad")
     leading = [rule for rule in await rules_named(visit) if set(ids) & set(rule["webhook_endpoint_ids"])]
-    names = await names_of(visit, ids[:NAMED])
-    return await visit.page(
-        "pages/bulk_delete.html",
-        title=f"Delete {plural(len(ids), 'endpoint')}?",
-        name="Endpoints",
-        back="/endpoints",
-        action="/endpoints/bulk",
-        count=len(ids),
-        ids=ids,
-        names=[names.get(id_, id_) for id_ in ids[:NAMED]],
-        about=(
-            f"{plural(len(leading), 'rule leads', 'rules lead')} there. Messages that wait are cancelled.",
-            "Each can be brought back, with its address and settings.",
-        ),
+    about = (
+        f"{plural(len(leading), 'rule leads', 'rules lead')} there. Messages that wait are cancelled.",
+        "Each can be brought back, with its address and settings.",
     )
+    return await bulk_delete.ask_delete(visit, "endpoint", "/endpoints", ids, names_of, about)
 
 
 PAGES = (

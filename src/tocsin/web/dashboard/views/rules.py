@@ -5,9 +5,9 @@ from typing import Any
 from starlette.responses import Response
 
 from tocsin.model.errors import Invalid
-from tocsin.web.dashboard import rule_words
+from tocsin.web.dashboard import bulk_delete, rule_words
 from tocsin.web.dashboard.forms import local
-from tocsin.web.dashboard.named import names_of
+from tocsin.web.dashboard.named import names_of, rule_names_of
 from tocsin.web.dashboard.views import rule_editor
 from tocsin.web.dashboard.visit import Page, Undo, Visit
 from tocsin.web.dashboard.wording import plural
@@ -15,9 +15,6 @@ from tocsin.web.routes import rfc3339
 
 SHOWN = 50
 """On a page: as many as one Undo can name in a cookie."""
-
-NAMED = 3
-"""Of those that are about to be deleted: the others are counted."""
 
 MOST_FIGURES = 100
 WEEK_MS = 7 * 86_400_000
@@ -90,7 +87,7 @@ async def change_many(visit: Visit) -> Response:
     not_yours = f"{left} of those selected are not yours to change." if left else ""
     if action == "delete" and not visit.form.get("sure"):
         return await ask_delete(visit, fitting["ids"], not_yours)
-    expected = int(seen) if (seen := visit.form.get("expected", "")).isdecimal() else fitting["count"]
+    expected = bulk_delete.expected(visit, fitting["count"])
     await visit.api.post("/v1/alert-rules/bulk", {**asked, "ids": fitting["ids"], "expected": expected})
     said = f"{plural(fitting['count'], 'rule')} {DONE[action]}. {not_yours}".rstrip()
     fields = {"action": BACK[action], "ids": " ".join(fitting["ids"]), "next": back_to(visit), "sure": "on"}
@@ -99,24 +96,14 @@ async def change_many(visit: Visit) -> Response:
 
 
 async def ask_delete(visit: Visit, ids: list[str], not_yours: str) -> Response:
-    """What would be deleted, before anything is."""
     figures = await figures_of(visit)
     told = sum(figures[id_]["messages"] for id_ in ids if id_ in figures)
-    return await visit.page(
-        "pages/bulk_delete.html",
-        title=f"Delete {plural(len(ids), 'rule')}?",
-        name="Rules",
-        back=back_to(visit),
-        action="/rules/bulk",
-        count=len(ids),
-        ids=ids,
-        names=[(await visit.api.get(f"/v1/alert-rules/{id_}"))["name"] for id_ in ids[:NAMED]],
-        about=(
-            f"In the last 7 days {plural(told, 'message')} came of this, and none will any more.",
-            "What was sent stays in the log, and each can be restored.",
-            *filter(None, (not_yours,)),
-        ),
+    about = (
+        f"In the last 7 days {plural(told, 'message')} came of this, and none will any more.",
+        "What was sent stays in the log, and each can be restored.",
+        *filter(None, (not_yours,)),
     )
+    return await bulk_delete.ask_delete(visit, "rule", back_to(visit), ids, rule_names_of, about)
 
 
 async def delete(visit: Visit) -> Response:
