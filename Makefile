@@ -11,7 +11,7 @@ demo: .venv/runs         ## Tocsin, the receivers' page and a pipeline that fail
 	@$(BIN)/tocsin demo
 
 test: .venv/ready        ## everything, both stores, real processes, a real browser
-	$(BIN)/python -m tests.chromium
+	$(BIN)/python -m tests.programs
 	failed=0; \
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not alone" || { \
 	  echo "What failed beside others, once more by itself: a machine that others use stands still at times."; \

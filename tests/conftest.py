@@ -16,9 +16,9 @@ import starlette.routing
 from hypothesis import HealthCheck, settings
 from structlog.testing import capture_logs
 
-from tests.chromium import FIXTURE, MISSING, chromium_path
 from tests.harness import Clock, Receiver, Running, Start, receiving, running
 from tests.postgres import PostgresServer, start_postgres
+from tests.programs import PROGRAMS, needed
 from tocsin.app import DATABASE_FILE, KEY_FILE, keyring_of, open_database
 from tocsin.settings import read_settings
 from tocsin.store.migrate import migrate
@@ -66,13 +66,13 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.nodeid.startswith(HEAVY))
-    seen = [item for item in items if FIXTURE in getattr(item, "fixturenames", ())]
-    for item in seen:
-        if (case := getattr(item, "callspec", None)) and case.params.get("store") == "postgres":
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        case = getattr(item, "callspec", None)
+        if "chromium" in fixtures and case and case.params.get("store") == "postgres":
             item.add_marker(pytest.mark.proof)  # what people see is the same on either store
-    if not chromium_path() and not os.environ.get("CI"):
-        for item in seen:
-            item.add_marker(pytest.mark.skip(reason=MISSING))
+        if (missing := needed(fixtures)) and not os.environ.get("CI"):
+            item.add_marker(pytest.mark.skip(reason=missing[0].missing))
     if config.getoption("--proof"):
         return
     long = [item for item in items if item.get_closest_marker("proof")]
@@ -92,16 +92,30 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if config.getoption("--proof"):
         terminalreporter.section("NOT PROVEN HERE", sep="!", red=True, bold=True)
         terminalreporter.line(NO_KAFKA, red=True, bold=True)
-    left_out = [one for one in terminalreporter.stats.get("skipped", ()) if MISSING in str(one.longrepr)]
-    if left_out:
-        terminalreporter.section("NOT EVERYTHING WAS TESTED", sep="!", red=True, bold=True)
-        terminalreporter.line(f"{len(left_out)} tests of the dashboard were left out: {MISSING}.", red=True, bold=True)
+    skipped = terminalreporter.stats.get("skipped", ())
+    for program in needed(PROGRAMS):
+        if left_out := sum(program.missing in str(one.longrepr) for one in skipped):
+            terminalreporter.section("NOT EVERYTHING WAS TESTED", sep="!", red=True, bold=True)
+            said = f"{left_out} {program.tests} were left out: {program.missing}."
+            terminalreporter.line(said, red=True, bold=True)
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     """asyncio with uvloop, as the service runs."""
     return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture(scope="session")
+def curl() -> None:
+    """The program, for what is run by a shell."""
+    assert PROGRAMS["curl"].path, PROGRAMS["curl"].missing
+
+
+@pytest.fixture(scope="session")
+def ssh_keygen() -> None:
+    """The program, for what is run by a shell."""
+    assert PROGRAMS["ssh_keygen"].path, PROGRAMS["ssh_keygen"].missing
 
 
 @pytest.fixture(scope="session")

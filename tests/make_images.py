@@ -3,7 +3,7 @@
     .venv/bin/python -m tests.make_images            # all of them
     .venv/bin/python -m tests.make_images previews   # or: demo, moving, dashboard
 
-It needs Playwright (in the development requirements) and a Chromium (see chromium.py). Where pngquant is installed, the
+It needs Playwright (in the development requirements) and a Chromium (see programs.py). Where pngquant is installed, the
 pictures are made small with it.
 """
 
@@ -26,10 +26,10 @@ import msgspec
 from playwright.async_api import async_playwright
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
-from tests.chromium import FLAGS, chromium_path
 from tests.dashboard.filled import company
 from tests.dashboard.seeing import window as seeing
 from tests.moving_picture import MovingPicture
+from tests.programs import CHROMIUM, FLAGS
 from tocsin.compose.message import compose
 from tocsin.model.endpoint import Target
 from tocsin.model.wire import Sending
@@ -192,7 +192,7 @@ async def dashboard() -> None:
     with TemporaryDirectory() as data:
         store = {"TOCSIN_DATA_DIR": data, "TOCSIN_DATABASE_URL": ""}
         async with company(store, Path(data)) as filled, async_playwright() as playwright:
-            chromium = await playwright.chromium.launch(executable_path=chromium_path(), args=FLAGS)
+            chromium = await playwright.chromium.launch(executable_path=CHROMIUM.path, args=FLAGS)
             for scheme in SCHEMES:
                 size = {"width": WIDTH, "height": 820}
                 async with seeing(chromium, filled.admin, viewport=size, color_scheme=scheme) as seen:
@@ -227,7 +227,7 @@ def main() -> None:
     wanted = sys.argv[1:] or ["previews", "demo", "moving", "dashboard"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=chromium_path(),
+            executable_path=CHROMIUM.path,
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
         for name, make in (("previews", previews), ("demo", demo), ("moving", moving)):

@@ -90,6 +90,7 @@ def key(folder: Path, name: str) -> tuple[Path, str]:
     return file, file.with_suffix(".pub").read_text().strip()
 
 
+@pytest.mark.usefixtures("ssh_keygen")
 def test_what_is_signed_is_checked_by_the_documented_commands(clone: Path, tmp_path: Path) -> None:
     mine, public = key(tmp_path, "mine")
     (clone / "dist").mkdir()

@@ -188,7 +188,8 @@ def test_a_port_in_use_is_said_and_another_taken_and_ctrl_c_ends_it(demo: Callab
         running.port = int(found[1])
         running.until(lambda news: bool(news["latest"]))
         running.process.send_signal(2)
-        code, out, _ = running.end()
+        out = running.process.stdout.read()  # `communicate` would not see what came along with that line
+        code, _, _ = running.end()
     assert code == 0
     assert f"What people get:\n  http://127.0.0.1:{running.port}/demo\n" in out
     assert f"Its dashboard, with an account:\n  http://127.0.0.1:{running.port}/setup?token=" in out

@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
-from tests.chromium import FLAGS, MISSING, chromium_path
 from tests.harness import Running
+from tests.programs import CHROMIUM, FLAGS
 from tests.web.browser import PASSWORD, account_of, set_up
 from tests.web.browser import Browser as Forms
 
 
 @pytest.fixture(scope="session")
 async def chromium() -> AsyncIterator[Browser]:
-    path = chromium_path()
-    assert path, MISSING
+    path = CHROMIUM.path
+    assert path, CHROMIUM.missing
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser

@@ -2,7 +2,7 @@
 
     .venv/bin/python -m tests.dashboard.pictures
 
-It needs a Chromium (see tests/chromium.py). Where pngquant is installed, the pictures are made small with it.
+It needs a Chromium (see tests/programs.py). Where pngquant is installed, the pictures are made small with it.
 """
 
 import asyncio
@@ -13,9 +13,9 @@ from pathlib import Path
 
 from playwright.async_api import Browser, async_playwright
 
-from tests.chromium import chromium_path
 from tests.dashboard.filled import Filled, company, plainly
 from tests.dashboard.pages_of import addresses
+from tests.programs import CHROMIUM
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images" / "dashboard"
 PAGES = {
@@ -78,7 +78,7 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = {"TOCSIN_DATA_DIR": f"{folder}/data", "TOCSIN_DATABASE_URL": ""}
         async with company(store, Path(folder), plainly) as filled, async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=chromium_path(), args=["--no-sandbox"])
+            browser = await playwright.chromium.launch(executable_path=CHROMIUM.path, args=["--no-sandbox"])
             await pictures(browser, filled)
             await browser.close()
     smaller()

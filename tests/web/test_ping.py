@@ -171,6 +171,7 @@ async def test_a_ping_that_does_not_come_is_told_and_so_is_the_next(tocsin: Runn
 PAGE = (Path(__file__).parents[2] / "docs/ping.md").read_text("utf-8")
 
 
+@pytest.mark.usefixtures("curl")
 async def test_the_page_does_what_it_says(tocsin: Running) -> None:
     ping, key = await address(tocsin), await address(tocsin, create=True)
     blocks = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)

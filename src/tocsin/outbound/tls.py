@@ -25,6 +25,7 @@ _CERTIFICATE = {
     62: "the certificate is for another host name",
     64: "the certificate is for another address",
 }
+MINIMUM = ssl.TLSVersion.TLSv1_2
 _ALERTS = {
     "CERTIFICATE_REQUIRED": "the receiver asks for a client certificate: set `client_certificate` and `client_key`",
     "BAD_CERTIFICATE": "the receiver refused the client certificate",
@@ -46,6 +47,7 @@ _ALERTS = {
 def system_trust(ca_file: str = "") -> ssl.SSLContext:
     """The system's CAs, and those of the file (TOCSIN_CA_FILE). Raises Invalid where it cannot be used."""
     context = ssl.create_default_context()
+    context.minimum_version = MINIMUM  # some builds of Python leave it to OpenSSL's own configuration
     if ca_file:
         try:
             context.load_verify_locations(cafile=ca_file)
@@ -84,7 +86,7 @@ class Contexts:
         """Raises Invalid for what is no certificate or no key. A `ca` is trusted in place of the system's."""
         if tls.ca:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            context.minimum_version = MINIMUM
             try:
                 context.load_verify_locations(cadata=tls.ca)
             except (ssl.SSLError, ValueError):
