@@ -234,7 +234,8 @@ def serving_tls(context: ssl.SSLContext) -> Iterator[Receiver]:
 
 
 def trusting(authority: Authority, resolve: Sequence[str] = ("127.0.0.1",)) -> AbstractAsyncContextManager[Outbound]:
-    trust = ssl.create_default_context(cadata=authority.certificate)
+    trust = system_trust()
+    trust.load_verify_locations(cadata=authority.certificate)
     return Outbound(allow=LOCAL, tls=trust, resolve=answers(*[resolve] * 9))
 
 
