@@ -44,6 +44,15 @@ async def who_is_who(visit: Visit, actors: Iterable[str]) -> dict[str, str]:
     return {one["id"]: (one["name"] or one["id"]) + (" (token)" if one["kind"] == "token" else "") for one in found}
 
 
+async def called(visit: Visit, actors: Iterable[str]) -> dict[str, str]:
+    """What to call each of these members and tokens, by id: `you`, a name, `a service`, or the id."""
+    ids = {one for one in actors if one}
+    me = visit.signed.principal.who
+    people = await who_is_who(visit, ids - {me})
+    words = {id_: people.get(id_) or ("a service" if id_.startswith("tok_") else id_) for id_ in ids}
+    return words | ({me: "you"} if me in ids else {})
+
+
 async def rule_names_of(visit: Visit, ids: Iterable[str]) -> dict[str, str]:
     """Of these rules, by id: 200 at the most."""
     wanted = ",".join(sorted(set(ids))[:MOST_IDS])

@@ -6,7 +6,7 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from tocsin.web.dashboard.api import Refused
-from tocsin.web.dashboard.named import who_is_who
+from tocsin.web.dashboard.named import names_of, rule_names_of, who_is_who
 from tocsin.web.dashboard.visit import Page, Visit
 from tocsin.web.dashboard.wording import part
 
@@ -41,8 +41,14 @@ def changes_of(entry: dict[str, Any]) -> list[Change]:
     return [Change(name, before.get(name), after.get(name)) for name in sorted({*before, *after})]
 
 
-def sentence(entry: dict[str, Any]) -> tuple[str, str]:
-    """What was done, and to what: `changed the endpoint`, `orders`."""
+async def things(visit: Visit, entries: list[dict[str, Any]]) -> dict[str, str]:
+    """What the endpoints and rules in these entries are called now, by id."""
+    ids = {kind: [one["id"] for one in entries if one["kind"] == kind] for kind in ("webhook", "rule")}
+    return await names_of(visit, ids["webhook"]) | await rule_names_of(visit, ids["rule"])
+
+
+def sentence(entry: dict[str, Any], names: dict[str, str]) -> tuple[str, str]:
+    """What was done, and to what: `changed the endpoint`, `orders`. `names`: what things are called now, by id."""
     kind = entry["kind"]
     if kind == "session":  # its id says nothing to anybody
         return {"begin": "signed in", "end": "ended a session"}.get(
@@ -51,7 +57,7 @@ def sentence(entry: dict[str, Any]) -> tuple[str, str]:
     verb = entry["action"].partition(".")[2] or entry["action"]
     said = VERBS.get(verb, verb.replace("_", " "))
     known = (entry["after"] or {}) | (entry["before"] or {})
-    name = known.get("name") or known.get("email") or entry["id"]
+    name = known.get("name") or known.get("email") or names.get(entry["id"]) or known.get("reason") or entry["id"]
     return f"{said} {NOUNS.get(kind, kind.replace('_', ' '))}", str(name)
 
 
@@ -83,12 +89,13 @@ async def audit_page(visit: Visit, verdict: dict[str, Any] | None = None) -> Res
             raise
         problem, found = refused.detail, {"items": [], "next": None}
     members = (await visit.api.get("/v1/members", limit=100))["items"]
+    known = await things(visit, found["items"])
     names = await who_is_who(visit, (asked["actor"], *(one["actor"] for one in found["items"])))
     return await visit.page(
         "pages/audit.html",
         400 if problem else 200,
         found=found,
-        rows=[(one, *sentence(one), place(one), changes_of(one)) for one in found["items"]],
+        rows=[(one, *sentence(one, known), place(one), changes_of(one)) for one in found["items"]],
         people={one["user_id"]: one["name"] or one["email"] or one["user_id"] for one in members},
         names=names,
         kinds=KINDS,

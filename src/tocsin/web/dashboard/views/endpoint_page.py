@@ -9,6 +9,7 @@ from tocsin.web.dashboard.api import Refused
 from tocsin.web.dashboard.forms import local
 from tocsin.web.dashboard.guides import guide_of
 from tocsin.web.dashboard.message_preview import with_frames
+from tocsin.web.dashboard.named import called
 from tocsin.web.dashboard.ownership import may_change
 from tocsin.web.dashboard.settings_fields import PREFIX, fields_of, first_and_others, label_of, settings_of
 from tocsin.web.dashboard.views.deliveries import address
@@ -129,6 +130,7 @@ async def settings_page(
         check=check or Check(),
         changed=changed,
         waiting=waiting,
+        maker=(await called(visit, [endpoint["created_by"]])).get(endpoint["created_by"], "nobody known"),
         overlaps=OVERLAPS,
     )
 

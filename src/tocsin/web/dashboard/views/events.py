@@ -7,6 +7,7 @@ from starlette.responses import Response
 from tocsin.model.errors import Invalid
 from tocsin.model.event import SEVERITIES
 from tocsin.web.dashboard.api import Refused
+from tocsin.web.dashboard.named import called
 from tocsin.web.dashboard.ownership import changeable
 from tocsin.web.dashboard.tracing import (
     FILTERS,
@@ -114,14 +115,23 @@ async def silences_of(visit: Visit, ids: list[str], pipeline: str) -> list[dict[
         except Refused as refused:
             if refused.status != 404:
                 raise
-    for one in await open_silences(visit, pipeline) if pipeline else ():
+    for one in await open_now(visit, pipeline) if pipeline else ():
         found.setdefault(one["id"], one)
-    return [one | {"said": matchers_said(one["matchers"])} for one in found.values()]
+    return await said(visit, list(found.values()))
 
 
 async def open_silences(visit: Visit, pipeline: str) -> list[dict[str, Any]]:
-    silences = (await visit.api.get("/v1/silences", status="open", limit=100))["items"]
-    return [one | {"said": matchers_said(one["matchers"])} for one in covering(silences, pipeline)]
+    return await said(visit, await open_now(visit, pipeline))
+
+
+async def open_now(visit: Visit, pipeline: str) -> list[dict[str, Any]]:
+    return covering((await visit.api.get("/v1/silences", status="open", limit=100))["items"], pipeline)
+
+
+async def said(visit: Visit, silences: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """With what each holds back, and who made it, in words."""
+    people = await called(visit, (one["created_by"] for one in silences))
+    return [one | {"said": matchers_said(one["matchers"]), "by": people.get(one["created_by"], "")} for one in silences]
 
 
 async def send_again(visit: Visit) -> Response:

@@ -50,8 +50,7 @@ async def show(visit: Visit) -> Response:
         who = await who_is_who(visit, (one["actor"] for one in entries))
         called = {one["id"]: one["name"] for one in endpoints}
         for one in entries:
-            did, what = sentence(one)
-            changes.append((one, did, called.get(what, what), place(one)))
+            changes.append((one, *sentence(one, called), place(one)))
     found = (await visit.api.get("/v1/stats/rules", limit=SHOWN_RULES + 1))["items"]
     rules = [one for one in found if one["rule_id"] != TEST_RULE][:SHOWN_RULES]
     kinds = [one["rule_id"].partition(":") for one in rules]

@@ -12,7 +12,7 @@ from tocsin.web.api.alert_rules import RuleIn
 from tocsin.web.dashboard import rule_words
 from tocsin.web.dashboard.api import Refused
 from tocsin.web.dashboard.message_preview import Look, looks_of, with_frames
-from tocsin.web.dashboard.named import endpoints_named, names_of, who_is_who
+from tocsin.web.dashboard.named import called, endpoints_named, names_of
 from tocsin.web.dashboard.rule_form import Fields, fields_of, place_of, rule_of
 from tocsin.web.dashboard.rule_pane import Pane, pane_of
 from tocsin.web.dashboard.visit import Page, Undo, Visit
@@ -206,12 +206,12 @@ async def show_history(visit: Visit) -> Response:
     entries = (await visit.api.get("/v1/audit", kind="rule", id=id_, outcome="done", limit=100))["items"]
     known = [one for entry in entries for one in (entry["before"], entry["after"]) if one]
     names = await names_of(visit, (id_ for one in known for id_ in one.get("webhook_endpoint_ids") or ()))
-    people = await who_is_who(visit, (entry["actor"] for entry in entries))
+    people = await called(visit, (entry["actor"] for entry in entries))
     versions = [
         entry
         | {
             "changes": rule_words.differences(entry["before"] or {}, entry["after"] or {}, names),
-            "by": name_of(visit, entry["actor"], people),
+            "by": people[entry["actor"]],
         }
         for entry in entries
     ]
@@ -342,12 +342,6 @@ async def known_of(visit: Visit) -> Json:
     fields |= {f"data.{name}" for one in events for name in one.get("data", {}) if name.isidentifier()}
     values = {one[name] for one in events for name in ("type", "pipeline") if one[name]}
     return {"fields": sorted(fields)[:60], "values": sorted(values)[:60]}
-
-
-def name_of(visit: Visit, who: str, people: dict[str, str]) -> str:
-    if who == visit.signed.principal.who:
-        return "you"
-    return people.get(who) or ("a service" if who.startswith("tok_") else who)
 
 
 async def figures_of(visit: Visit, rule: Json) -> Json | None:

@@ -9,6 +9,7 @@ from tocsin import __version__
 from tocsin.model.access import ANYBODY, OPERATOR
 from tocsin.model.limits import SAID
 from tocsin.web.dashboard.api import Refused
+from tocsin.web.dashboard.named import called
 from tocsin.web.dashboard.visit import Page, Visit
 
 SECRETS = "/settings/secrets"
@@ -113,6 +114,7 @@ async def secret_page(visit: Visit, refused: Refused | None = None, value: str |
         "pages/secret.html",
         refused.status if refused else 200,
         secret=found,
+        people=await called(visit, (found["created_by"], found["updated_by"])),
         tag=tag,
         refused=refused,
         value=value,

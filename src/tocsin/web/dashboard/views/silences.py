@@ -9,9 +9,9 @@ from starlette.responses import Response
 from tocsin.model.errors import Invalid
 from tocsin.web.dashboard import silence_form as form
 from tocsin.web.dashboard.api import Refused
-from tocsin.web.dashboard.named import names_of, who_is_who
+from tocsin.web.dashboard.named import called, names_of
 from tocsin.web.dashboard.rule_form import Fields, Form, mute_of
-from tocsin.web.dashboard.views.rule_editor import Shown, name_of
+from tocsin.web.dashboard.views.rule_editor import Shown
 from tocsin.web.dashboard.visit import Page, Undo, Visit
 from tocsin.web.dashboard.wording import parsed, part, plural
 from tocsin.web.routes import rfc3339
@@ -38,14 +38,14 @@ async def show_list(visit: Visit) -> Response:
         "/v1/silences", status="ended" if ended else "open", cursor=visit.query("cursor"), limit=50
     )
     now_ms = visit.app.clock_ms()
-    people = await who_is_who(visit, (one["created_by"] for one in found["items"]))
-    rows = [row_of(visit, one, now_ms, people) for one in found["items"]]
+    people = await called(visit, (one["created_by"] for one in found["items"]))
+    rows = [row_of(one, now_ms, people) for one in found["items"]]
     if not ended:
         rows.sort(key=lambda one: (one["order"], one["ends_at"] or "9"))
     return await visit.page("pages/silences.html", silences=rows, next=found["next"], ended=ended)
 
 
-def row_of(visit: Visit, silence: Json, now_ms: int, people: dict[str, str]) -> Json:
+def row_of(silence: Json, now_ms: int, people: dict[str, str]) -> Json:
     """`left_s` of `whole_s`: how long it still lasts; None where it has no end."""
     starts_s = parsed(silence["starts_at"]).timestamp()
     ends_s = parsed(silence["ends_at"]).timestamp() if silence["ends_at"] else None
@@ -56,7 +56,7 @@ def row_of(visit: Visit, silence: Json, now_ms: int, people: dict[str, str]) -> 
         "order": 1 if silence["hours"] and order == 0 else order,
         "whole_s": ends_s and max(1, round(ends_s - starts_s)),
         "left_s": ends_s and max(0, round(ends_s - max(now_ms / 1000, starts_s))),
-        "by": name_of(visit, silence["created_by"], people),
+        "by": people.get(silence["created_by"], ""),
         "command": form.command(silence),
     }
 
@@ -147,8 +147,8 @@ async def shown(visit: Visit, draft: Draft) -> Response:
     """`preview`: what it would have kept back in the last day; None where that cannot be said."""
     saved = draft.saved
     if saved:
-        people = await who_is_who(visit, [saved["created_by"]])
-        saved = row_of(visit, saved, visit.app.clock_ms(), people)
+        people = await called(visit, [saved["created_by"]])
+        saved = row_of(saved, visit.app.clock_ms(), people)
     editable = visit.may("developer") and (saved is None or saved["status"] != "ended")
     problems, preview = dict(draft.problems), None
     if visit.may("developer"):

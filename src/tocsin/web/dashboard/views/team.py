@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from tocsin.model.access import ROLES, SCOPES, SCOPES_OF
 from tocsin.web.dashboard.api import Refused
+from tocsin.web.dashboard.named import called
 from tocsin.web.dashboard.visit import Page, Undo, Visit
 from tocsin.web.dashboard.wording import part
 
@@ -35,6 +36,7 @@ async def team_page(visit: Visit, refused: Refused | None = None, about: str = "
         refused.status if refused else 200,
         members=members,
         tokens=tokens,
+        makers=await called(visit, (one["created_by"] for one in tokens["items"])),
         shown=[one for one in tokens["items"] if shows_ended or one["revoked_at"] is None],
         ended=sum(one["revoked_at"] is not None for one in tokens["items"]),
         shows_ended=shows_ended,
