@@ -49,6 +49,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 SETTING = re.compile(r"\b(?:TOCSIN|NOTIFICATIONS|SLACK|WEBHOOK)_[A-Z_]+\b")
 ROUTE = re.compile(r"(?:\b(GET|POST|PATCH|DELETE|PUT) )?(/(?:api/v1/|v1/|healthz|readyz|metrics|openapi)[\w/{}$.-]*)")
 PATH = re.compile(r"[\w.-]+(?:/[\w.-]*)+|[\w.-]+\.(?:py|sql|toml|md)")
+COMMAND: Any = typer.main.get_command(app)
 NAMES = frozenset(path.name for path in (ROOT / "src").rglob("*"))
 NO_PATHS = ("application/", "incident.md", "dist/")
 """Media types, and what a command writes."""
@@ -150,7 +151,7 @@ def test_every_command_and_option_named_exists() -> None:
 
 def check_tocsin(page: str, words: list[str]) -> None:
     """The command is one, and has these options. `words`: what follows `tocsin`."""
-    command: Any = typer.main.get_command(app)
+    command = COMMAND
     left = list(words)
     while (known := getattr(command, "commands", None)) and left and not left[0].startswith("-"):
         assert left[0] in known, f"{page}: tocsin {' '.join(words)}"
@@ -162,7 +163,7 @@ def check_tocsin(page: str, words: list[str]) -> None:
 
 
 def test_every_command_is_in_the_changelog() -> None:
-    command: Any = typer.main.get_command(app)
+    command = COMMAND
     for name in command.commands:
         assert re.search(rf"`(tocsin )?{name}`", TEXTS["CHANGELOG.md"]), f"CHANGELOG.md does not name {name}"
 

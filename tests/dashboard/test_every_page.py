@@ -24,7 +24,7 @@ MAY = {"operator": "admin", "admin": "admin", "developer": "developer", "viewer"
 JUNK = ("cursor=zz", "status=nonsense", "since=yesterday", "limit=x", "q=" + quote(ATTACKS[0]), "page=-1", "a=b&a=c")
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.proof)])
 async def filled(
     request: pytest.FixtureRequest, anyio_backend: object, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Filled]:
@@ -49,6 +49,7 @@ def test_every_path_and_method_is_there_once() -> None:
     assert {one.role for one in PAGES} <= {*RANKS, "operator", "anybody"}
 
 
+@pytest.mark.parametrize("filled", ["sqlite", "postgres"], indirect=True)
 async def test_each_role_gets_what_is_for_it(filled: Filled) -> None:
     # S3-09 S01
     for one in addresses(filled):

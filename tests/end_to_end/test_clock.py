@@ -10,8 +10,6 @@ from tests.end_to_end.process import Server, Site, short_lease, steady_port, wai
 from tests.end_to_end.receiver import Receiver, counted
 from tests.postgres import PostgresServer, start_postgres
 
-pytestmark = pytest.mark.alone
-
 HOUR_S = 3600
 
 

@@ -12,8 +12,6 @@ from tests.end_to_end.receiver import Receiver, counted
 from tests.end_to_end.verdict import wait_until_quiet
 from tests.postgres import PostgresServer
 
-pytestmark = pytest.mark.alone
-
 RATE_PER_S = 10
 """To one Slack webhook, from all workers together."""
 
