@@ -13,7 +13,7 @@ demo: .venv/runs         ## Tocsin, the receivers' page and a pipeline that fail
 test: .venv/ready        ## everything, both stores, real processes, a real browser
 	$(BIN)/python -m tests.programs
 	failed=0; \
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not alone" || { \
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m "not alone" || { \
 	  echo "What failed beside others, once more by itself: a machine that others use stands still at times."; \
 	  $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none -m "not alone" || failed=1; }; \
 	$(BIN)/python -m pytest -q -m alone $$(grep -rl --include='test_*.py' 'mark\.alone' tests) || failed=1; \

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
 from functools import cache
 from pathlib import Path
@@ -31,6 +31,21 @@ STORES = ("sqlite", "postgres")
 
 # Where it is set, processes that tests start compile all of Tocsin anew each time: half of their start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Each new connection asks PostgreSQL what an array is, which costs more than most of what tests do with it.
+CONNECTION: Any = asyncpg.Connection
+introspected = CONNECTION._introspect_types
+INTROSPECTED: dict[tuple[int, ...], Any] = {}
+
+
+async def introspect_once(connection: Any, oids: Iterable[int], timeout: float) -> Any:
+    asked = tuple(sorted(oids))
+    if asked not in INTROSPECTED:
+        INTROSPECTED[asked] = await introspected(connection, asked, timeout)
+    return INTROSPECTED[asked]
+
+
+CONNECTION._introspect_types = introspect_once
 
 # Each start of Tocsin compiles a pattern for each of its routes, and there are thousands of starts.
 starlette.routing.compile_path = cache(starlette.routing.compile_path)
