@@ -124,13 +124,13 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 @pytest.fixture(scope="session")
 def curl() -> None:
     """The program, for what is run by a shell."""
-    assert PROGRAMS["curl"].path, PROGRAMS["curl"].missing
+    PROGRAMS["curl"].found()
 
 
 @pytest.fixture(scope="session")
 def ssh_keygen() -> None:
     """The program, for what is run by a shell."""
-    assert PROGRAMS["ssh_keygen"].path, PROGRAMS["ssh_keygen"].missing
+    PROGRAMS["ssh_keygen"].found()
 
 
 @pytest.fixture(scope="session")

@@ -23,16 +23,24 @@ class Program:
     packages: tuple[str, ...]
     tests: str
     """Those that ask for it."""
+    variable: str = ""
+    """An environment variable that may say where it is."""
 
     @property
     def path(self) -> str:
-        """The first that there is, or what an environment variable of its name says; "" where there is none."""
-        named = os.environ.get(self.called.upper(), "")
+        """Of the first that there is, or what the variable says; "" where there is none."""
+        named = os.environ.get(self.variable, "") if self.variable else ""
         return next(filter(None, map(shutil.which, [named] if named else self.names)), None) or ""
 
     @property
     def missing(self) -> str:
-        return f"no {self.called}: install it (Debian: apt-get install {' '.join(self.packages)})"
+        told = f", or set {self.variable}=/path/to/it" if self.variable else ""
+        return f"no {self.called}: install it (Debian: apt-get install {' '.join(self.packages)}){told}"
+
+    def found(self) -> str:
+        """Its path. Raises AssertionError where there is none."""
+        assert self.path, self.missing
+        return self.path
 
 
 CHROMIUM = Program(
@@ -40,6 +48,7 @@ CHROMIUM = Program(
     ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
     ("chromium", "libatomic1"),  # Playwright's own driver is linked to the second
     "tests of the dashboard",
+    "CHROMIUM",
 )
 PROGRAMS = {
     "chromium": CHROMIUM,

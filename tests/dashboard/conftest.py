@@ -15,8 +15,7 @@ from tests.web.browser import Browser as Forms
 
 @pytest.fixture(scope="session")
 async def chromium() -> AsyncIterator[Browser]:
-    path = CHROMIUM.path
-    assert path, CHROMIUM.missing
+    path = CHROMIUM.found()
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser

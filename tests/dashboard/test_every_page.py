@@ -139,7 +139,6 @@ async def token_of(person: Browser) -> dict[str, str]:
     return {"csrf": found[1]}
 
 
-@pytest.mark.parametrize("filled", ["sqlite", pytest.param("postgres", marks=pytest.mark.proof)], indirect=True)
 async def test_whoever_is_shown_a_form_may_send_it(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
     # S02: the last test, for it does all that there is to do, the least role first
     monkeypatch.setattr(webhooks, "TEST_WAIT_S", 0.1)  # what is sent as a test waits here until the clock is moved

@@ -44,17 +44,13 @@ async def told(folder: Path, say: Say | None) -> AsyncIterator[Filled]:
         yield found
 
 
-def in_proof(scheme: str) -> Any:
-    return pytest.param(scheme, marks=pytest.mark.proof)
+def in_proof(*values: Any) -> Any:
+    return pytest.param(*values, marks=pytest.mark.proof)
 
 
-def every(step: int, scheme: str) -> Any:
-    """One page of so many; all of them in the proof."""
-    return pytest.param(scheme, step, marks=() if step > 1 else pytest.mark.proof)
-
-
-@pytest.mark.parametrize(("scheme", "step"), [every(2, "dark"), every(1, "dark"), every(1, "light")])
+@pytest.mark.parametrize(("scheme", "step"), [("dark", 2), in_proof("dark", 1), in_proof("light", 1)])
 async def test_every_page_with_everything_in_it(tmp_path: Path, chromium: Browser, scheme: str, step: int) -> None:
+    # one page of so many
     async with told(tmp_path, plainly) as full:
         async with window(chromium, full.people["operator"], color_scheme=scheme) as at:
             found = [one for address in addresses(full)[::step] for one in await look_at(at, address.path)]

@@ -13,7 +13,7 @@ from tocsin.sources.incoming import Incoming, Source, Taken
 ROOT = Path(__file__).parents[2]
 PAYLOADS = ROOT / "../shared/data/payloads"
 GOLDEN = Path(__file__).parent / "golden"
-SOMEBODYS_HOME = re.compile(r"/(?:home|Users)/[\w.-]+")
+SOMEBODYS_HOME = re.compile(r"/(?:home|Users)/[\w./-]*/(?=work/)|/(?:home|Users)/[\w.-]+/")
 """Samples come from machines: whose they were is left out of what is kept here."""
 
 
@@ -36,7 +36,7 @@ def taken(source: Source, body: bytes, **headers: str) -> dict[str, Any]:
 
 def check_golden(name: str, found: dict[str, Any], *, update: bool) -> None:
     """`found` is by the sample's name."""
-    text = SOMEBODYS_HOME.sub("/data", json.dumps(found, indent=1, ensure_ascii=False, sort_keys=True)) + "\n"
+    text = SOMEBODYS_HOME.sub("", json.dumps(found, indent=1, ensure_ascii=False, sort_keys=True)) + "\n"
     file = GOLDEN / f"{name}.json"
     if update:
         file.parent.mkdir(exist_ok=True)

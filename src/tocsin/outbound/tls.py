@@ -14,6 +14,9 @@ CONTEXTS = 256
 """Endpoints with certificates of their own that are kept ready; some 100 KB each where they trust the system's CAs."""
 
 # X509_V_ERR_…: https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/
+MINIMUM = ssl.TLSVersion.TLSv1_2
+"""https://www.rfc-editor.org/rfc/rfc8996 ends those before."""
+
 _CERTIFICATE = {
     9: "the certificate is not valid yet: look at the receiver's clock, and at this machine's",
     10: "the certificate has expired: the receiver has to renew it",
@@ -25,7 +28,6 @@ _CERTIFICATE = {
     62: "the certificate is for another host name",
     64: "the certificate is for another address",
 }
-MINIMUM = ssl.TLSVersion.TLSv1_2
 _ALERTS = {
     "CERTIFICATE_REQUIRED": "the receiver asks for a client certificate: set `client_certificate` and `client_key`",
     "BAD_CERTIFICATE": "the receiver refused the client certificate",

@@ -49,7 +49,7 @@ async def collected(ask: Ask, why: Json, now: datetime, around: timedelta = AROU
     decided = [one for chapter in chapters for one in chapter["decisions"]]
     rules = {one["rule_id"] for one in (*decided, *deliveries)}
     webhooks = {id_ for one in decided for id_ in one["webhooks"]} | {one["webhook_id"] for one in deliveries}
-    silences = await listed(ask, "/v1/silences", left_out)
+    silences = [one for one in await listed(ask, "/v1/silences", left_out) if overlaps(one, since, until)]
     changes, people = None, {}
     if me["role"] == "admin" and "admin" in me["scopes"]:
         changes = (await listed(ask, "/v1/audit", left_out, since=moment(since), until=moment(until)))[::-1]
@@ -73,7 +73,7 @@ async def collected(ask: Ask, why: Json, now: datetime, around: timedelta = AROU
         "deliveries": deliveries,
         "rules": await known(ask, "/v1/alert-rules", rules),
         "webhooks": await known(ask, "/v1/webhooks", webhooks),
-        "silences": [one for one in silences if overlaps(one, since, until)],
+        "silences": silences,
         "audit": changes,
         "people": people,
     }

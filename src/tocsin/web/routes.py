@@ -129,6 +129,9 @@ def actor_of(request: Request, by: Principal) -> Actor:
 
 Handler = Callable[[Call], Awaitable[Response]]
 
+ALLOWED = "tocsin.allowed"
+"""Where in the scope the methods stand that there are at a path, as `Allow` names them."""
+
 
 class Param(Struct, frozen=True):
     """A parameter of a query: what it means, the type that its text has to fit, and that type in words."""

@@ -82,7 +82,7 @@ from tocsin.web.openapi import document
 from tocsin.web.people import People
 from tocsin.web.problems import PROBLEM_TYPE, Problem, answer_of, encoded
 from tocsin.web.protocol import Protocol, cut_slow_ones
-from tocsin.web.routes import Call, Route, check_query
+from tocsin.web.routes import ALLOWED, Call, Route, check_query
 from tocsin.web.stream import TRANSPORT, Hub
 
 ROUTES: tuple[Route, ...] = (
@@ -254,6 +254,7 @@ class AtPath:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         if method not in self.handlers:
             raise HTTPException(405, headers={"Allow": self.allowed})
+        scope[ALLOWED] = self.allowed
         response = await self.handlers[method](Request(scope, receive, send))
         await response(scope, receive, send)
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from tocsin.model.errors import Invalid
 from tocsin.web.api.ingest import sender_of, source_of
-from tocsin.web.routes import Call, Route
+from tocsin.web.routes import ALLOWED, Call, Route
 
 ORIGIN = re.compile(r"(?=.{1,253}\Z)(\*\.)?[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?(:[0-9]{1,5})?")
 """A name of the DNS; what such senders put there has a port at times."""
@@ -34,8 +34,7 @@ async def agreed(call: Call, tenant_id: str) -> Response:
     Invalid."""
     headers = call.request.headers
     origin, rate = headers.get("webhook-request-origin", ""), headers.get("webhook-request-rate", "")
-    allowed = "GET, HEAD, OPTIONS, POST" if call.request.url.path == "/v1/events" else "OPTIONS, POST"
-    answer = Response("", media_type="text/plain", headers={"allow": allowed})
+    answer = Response("", media_type="text/plain", headers={"allow": call.request.scope[ALLOWED]})
     if not origin:  # somebody asks what can be done here, and gets no permission
         return answer
     if not ORIGIN.fullmatch(origin):

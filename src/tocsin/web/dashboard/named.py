@@ -23,24 +23,25 @@ async def endpoints_named(visit: Visit, ids: Iterable[str] = ()) -> dict[str, Js
 
 async def with_those(visit: Visit, known: dict[str, Json], ids: Iterable[str]) -> dict[str, Json]:
     """The first 300 endpoints, and these, where there are more than 300."""
-    missing = sorted(set(ids) - known.keys())[:MOST_IDS] if len(known) >= MOST else []
-    if not missing:
-        return known
-    more = await visit.api.get("/v1/webhooks/names", ids=",".join(missing))
-    return known | {one["id"]: one for one in more["items"]}
+    missing = set(ids) - known.keys() if len(known) >= MOST else set()
+    return known | {one["id"]: one for one in await by_ids(visit, "/v1/webhooks/names", missing)}
+
+
+async def by_ids(visit: Visit, path: str, ids: Iterable[str]) -> list[Json]:
+    """What a list of names has of these: 200 at the most."""
+    wanted = ",".join(sorted(filter(None, set(ids)))[:MOST_IDS])
+    found: list[Json] = (await visit.api.get(path, ids=wanted))["items"] if wanted else []
+    return found
 
 
 async def names_of(visit: Visit, ids: Iterable[str]) -> dict[str, str]:
     """Of these endpoints, by id: 200 at the most."""
-    wanted = ",".join(sorted(set(ids))[:MOST_IDS])
-    found = (await visit.api.get("/v1/webhooks/names", ids=wanted))["items"] if wanted else []
-    return {one["id"]: one["name"] for one in found}
+    return {one["id"]: one["name"] for one in await by_ids(visit, "/v1/webhooks/names", ids)}
 
 
 async def who_is_who(visit: Visit, actors: Iterable[str]) -> dict[str, str]:
     """What members and tokens are called, by id; for who may know them. 200 at the most."""
-    wanted = ",".join(sorted({one for one in actors if one})[:MOST_IDS]) if visit.may("admin") else ""
-    found = (await visit.api.get("/v1/audit/actors", ids=wanted))["items"] if wanted else []
+    found = await by_ids(visit, "/v1/audit/actors", actors) if visit.may("admin") else []
     return {one["id"]: (one["name"] or one["id"]) + (" (token)" if one["kind"] == "token" else "") for one in found}
 
 
@@ -53,11 +54,14 @@ async def called(visit: Visit, actors: Iterable[str]) -> dict[str, str]:
     return words | ({me: "you"} if me in ids else {})
 
 
+async def maker(visit: Visit, who: str) -> str:
+    """The same of one, who may be "" where nobody knows."""
+    return (await called(visit, [who])).get(who, "nobody known")
+
+
 async def rule_names_of(visit: Visit, ids: Iterable[str]) -> dict[str, str]:
     """Of these rules, by id: 200 at the most."""
-    wanted = ",".join(sorted(set(ids))[:MOST_IDS])
-    found = (await visit.api.get("/v1/alert-rules/names", ids=wanted))["items"] if wanted else []
-    return {one["id"]: one["name"] for one in found}
+    return {one["id"]: one["name"] for one in await by_ids(visit, "/v1/alert-rules/names", ids)}
 
 
 async def rules_named(visit: Visit) -> list[Json]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from tocsin.web.api.names import MOST_IDS
+from tocsin.web.dashboard.named import by_ids
 from tocsin.web.dashboard.visit import Visit
 
 
@@ -20,5 +20,5 @@ async def changeable(visit: Visit, ids: Iterable[str]) -> frozenset[str]:
         return frozenset()
     if visit.signed.principal.sees_all():
         return wanted
-    found = (await visit.api.get("/v1/webhooks/names", ids=",".join(sorted(wanted)[:MOST_IDS])))["items"]
+    found = await by_ids(visit, "/v1/webhooks/names", wanted)
     return frozenset(one["id"] for one in found if may_change(visit, one))

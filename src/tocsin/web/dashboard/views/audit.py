@@ -42,9 +42,15 @@ def changes_of(entry: dict[str, Any]) -> list[Change]:
 
 
 async def things(visit: Visit, entries: list[dict[str, Any]]) -> dict[str, str]:
-    """What the endpoints and rules in these entries are called now, by id."""
-    ids = {kind: [one["id"] for one in entries if one["kind"] == kind] for kind in ("webhook", "rule")}
+    """What the endpoints and rules are called now, by id, of which the entries themselves do not say it."""
+    unnamed = [one for one in entries if not name_in(one)]
+    ids = {kind: [one["id"] for one in unnamed if one["kind"] == kind] for kind in ("webhook", "rule")}
     return await names_of(visit, ids["webhook"]) | await rule_names_of(visit, ids["rule"])
+
+
+def name_in(entry: dict[str, Any]) -> str:
+    known = (entry["after"] or {}) | (entry["before"] or {})
+    return str(known.get("name") or known.get("email") or "")
 
 
 def sentence(entry: dict[str, Any], names: dict[str, str]) -> tuple[str, str]:
@@ -56,8 +62,8 @@ def sentence(entry: dict[str, Any], names: dict[str, str]) -> tuple[str, str]:
         ), ""
     verb = entry["action"].partition(".")[2] or entry["action"]
     said = VERBS.get(verb, verb.replace("_", " "))
-    known = (entry["after"] or {}) | (entry["before"] or {})
-    name = known.get("name") or known.get("email") or names.get(entry["id"]) or known.get("reason") or entry["id"]
+    reason = ((entry["after"] or {}) | (entry["before"] or {})).get("reason")
+    name = name_in(entry) or names.get(entry["id"]) or reason or entry["id"]
     return f"{said} {NOUNS.get(kind, kind.replace('_', ' '))}", str(name)
 
 

@@ -5,11 +5,12 @@ import datetime as dt
 from starlette.responses import Response
 
 from tocsin.model.errors import Invalid, Refusal
+from tocsin.web.dashboard import bulk
 from tocsin.web.dashboard.api import Refused
 from tocsin.web.dashboard.forms import local
 from tocsin.web.dashboard.guides import guide_of
 from tocsin.web.dashboard.message_preview import with_frames
-from tocsin.web.dashboard.named import called
+from tocsin.web.dashboard.named import maker
 from tocsin.web.dashboard.ownership import may_change
 from tocsin.web.dashboard.settings_fields import PREFIX, fields_of, first_and_others, label_of, settings_of
 from tocsin.web.dashboard.views.deliveries import address
@@ -130,7 +131,7 @@ async def settings_page(
         check=check or Check(),
         changed=changed,
         waiting=waiting,
-        maker=(await called(visit, [endpoint["created_by"]])).get(endpoint["created_by"], "nobody known"),
+        maker=await maker(visit, endpoint["created_by"]),
         overlaps=OVERLAPS,
     )
 
@@ -277,8 +278,7 @@ def moment_of(field: str, text: str) -> str:
 async def recover(visit: Visit) -> Response:
     endpoint, form = await asked(visit), visit.form
     since, until, status = form.get("since", ""), form.get("until", ""), visit.many.get("status", [])
-    expected = form.get("expected", "")
-    body = asked_for(since, until, status) | {"expected": int(expected) if expected.isdecimal() else 0}
+    body = asked_for(since, until, status) | {"expected": bulk.count_seen(visit, 0)}
     try:
         done = await visit.api.post(f"/v1/webhooks/{endpoint['id']}/recover", body)
     except Refused as refusal:

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 from starlette.responses import Response
 
-from tocsin.web.dashboard import bulk_delete
+from tocsin.web.dashboard import bulk
 from tocsin.web.dashboard.advice import Advice, advice
 from tocsin.web.dashboard.charts import Cell
 from tocsin.web.dashboard.guides import guide_of
@@ -150,7 +150,7 @@ async def change_many(visit: Visit) -> Response:
     fitting = await visit.api.post("/v1/webhooks/bulk", body | {"dry_run": True})
     if action == "delete" and not visit.form.get("sure"):
         return await ask_delete(visit, fitting["ids"])
-    expected = bulk_delete.expected(visit, fitting["count"])
+    expected = bulk.count_seen(visit, fitting["count"])
     found = await visit.api.post("/v1/webhooks/bulk", body | {"expected": expected})
     done, back = DONE[action]
     fields = {"action": back, "ids": " ".join(found["ids"]), "sure": "on"}
@@ -166,7 +166,7 @@ async def ask_delete(visit: Visit, ids: list[str]) -> Response:
         f"{plural(len(leading), 'rule leads', 'rules lead')} there. Messages that wait are cancelled.",
         "Each can be brought back, with its address and settings.",
     )
-    return await bulk_delete.ask_delete(visit, "endpoint", "/endpoints", ids, names_of, about)
+    return await bulk.ask_delete(visit, "endpoint", "/endpoints", ids, names_of, about)
 
 
 PAGES = (

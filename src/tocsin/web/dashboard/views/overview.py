@@ -48,9 +48,8 @@ async def show(visit: Visit) -> Response:
     if visit.may("admin"):
         entries = (await visit.api.get("/v1/audit", limit=SHOWN_CHANGES))["items"]
         who = await who_is_who(visit, (one["actor"] for one in entries))
-        called = {one["id"]: one["name"] for one in endpoints}
-        for one in entries:
-            changes.append((one, *sentence(one, called), place(one)))
+        known = {one["id"]: one["name"] for one in endpoints}
+        changes = [(one, *sentence(one, known), place(one)) for one in entries]
     found = (await visit.api.get("/v1/stats/rules", limit=SHOWN_RULES + 1))["items"]
     rules = [one for one in found if one["rule_id"] != TEST_RULE][:SHOWN_RULES]
     kinds = [one["rule_id"].partition(":") for one in rules]

@@ -5,7 +5,7 @@ from typing import Any
 from starlette.responses import Response
 
 from tocsin.model.errors import Invalid
-from tocsin.web.dashboard import bulk_delete, rule_words
+from tocsin.web.dashboard import bulk, rule_words
 from tocsin.web.dashboard.forms import local
 from tocsin.web.dashboard.named import names_of, rule_names_of
 from tocsin.web.dashboard.views import rule_editor
@@ -87,7 +87,7 @@ async def change_many(visit: Visit) -> Response:
     not_yours = f"{left} of those selected are not yours to change." if left else ""
     if action == "delete" and not visit.form.get("sure"):
         return await ask_delete(visit, fitting["ids"], not_yours)
-    expected = bulk_delete.expected(visit, fitting["count"])
+    expected = bulk.count_seen(visit, fitting["count"])
     await visit.api.post("/v1/alert-rules/bulk", {**asked, "ids": fitting["ids"], "expected": expected})
     said = f"{plural(fitting['count'], 'rule')} {DONE[action]}. {not_yours}".rstrip()
     fields = {"action": BACK[action], "ids": " ".join(fitting["ids"]), "next": back_to(visit), "sure": "on"}
@@ -103,7 +103,7 @@ async def ask_delete(visit: Visit, ids: list[str], not_yours: str) -> Response:
         "What was sent stays in the log, and each can be restored.",
         *filter(None, (not_yours,)),
     )
-    return await bulk_delete.ask_delete(visit, "rule", back_to(visit), ids, rule_names_of, about)
+    return await bulk.ask_delete(visit, "rule", back_to(visit), ids, rule_names_of, about)
 
 
 async def delete(visit: Visit) -> Response:

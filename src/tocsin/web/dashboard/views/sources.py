@@ -6,7 +6,7 @@ import msgspec
 from starlette.responses import Response
 
 from tocsin.model.errors import Invalid, NotFound, Refusal
-from tocsin.web.dashboard.named import called
+from tocsin.web.dashboard.named import maker
 from tocsin.web.dashboard.quickstarts import BY_KEY, GROUPS, QUICKSTARTS, Quickstart, of_kind
 from tocsin.web.dashboard.views.endpoint_new import Check, problem
 from tocsin.web.dashboard.views.endpoints import Json
@@ -172,7 +172,7 @@ async def source_page(
         "pages/source.html",
         http_status,
         source=source,
-        maker=(await called(visit, [source["created_by"]])).get(source["created_by"], "nobody known"),
+        maker=await maker(visit, source["created_by"]),
         tag=tag,
         quickstart=of_kind(source["kind"]),
         url=own_url(visit),

@@ -14,7 +14,7 @@ Names = Callable[[Visit, Iterable[str]], Awaitable[dict[str, str]]]
 """What some are called, by id."""
 
 
-def expected(visit: Visit, otherwise: int) -> int:
+def count_seen(visit: Visit, otherwise: int) -> int:
     """How many there were when they were asked."""
     seen = visit.form.get("expected", "")
     return int(seen) if seen.isdecimal() else otherwise
@@ -25,13 +25,13 @@ async def ask_delete(
 ) -> Response:
     """What would be deleted, before anything is. `back`: the list that they are in."""
     names = await names_of(visit, ids[:NAMED])
-    plural_noun = f"{noun}s"
+    nouns = f"{noun}s"
     return await visit.page(
         "pages/bulk_delete.html",
         title=f"Delete {plural(len(ids), noun)}?",
-        name=plural_noun.capitalize(),
+        name=nouns.capitalize(),
         back=back,
-        action=f"/{plural_noun}/bulk",
+        action=f"/{nouns}/bulk",
         count=len(ids),
         ids=ids,
         names=[names.get(id_, id_) for id_ in ids[:NAMED]],
