@@ -3,7 +3,7 @@
 import pytest
 
 from tests.harness import Running
-from tests.web.browser import set_up
+from tests.web.browser import PASSWORD, Browser, account_of, set_up
 from tocsin.web.dashboard import named
 
 pytestmark = pytest.mark.anyio
@@ -73,6 +73,15 @@ async def test_the_audit_trail_says_what_its_people_and_tokens_are_called(tocsin
     actors = ",".join({one["actor"] for one in entries if one["actor"]})
     found = {one["name"]: one["kind"] for one in (await ana.get(f"/v1/audit/actors?ids={actors}")).ok()["items"]}
     assert found == {"Ana": "member", "test": "token"}
+    as_the_directory_has_it = "CN=Cy,OU=Data,DC=example"
+    cy = await tocsin.as_("admin", user=as_the_directory_has_it)
+    (await cy.patch(f"/v1/members/{as_the_directory_has_it}", {"name": "Cyril"})).ok()
+    told = (await ana.get("/v1/audit/actors?ids=ana,CN=Cy%252COU=Data%252CDC=example")).ok()["items"]
+    assert {one["name"] for one in told} == {"Ana", "Cyril"}
+    await account_of(tocsin, "eve@example.com", "admin")
+    eve = Browser(tocsin)
+    (await eve.log_in("eve@example.com", PASSWORD)).ok()
+    assert b"<b>Cyril</b> changed" in (await eve.get("/audit?kind=member&action=member.update")).body
     hers = (await tocsin.client.get("/v1/tokens?user_id=ana")).ok()["items"]
     assert [one["user_id"] for one in hers] == ["ana"]
     viewer = await tocsin.as_("viewer", user="bo")

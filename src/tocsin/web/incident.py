@@ -10,7 +10,7 @@ from urllib.parse import quote
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from tocsin import __version__
-from tocsin.web.api.names import MOST_IDS
+from tocsin.web.api.names import MOST_IDS, in_query
 from tocsin.web.incident_report import report
 from tocsin.web.routes import rfc3339
 
@@ -84,7 +84,7 @@ async def names(ask: Ask, actors: Iterable[str]) -> dict[str, str]:
     wanted = sorted(filter(None, actors))
     found: list[Json] = []
     for first in range(0, len(wanted), MOST_IDS):
-        found += (await ask("/v1/audit/actors", ids=",".join(wanted[first : first + MOST_IDS])))["items"]
+        found += (await ask("/v1/audit/actors", ids=in_query(wanted[first : first + MOST_IDS])))["items"]
     return {one["id"]: one["name"] for one in found if one["name"]}
 
 

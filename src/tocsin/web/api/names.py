@@ -1,6 +1,8 @@
 """What webhooks, rules and people are called, many at once: for lists that show them by id, and for choices."""
 
+from collections.abc import Iterable
 from typing import Any, Literal
+from urllib.parse import quote, unquote
 
 from msgspec import Struct
 from starlette.responses import Response
@@ -48,9 +50,14 @@ class ActorNames(Struct, frozen=True):
     items: tuple[ActorName, ...]
 
 
+def in_query(ids: Iterable[str]) -> str:
+    """Ids as `ids` takes them: what single sign-on calls somebody may have commas in it, which stand as %2C."""
+    return ",".join(quote(one, safe="@=:") for one in ids)
+
+
 def ids_of(call: Call) -> list[str]:
     """Raises Invalid."""
-    ids = [one for one in call.request.query_params.get("ids", "").split(",") if one]
+    ids = [unquote(one) for one in call.request.query_params.get("ids", "").split(",") if one]
     if len(ids) > MOST_IDS:
         raise Invalid("ids", f"{len(ids)} ids", f"{MOST_IDS} at the most, with commas between them")
     return ids
@@ -118,6 +125,6 @@ ROUTES = (
         summary="What those are called who are in the audit trail",
         role="admin",
         answer=ActorNames,
-        query={"ids": f"Members and tokens, with commas between them: {MOST_IDS} at the most"},
+        query={"ids": f"Members and tokens, with commas between them, %2C for one in an id: {MOST_IDS} at the most"},
     ),
 )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from tocsin.web.api.names import MOST_IDS
+from tocsin.web.api.names import MOST_IDS, in_query
 from tocsin.web.dashboard.visit import Visit
 
 Json = dict[str, Any]
@@ -29,7 +29,7 @@ async def with_those(visit: Visit, known: dict[str, Json], ids: Iterable[str]) -
 
 async def by_ids(visit: Visit, path: str, ids: Iterable[str]) -> list[Json]:
     """What a list of names has of these: 200 at the most."""
-    wanted = ",".join(sorted(filter(None, set(ids)))[:MOST_IDS])
+    wanted = in_query(sorted(filter(None, set(ids)))[:MOST_IDS])
     found: list[Json] = (await visit.api.get(path, ids=wanted))["items"] if wanted else []
     return found
 
